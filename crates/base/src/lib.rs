@@ -1,0 +1,10 @@
+//! Words that every other crate uses: ids, offsets, epochs, and the reader of Java properties files.
+//!
+//! A bare `i64` says nothing about what it counts. These newtypes do, and the compiler keeps them apart.
+
+mod ids;
+pub mod properties;
+mod uuid;
+
+pub use ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
+pub use uuid::{ParseUuidError, Uuid};
