@@ -1,0 +1,374 @@
+//! Files with positional reads and writes, and the few directory operations that a log needs.
+//!
+//! Nothing here is durable until it was synced: a file's bytes by [`File::sync_data`], a file's name by [`sync_dir`] of
+//! its directory.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+#[cfg(not(sim))]
+use std::fs as imp;
+use std::os::unix::fs::FileExt as _;
+#[cfg(sim)]
+use turmoil::fs::shim::std::fs as imp;
+
+/// An open file. It has no cursor: every read and write names its position, so that many readers share one handle.
+#[derive(Debug)]
+pub struct File {
+    inner: imp::File,
+}
+
+impl File {
+    /// Opens an existing file for reading and writing, or for reading alone where writing is not allowed.
+    ///
+    /// # Errors
+    /// When it does not exist or may not be read.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let opened = imp::OpenOptions::new().read(true).write(true).open(path);
+        let inner = match opened {
+            Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+                imp::File::open(path)?
+            }
+            other => other?,
+        };
+        Ok(Self { inner })
+    }
+
+    /// Opens a file for reading and writing; creates it when it is missing and never truncates it.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn open_rw(path: &Path) -> io::Result<Self> {
+        let inner = imp::OpenOptions::new().read(true).write(true).create(true).open(path)?;
+        Ok(Self { inner })
+    }
+
+    /// Reads up to `buf.len()` bytes at `at`; 0 means the end of the file.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        self.inner.read_at(buf, at)
+    }
+
+    /// Fills `buf` from `at`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file ends before.
+    pub fn read_exact_at(&self, buf: &mut [u8], at: u64) -> io::Result<()> {
+        self.inner.read_exact_at(buf, at)
+    }
+
+    /// Fills `buf` from `at` if that needs no wait for the disk, and says whether it did. When it did not, the bytes of
+    /// `buf` are unspecified: read again where blocking is allowed.
+    ///
+    /// # Errors
+    /// As the operating system says; `UnexpectedEof` when the file ends before.
+    pub fn read_exact_cached_at(&self, buf: &mut [u8], at: u64) -> io::Result<bool> {
+        #[cfg(not(sim))]
+        {
+            use rustix::io::{Errno, ReadWriteFlags, preadv2};
+            let mut done = 0;
+            while done < buf.len() {
+                let mut rest = [io::IoSliceMut::new(&mut buf[done..])];
+                match preadv2(&self.inner, &mut rest, at + done as u64, ReadWriteFlags::NOWAIT) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(read) => done += read,
+                    Err(Errno::INTR) => {}
+                    Err(Errno::AGAIN) => return Ok(false),
+                    // Some file systems do not know the flag.
+                    Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                        return self.read_exact_at(&mut buf[done..], at + done as u64).map(|()| true);
+                    }
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            Ok(true)
+        }
+        #[cfg(sim)]
+        self.read_exact_at(buf, at).map(|()| true)
+    }
+
+    /// Writes all of `buf` at `at`.
+    ///
+    /// # Errors
+    /// As the operating system says; part of `buf` may have been written.
+    pub fn write_all_at(&self, buf: &[u8], at: u64) -> io::Result<()> {
+        self.inner.write_all_at(buf, at)
+    }
+
+    /// Writes all the slices one after the other from `at`, with as few system calls as possible. The slices are used
+    /// up.
+    ///
+    /// # Errors
+    /// As the operating system says; part of the bytes may have been written.
+    pub fn write_all_vectored_at(&self, slices: &mut [IoSlice<'_>], at: u64) -> io::Result<()> {
+        #[cfg(not(sim))]
+        {
+            let (mut rest, mut at) = (slices, at);
+            // The kernel takes at most this many slices in one call.
+            const SLICES_MAX: usize = 1024;
+            IoSlice::advance_slices(&mut rest, 0);
+            while !rest.is_empty() {
+                let few = &rest[..rest.len().min(SLICES_MAX)];
+                match rustix::io::pwritev(&self.inner, few, at) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        at += written as u64;
+                        IoSlice::advance_slices(&mut rest, written);
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            Ok(())
+        }
+        #[cfg(sim)]
+        {
+            let mut at = at;
+            for slice in slices {
+                self.write_all_at(slice, at)?;
+                at += slice.len() as u64;
+            }
+            Ok(())
+        }
+    }
+
+    /// The file's length in bytes.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn len(&self) -> io::Result<u64> {
+        Ok(self.inner.metadata()?.len())
+    }
+
+    /// Whether the file holds nothing.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Cuts the file, or extends it with zeros.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+
+    /// Makes the file's bytes durable. After an error the bytes written before may be lost: never retry, take the
+    /// directory offline.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn sync_data(&self) -> io::Result<()> {
+        self.inner.sync_data()
+    }
+
+    /// Makes the file's bytes and its metadata durable; see [`File::sync_data`].
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn sync_all(&self) -> io::Result<()> {
+        self.inner.sync_all()
+    }
+}
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// The name inside its directory. Names that are not UTF-8 are not Kafka's and are left out.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// What stands in a directory, sorted by name.
+///
+/// # Errors
+/// As the operating system says. An entry that vanishes meanwhile is left out.
+pub fn read_dir(path: &Path) -> io::Result<Vec<DirEntry>> {
+    let mut entries = Vec::new();
+    for entry in imp::read_dir(path)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        match entry.metadata() {
+            Ok(meta) => entries.push(DirEntry { name, is_dir: meta.is_dir(), len: meta.len() }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+/// Creates a directory and those above it.
+///
+/// # Errors
+/// As the operating system says.
+pub fn create_dir_all(path: &Path) -> io::Result<()> {
+    imp::create_dir_all(path)
+}
+
+/// A file's whole content.
+///
+/// # Errors
+/// As the operating system says.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    imp::read(path)
+}
+
+/// A file's whole content as text.
+///
+/// # Errors
+/// As the operating system says; `InvalidData` when it is not UTF-8.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    imp::read_to_string(path)
+}
+
+/// Replaces a file's content. Not durable and not atomic: see [`write_atomic`].
+///
+/// # Errors
+/// As the operating system says.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    imp::write(path, bytes)
+}
+
+/// Replaces a file durably: whoever reads it, even after a power failure, finds the old content or the new one.
+///
+/// # Errors
+/// As the operating system says; then the old content stands.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let tmp = path.with_file_name(name);
+    let file = imp::OpenOptions::new().write(true).create(true).truncate(true).open(&tmp)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_all()?;
+    rename(&tmp, path)?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Renames a file or directory; an existing file at `to` is replaced.
+///
+/// # Errors
+/// As the operating system says.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    imp::rename(from, to)
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// As the operating system says.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    imp::remove_file(path)
+}
+
+/// Removes a directory and all in it.
+///
+/// # Errors
+/// As the operating system says.
+pub fn remove_dir_all(path: &Path) -> io::Result<()> {
+    imp::remove_dir_all(path)
+}
+
+/// Whether something stands at `path`.
+#[must_use]
+pub fn exists(path: &Path) -> bool {
+    imp::metadata(path).is_ok()
+}
+
+/// When the file was last written, in milliseconds since 1970-01-01 UTC.
+///
+/// # Errors
+/// As the operating system says.
+pub fn modified_ms(path: &Path) -> io::Result<i64> {
+    let modified = imp::metadata(path)?.modified()?;
+    let since_epoch = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Makes the names in a directory durable: creations, renames and removals.
+///
+/// # Errors
+/// As the operating system says.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    #[cfg(not(sim))]
+    return imp::File::open(path)?.sync_all();
+    #[cfg(sim)]
+    imp::sync_dir(path)
+}
+
+/// The path without `.`, `..` and links.
+///
+/// # Errors
+/// When it does not exist.
+pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    imp::canonicalize(path)
+}
+
+/// A directory for temporary files of this machine.
+#[must_use]
+pub fn temp_dir() -> PathBuf {
+    std::env::temp_dir()
+}
+
+/// A lock on a file that only one process holds at a time; it ends with the value, or with the process.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock on the file `path`, creating it when it is missing. `None` when another process has it.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
+        let file = File::open_rw(path)?;
+        #[cfg(not(sim))]
+        match rustix::fs::fcntl_lock(&file.inner, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        }
+        Ok(Some(Self { _file: file }))
+    }
+}
+
+#[cfg(all(test, not(sim)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_written_one_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::open_rw(&dir.path().join("a")).unwrap();
+        let parts: Vec<Vec<u8>> = (0..3000).map(|i| vec![i as u8; i % 7]).collect();
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|p| IoSlice::new(p)).collect();
+        file.write_all_vectored_at(&mut slices, 3).unwrap();
+        let whole = parts.concat();
+        assert_eq!(file.len().unwrap(), 3 + whole.len() as u64);
+        let mut read = vec![1; whole.len()];
+        assert!(file.read_exact_cached_at(&mut read, 3).unwrap());
+        assert_eq!(read, whole);
+        assert!(file.read_exact_cached_at(&mut read, 4).is_err());
+    }
+
+    #[test]
+    fn an_atomic_write_leaves_only_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        write_atomic(&path, b"long content").unwrap();
+        write_atomic(&path, b"short").unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "short");
+        let expected = vec![DirEntry { name: "f".to_owned(), is_dir: false, len: 5 }];
+        assert_eq!(read_dir(dir.path()).unwrap(), expected);
+    }
+}

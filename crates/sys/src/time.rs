@@ -1,0 +1,20 @@
+//! Time: the monotonic clock with its timers, and the wall clock.
+
+pub use std::time::Duration;
+pub use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// The monotonic clock.
+#[must_use]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Milliseconds since 1970-01-01 UTC by the wall clock, which may jump.
+#[must_use]
+pub fn wall_clock_ms() -> i64 {
+    #[cfg(not(sim))]
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    #[cfg(sim)]
+    let since_epoch = turmoil::since_epoch().unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
