@@ -1,0 +1,182 @@
+"""Runs cases one after the other, each in a process of its own, and counts."""
+
+import argparse
+import importlib
+import json
+import os
+import pkgutil
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import cases
+
+from . import nodes, procs
+from .case import ALL, Case
+
+
+def main():
+    """The command line."""
+    load_cases()
+    options = parse()
+    if options.one:
+        return run_here(options)
+    chosen = choose(options)
+    if options.list:
+        print("\n".join(f"{function.case_name}{'  (slow)' if function.slow else ''}" for function in chosen))
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    root = Path(tempfile.mkdtemp(prefix="thalweg-interop-"))
+    try:
+        return run_all(chosen, options, root)
+    finally:
+        if options.keep:
+            print(f"kept {root}", file=sys.stderr)
+        else:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def parse():
+    """Options; see --help."""
+    parser = argparse.ArgumentParser(prog="interop/run", description="Runs other people's clients and tools against a node.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="cases, or the beginnings of their names, such as kcat/")
+    parser.add_argument("--quick", action="store_true", help="leave out the slow cases")
+    parser.add_argument("--against", choices=["thalweg", "kafka"], default="thalweg", help="which node to start (default thalweg)")
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="use a node that already runs")
+    parser.add_argument("--bars", action="store_true", help="only the bars: start time, memory and CPU")
+    parser.add_argument("--list", action="store_true", help="name the cases and stop")
+    parser.add_argument("--keep", action="store_true", help="keep the directories of the nodes")
+    parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
+    parser.add_argument("--home", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def load_cases():
+    """Imports every module of `cases`; each registers its own."""
+    for module in sorted(pkgutil.iter_modules(cases.__path__), key=lambda found: found.name):
+        try:
+            importlib.import_module(f"cases.{module.name}")
+        except ModuleNotFoundError as missing:  # --list works before anything is installed
+            if "--list" not in sys.argv:
+                raise SystemExit(f"interop: {missing}; run interop/run without --list first") from missing
+
+
+def choose(options):
+    """The cases that the options name, in the order of their files."""
+    if options.bars:
+        options.names.append("bars/")
+    wrong = [name for name in options.names if not any(known.startswith(name) for known in ALL)]
+    if wrong:
+        raise SystemExit(f"interop: no case begins with {', '.join(wrong)}; see interop/run --list")
+    chosen = [function for name, function in ALL.items() if not options.names or any(name.startswith(given) for given in options.names)]
+    return [
+        function
+        for function in chosen
+        if not (options.quick and function.slow and not options.names) and not (options.bootstrap and function.own_node)
+    ]
+
+
+def run_all(chosen, options, root):
+    """Runs the chosen cases against one shared node; returns the exit code."""
+    shared, bootstrap = None, options.bootstrap
+    passed = failed = 0
+    began = time.monotonic()
+    try:
+        for number, function in enumerate(chosen, 1):
+            if not function.own_node and not options.bootstrap and (shared is None or not shared.alive()):
+                if shared is not None:
+                    print("     the shared node had ended; starting another", flush=True)
+                shared, bootstrap, trouble = start_shared(options, root, number)
+                if trouble:
+                    print(f"FAIL {function.case_name}: {trouble}", flush=True)
+                    failed += 1
+                    continue
+            trouble, notes, seconds = run_one(function, options, bootstrap, root)
+            label = f"{function.case_name:<44} {seconds:6.1f} s  [{number}/{len(chosen)}]"
+            print(f"{'FAIL' if trouble else 'ok  '} {label}{'  ' + '; '.join(notes) if notes else ''}", flush=True)
+            if trouble:
+                failed += 1
+                print("\n".join("     " + line for line in trouble.rstrip().splitlines()[-40:]), flush=True)
+                if shared is not None and not shared.alive():
+                    print("     the shared node ended during this case: " + nodes.logs(shared.home), flush=True)
+            else:
+                passed += 1
+    finally:
+        if shared is not None and shared.alive():
+            try:
+                shared.stop()
+            except AssertionError as slow:
+                failed += 1
+                print(f"FAIL shared node: {slow}", flush=True)
+    print(f"against {options.bootstrap or options.against}, {time.monotonic() - began:.0f} s")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or not passed else 0
+
+
+def start_shared(options, root, number):
+    """The node that most cases use, with its address or with what went wrong."""
+    target = nodes.Kafka() if options.against == "kafka" else nodes.Thalweg()
+    try:
+        node = target.ephemeral(root / f"shared{number}")
+        return node, node.bootstrap, None
+    except (AssertionError, OSError) as why:
+        return None, None, f"the shared node did not start: {why}"
+
+
+def run_one(function, options, bootstrap, root):
+    """Runs one case in its own process group, so that a case that hangs takes what it started with it."""
+    name, began = function.case_name, time.monotonic()
+    home = root / name.replace("/", "-")
+    command = [sys.executable, "-m", "harness", "--one", name, "--home", str(home), "--against", options.against]
+    if bootstrap and not function.own_node:
+        command += ["--bootstrap", bootstrap]
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=procs.die_with_parent,
+    )
+    try:
+        out, _ = child.communicate(timeout=function.seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        out, _ = child.communicate()
+        return f"{out[-2000:]}\nnot finished within {function.seconds} s", [], time.monotonic() - began
+    finally:
+        if not options.keep:
+            shutil.rmtree(home, ignore_errors=True)
+    notes = []
+    last = out.rstrip().rsplit("\n", 1)[-1]
+    if last.startswith("NOTES "):
+        notes, out = json.loads(last[6:]), out[: out.rindex("NOTES ")]
+    return (None if child.returncode == 0 else out[-6000:] or f"exit code {child.returncode}"), notes, time.monotonic() - began
+
+
+def run_here(options):
+    """One case, in this process."""
+    function = ALL[options.one]
+    it = Case(options.one, options.bootstrap, options.against, options.home)
+    code = 0
+    try:
+        function(it)
+    except AssertionError as why:
+        where = next(frame for frame in reversed(traceback.extract_tb(why.__traceback__)) if "/cases/" in frame.filename)
+        print(f"{why}\n  at {Path(where.filename).name}:{where.lineno}: {where.line}")
+        code = 1
+    except Exception:  # a client's own error is a failure of the case, with its whole story
+        traceback.print_exc(file=sys.stdout)
+        code = 1
+    print("NOTES " + json.dumps(it.notes), flush=True)
+    os._exit(code)  # a client library's threads must not keep a finished case alive
+
+
+if __name__ == "__main__":
+    sys.exit(main())
