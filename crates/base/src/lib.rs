@@ -3,8 +3,10 @@
 //! A bare `i64` says nothing about what it counts. These newtypes do, and the compiler keeps them apart.
 
 mod ids;
+mod moment;
 pub mod properties;
 mod uuid;
 
 pub use ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
+pub use moment::Moment;
 pub use uuid::{ParseUuidError, Uuid};
