@@ -1,2 +1,20 @@
-//! placeholder
-fn main() {}
+//! Chores of the project, started as `cargo xtask NAME`.
+
+use std::process::ExitCode;
+
+mod schema;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.first().map(String::as_str) {
+        Some("import-schemas") => schema::import(arguments.get(1)),
+        _ => Err("chores: import-schemas [KAFKA_HOME/lib]".to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
