@@ -45,7 +45,8 @@ class Case:
 
     def new_name(self, word="topic"):
         """A name that no other case uses."""
-        return f"{self.name.replace('/', '-')}-{word}-{next(self._numbers)}"
+        base = self.name.replace("/", "-").replace("_", "-")
+        return f"{base}-{word}-{next(self._numbers)}"
 
     def topic(self, partitions=1, word="topic", bootstrap=None, **configs):
         """Creates a topic and returns its name; a config's dots are written as underscores."""

@@ -17,8 +17,9 @@ STOP_SECONDS = 60
 class Node:
     """One running node. `bootstrap` is where clients connect; `data` is its directory, if the case chose one."""
 
-    def __init__(self, process, bootstrap, home, data=None):
+    def __init__(self, process, bootstrap, home, data=None, is_java=False):
         self.process = process
+        self.is_java = is_java
         self.pid = process.pid
         self.bootstrap = bootstrap
         self.home = home
@@ -35,15 +36,17 @@ class Node:
         return self.process.poll() is None
 
     def stop(self, sign=signal.SIGTERM):
-        """A clean shutdown; returns the exit code."""
+        """A clean shutdown; the exit code must be 0 (a Java machine ends with 128 + the signal)."""
         if self.alive():
             self.process.send_signal(sign)
         try:
-            return self.process.wait(STOP_SECONDS)
+            code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"the node did not stop within {STOP_SECONDS} s of signal {sign}") from None
+        wanted = 128 + sign if self.is_java else 0
+        assert code == wanted, f"the node ended with {code}, not {wanted}, after signal {sign}: {logs(self.home)}"
 
     def kill(self):
         """kill -9."""
@@ -102,7 +105,7 @@ class Kafka:
         """A node on `home`/data, formatted when that is empty, with Kafka's own storage tool."""
         config = self.format(home, *properties)
         process, _ = launch([str(self.script), "node", str(config)], home)
-        return started(process, home, config, **options)
+        return started(process, home, config, is_java=True, **options)
 
     def format(self, home, *properties):
         """Writes the properties file and formats the directory unless it already is."""
@@ -187,11 +190,11 @@ def first_line(process, out, home):
     raise AssertionError(f"the node printed no first line: {logs(home)}")
 
 
-def started(process, home, config, wait=True):
+def started(process, home, config, wait=True, is_java=False):
     """The `Node` of a process that was started with a properties file."""
     listeners = next(line for line in config.read_text().splitlines() if line.startswith("listeners="))
     bootstrap = listeners.split("://", 1)[1].split(",", 1)[0]
-    node = Node(process, bootstrap, home, home / "data")
+    node = Node(process, bootstrap, home, home / "data", is_java)
     if wait:
         wait_ready(node)
     return node
