@@ -136,21 +136,20 @@ fn host_port(address: &str) -> Option<(&str, Option<u16>)> {
     }
     let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '%' | '.' | '_' | ':');
-    (!host.is_empty() && host.chars().all(letter)).then(|| (host, port.parse().ok()))
+    host.chars().all(letter).then(|| (host, port.parse().ok()))
 }
 
 fn share_offset_reset(name: &str, value: &Value) -> Result<(), ConfigError> {
     let text = value.as_str().unwrap_or_default();
-    let lower = text.to_ascii_lowercase();
     let refuse = |why: String| Err(ConfigError::invalid(name, text, &why));
-    if matches!(lower.as_str(), "latest" | "earliest") {
+    if matches!(text, "latest" | "earliest") {
         return Ok(());
     }
-    match lower.strip_prefix("by_duration:") {
-        Some(duration) if iso_duration(duration) => Ok(()),
+    match text.strip_prefix("by_duration:") {
+        Some(duration) if iso_duration(&duration.to_ascii_lowercase()) => Ok(()),
         _ => refuse(format!(
             "Invalid value `{text}` for configuration {name}. The value must be either 'earliest', 'latest' or of the \
-             format 'by_duration:<PnDTnHnMn.nS.>'."
+             format 'by_duration:<PnDTnHnMn.nS>'."
         )),
     }
 }
