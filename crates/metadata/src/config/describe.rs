@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::table::{ConfigDef, ConfigTable, Unit};
 use super::value::Value;
-use super::{BrokerConfigs, ConfigError, ConfigMap};
+use super::{BrokerConfigs, ConfigError, ConfigMap, validate};
 
 /// Who set a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,42 +85,30 @@ pub(super) fn topic_value(
     for (source, layer) in broker.layers() {
         for synonym in def.synonyms {
             let Some(text) = layer.get(synonym.name) else { continue };
-            let value = match synonym.unit {
-                Unit::Same => def.parse(text).map_err(|_| refusal_of(synonym.name, text, def))?,
-                unit => converted(synonym.name, text, unit)?,
+            let value = match (converted(synonym.name, text, synonym.unit)?, def.name) {
+                // Every negative `log.retention.ms` means that there is no limit.
+                (Value::Long(..0), "retention.ms") => Value::Long(-1),
+                (value, _) => value,
             };
-            // Every negative `log.retention.ms` means that there is no limit.
-            let unlimited = def.name == "retention.ms" && value.as_i64().is_some_and(|ms| ms < 0);
-            return Ok((Some(if unlimited { Value::Long(-1) } else { value }), source));
+            validate::check(def.name, def.validator, &value)?;
+            return Ok((Some(value), source));
         }
     }
     let default = def.default_text().map(|text| def.parse(text)).transpose()?;
     Ok((default, Source::Default))
 }
 
-/// The broker's own name and range stand in the refusal of a broker's value.
-fn refusal_of(name: &str, text: &str, def: &ConfigDef) -> ConfigError {
-    let broker = ConfigTable::BROKER.get(name).map(|broker| broker.parse(text));
-    match broker {
-        Some(Err(error)) => error,
-        _ => match def.parse(text) {
-            Err(error) => error,
-            Ok(_) => ConfigError::new(format!("Invalid value {text} for configuration {name}")),
-        },
-    }
-}
-
+/// A broker's value, in the unit of the config that takes it over.
 fn converted(name: &str, text: &str, unit: Unit) -> Result<Value, ConfigError> {
-    let number = match ConfigTable::BROKER.get(name) {
-        Some(def) => def.parse(text)?.as_i64(),
-        None => None,
+    let Some(def) = ConfigTable::BROKER.get(name) else {
+        return Err(ConfigError::new(format!("{name} is no broker config")));
     };
     let factor = match unit {
-        Unit::Same => 1,
+        Unit::Same => return def.parse(text),
         Unit::Minutes => 60_000,
         Unit::Hours => 3_600_000,
     };
-    Ok(Value::Long(number.unwrap_or_default().saturating_mul(factor)))
+    Ok(Value::Long(def.parse(text)?.as_i64().unwrap_or_default().saturating_mul(factor)))
 }
 
 /// A topic's configs, by name, as `DescribeConfigs` answers: internal ones only when they are set.
@@ -249,7 +237,7 @@ fn broker_entry(name: &str, broker: &BrokerConfigs<'_>) -> Result<Entry, ConfigE
     let value = match def {
         Some(def) if def.is_sensitive() => None,
         None => None,
-        Some(def) => match broker.get(name) {
+        Some(def) => match effective_text(name, def, broker) {
             // What is not in the table under this name is shown as it was written.
             Some(text) if def.name == name => Some(def.parse(text)?.to_text()),
             Some(text) => Some(text.to_owned()),
@@ -257,6 +245,16 @@ fn broker_entry(name: &str, broker: &BrokerConfigs<'_>) -> Result<Entry, ConfigE
         },
     };
     Ok(broker_entry_of(name, def, value, synonyms))
+}
+
+/// The text that counts for a broker config. Where a stronger source sets one of its synonyms, what weaker sources say
+/// about any of them is void: `log.retention.ms` set at run time takes `log.retention.hours` back to its default.
+fn effective_text<'a>(name: &str, def: &ConfigDef, broker: &BrokerConfigs<'a>) -> Option<&'a str> {
+    let sets_one = |layer: &&ConfigMap| {
+        layer.contains_key(name) || def.synonyms.iter().any(|synonym| layer.contains_key(synonym.name))
+    };
+    let strongest = broker.layers().map(|(_, layer)| layer).into_iter().find(sets_one)?;
+    strongest.get(name).map(|text| &**text)
 }
 
 fn broker_entry_of(

@@ -22,6 +22,7 @@ pub use describe::{describe_client_metrics, describe_group, effective_topic_conf
 pub use table::{Bound, ConfigDef, ConfigTable, DefaultValue, Importance, Kind, Synonym, Unit, UpdateMode, Validator};
 pub use topic::{CleanupPolicy, MessageTimestampType, TopicCompression, TopicConfig};
 pub use topic_rules::{validate_broker_topic_defaults, validate_topic};
+pub use validate::{parse_bootstrap_server, parse_voter};
 pub use value::Value;
 
 /// Config texts by name: the overrides of one topic, the properties of one broker.

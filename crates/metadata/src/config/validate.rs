@@ -98,7 +98,7 @@ fn throttled_replicas(elements: &[String]) -> bool {
 ///
 /// # Errors
 /// Kafka's message, when a part is missing or no number.
-pub(super) fn parse_voter(entry: &str) -> Result<(i32, String, u16), ConfigError> {
+pub fn parse_voter(entry: &str) -> Result<(i32, String, u16), ConfigError> {
     const FORM: &str = "Each entry should be in the form `{id}@{host}:{port}`.";
     let parts: Vec<&str> = entry.trim_end_matches('@').split('@').collect();
     let [id, address] = parts[..] else {
@@ -115,7 +115,10 @@ pub(super) fn parse_voter(entry: &str) -> Result<(i32, String, u16), ConfigError
 }
 
 /// A controller to ask first: `host:port`.
-pub(super) fn parse_bootstrap_server(entry: &str) -> Result<(String, u16), ConfigError> {
+///
+/// # Errors
+/// Kafka's message, when a part is missing or no number.
+pub fn parse_bootstrap_server(entry: &str) -> Result<(String, u16), ConfigError> {
     let part = |what: &str| {
         ConfigError::new(format!(
             "Failed to parse host {what} from {entry} for the configuration controller.quorum.bootstrap.servers. \
