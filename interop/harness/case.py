@@ -43,6 +43,12 @@ class Case:
         assert self._bootstrap, f"{self.name} did not ask for the shared node"
         return self._bootstrap
 
+    @property
+    def address(self):
+        """The shared node's address, as sockets want it."""
+        host, port = self.bootstrap.rsplit(":", 1)
+        return host, int(port)
+
     def new_name(self, word="topic"):
         """A name that no other case uses."""
         base = self.name.replace("/", "-").replace("_", "-")

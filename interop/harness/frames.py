@@ -84,7 +84,7 @@ class Form:
 
 def request(api, version, body, correlation=1, client="interop"):
     """A whole frame, length included."""
-    flexible = version >= FLEXIBLE_FROM[api]
+    flexible = version >= FLEXIBLE_FROM.get(api, 1 << 15)
     header = i16(api) + i16(version) + i32(correlation) + i16(len(client)) + client.encode() + (TAGS if flexible else b"")
     return i32(len(header) + len(body)) + header + body
 
