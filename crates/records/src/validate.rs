@@ -20,7 +20,7 @@ pub const RECORD_ERRORS_MAX: usize = 1000;
 /// Who appends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// A producer: the header must be consistent, offsets start at 0, control batches are refused.
+    /// A producer: offsets start at 0, sequences at 0 or above, control batches are refused.
     #[default]
     Client,
     /// A coordinator of this node, which also writes control batches.
@@ -180,9 +180,7 @@ pub fn validate(records: Bytes, rules: &Rules, now: Timestamp) -> Result<Validat
     let view = only_batch(records, rules)?;
     let header = *view.header();
     check_frame(&view, rules)?;
-    if rules.origin == Origin::Client {
-        check_header(&header, rules)?;
-    }
+    check_header(&header, rules)?;
     let source = compression_of(&header, rules)?;
     let target = match rules.compression {
         TopicCompression::Fixed(codec) if codec.compression != source => Some(codec),
@@ -281,7 +279,7 @@ fn check_frame(view: &BatchView, rules: &Rules) -> Result<(), Invalid> {
     })
 }
 
-/// What the header of a producer's batch must say.
+/// What the header must say.
 fn check_header(header: &BatchHeader, rules: &Rules) -> Result<(), Invalid> {
     let topic_partition = &rules.topic_partition;
     let refuse = |what: String| {
@@ -298,6 +296,9 @@ fn check_header(header: &BatchHeader, rules: &Rules) -> Result<(), Invalid> {
     if i64::from(header.last_offset_delta) + 1 != i64::from(header.count) {
         let count = header.count;
         return refuse(format!("Inconsistent batch offset range [{base}, {last}] and count of records {count}"));
+    }
+    if rules.origin == Origin::Coordinator {
+        return Ok(());
     }
     if header.attributes.is_control() {
         return refuse("Clients are not allowed to write control records".into());
