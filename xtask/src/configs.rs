@@ -27,11 +27,13 @@ pub fn import(lib: Option<&String>) -> Result<(), String> {
     .and_then(|()| {
         let path = format!("{}:{jars}", classes.display());
         run(Command::new("java").args(["-cp", &path, "ConfigDump"]).arg(config.join("tables")))?;
-        run(Command::new("java").args(["-cp", &path, "ConfigProbe"]).arg(config.join("testdata/values.txt")))
+        run(Command::new("java").args(["-cp", &path, "ConfigProbe"]).arg(config.join("testdata/values.txt")))?;
+        let nodes = root.join("crates/broker/src/config/testdata/nodes.txt");
+        run(Command::new("java").args(["-cp", &path, "NodeProbe"]).arg(nodes))
     });
     let _ = fs::remove_dir_all(&classes);
     result?;
-    println!("tables and testdata written to crates/metadata/src/config");
+    println!("tables and testdata written to crates/metadata/src/config and crates/broker/src/config");
     Ok(())
 }
 

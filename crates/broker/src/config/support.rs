@@ -1,0 +1,121 @@
+//! What this node does with each key: `support.tbl`, one line per broker config.
+
+use thalweg_metadata::config::{ConfigTable, Value};
+
+use super::listeners::SecurityProtocol;
+use super::properties::Properties;
+use super::{NodeConfig, Notice, Refused, RefusedKind};
+
+const TABLE: &str = include_str!("support.tbl");
+
+/// What is done with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Support {
+    /// It does what it says.
+    Honoured,
+    /// Its value makes no difference, for this reason.
+    Ignored(&'static str),
+    /// Only its default is taken, for this reason.
+    Refused(&'static str),
+}
+
+/// What is done with a key; `None` if it is no broker config.
+pub(super) fn support(name: &str) -> Option<Support> {
+    TABLE.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let mut columns = line.splitn(3, " | ");
+        if columns.next() != Some(name) {
+            return None;
+        }
+        let class = columns.next();
+        let reason = columns.next().unwrap_or_default();
+        match class {
+            Some("honoured") => Some(Support::Honoured),
+            Some("ignored") => Some(Support::Ignored(reason)),
+            Some("refused") => Some(Support::Refused(reason)),
+            other => unreachable!("support.tbl has {other:?} for {name}"),
+        }
+    })
+}
+
+/// Names that begin so belong to plug-ins, and are passed to them unread.
+const PREFIXES: [(&str, &str); 2] =
+    [("rsm.config.", "tiered storage is not built yet"), ("rlmm.config.", "tiered storage is not built yet")];
+
+/// Keys of Kafka 3 that many files still have.
+const REMOVED: [&str; 10] = [
+    "broker.id.generation.enable",
+    "control.plane.listener.name",
+    "delegation.token.master.key",
+    "inter.broker.protocol.version",
+    "log.message.downconversion.enable",
+    "log.message.format.version",
+    "log.message.timestamp.difference.max.ms",
+    "offsets.commit.required.acks",
+    "replica.fetch.backoff.max.ms",
+    "reserved.broker.max.id",
+];
+
+/// What is to be said about the keys that were set, in their order by name.
+pub(super) fn notices(properties: &Properties) -> Result<Vec<Notice>, Refused> {
+    let mut notices = Vec::new();
+    for name in properties.texts().keys() {
+        let base = listener_base(name);
+        let what = support(base).or_else(|| prefixed(name));
+        match what {
+            Some(Support::Honoured) if base == &**name => {}
+            Some(Support::Honoured) => {
+                notices.push(Notice::NoEffect { key: name.to_string(), reason: "it counts for all listeners alike" });
+            }
+            Some(_) if base == &**name && is_default(base, properties) => {}
+            Some(Support::Ignored(reason)) => notices.push(Notice::NoEffect { key: name.to_string(), reason }),
+            Some(Support::Refused(reason)) => {
+                let message = format!("{name} cannot be set here: {reason}");
+                return Err(Refused { kind: RefusedKind::NotBuilt, message });
+            }
+            None => {
+                let removed = name.starts_with("zookeeper.")
+                    || name.starts_with("password.encoder.")
+                    || REMOVED.contains(&&**name);
+                notices.push(Notice::Unknown { key: name.to_string(), removed });
+            }
+        }
+    }
+    Ok(notices)
+}
+
+/// The config that a listener's own one overrides: `listener.name.internal.ssl.keystore.location`.
+fn listener_base(name: &str) -> &str {
+    let base = name.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.')).map(|(_, base)| base);
+    match base {
+        // A SASL mechanism's own configs have its name in between.
+        Some(base) => base.find(".sasl.").map_or(base, |at| &base[at + 1..]),
+        None => name,
+    }
+}
+
+fn prefixed(name: &str) -> Option<Support> {
+    PREFIXES.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, reason)| Support::Ignored(reason))
+}
+
+fn is_default(name: &str, properties: &Properties) -> bool {
+    let Some(def) = ConfigTable::BROKER.get(name) else { return false };
+    let text = properties.value(name).map(Value::to_text).unwrap_or_default();
+    text == def.default_text().unwrap_or_default()
+}
+
+/// Refuses listeners that are to be encrypted or authenticated: a node that would serve them in clear text must not
+/// start.
+pub(super) fn refuse_protocols(config: &NodeConfig) -> Result<(), Refused> {
+    let all = config.network.listeners.iter().chain(&config.network.advertised_listeners);
+    for listener in all {
+        if listener.protocol != SecurityProtocol::Plaintext {
+            let message = format!(
+                "the listener {} is to use {}, and only PLAINTEXT is built yet",
+                listener.name,
+                listener.protocol.name()
+            );
+            return Err(Refused { kind: RefusedKind::NotBuilt, message });
+        }
+    }
+    Ok(())
+}
