@@ -19,11 +19,11 @@ pub fn import(lib: Option<&String>) -> Result<(), String> {
     let classes = env::temp_dir().join(format!("thalweg-import-configs-{}", std::process::id()));
     fs::create_dir_all(&classes).map_err(|e| format!("{}: {e}", classes.display()))?;
     let jars = format!("{}/*", lib.display());
-    let result = run(Command::new("javac")
-        .arg("-d")
-        .arg(&classes)
-        .args(["-cp", &jars])
-        .args([root.join("tools/java/ConfigDump.java"), root.join("tools/java/ConfigProbe.java")]))
+    let result = run(Command::new("javac").arg("-d").arg(&classes).args(["-cp", &jars]).args([
+        root.join("tools/java/ConfigDump.java"),
+        root.join("tools/java/ConfigProbe.java"),
+        root.join("tools/java/NodeProbe.java"),
+    ]))
     .and_then(|()| {
         let path = format!("{}:{jars}", classes.display());
         run(Command::new("java").args(["-cp", &path, "ConfigDump"]).arg(config.join("tables")))?;
