@@ -1,0 +1,97 @@
+//! When each broker was last heard of.
+//!
+//! This is the only state of the controller that is not in the metadata log: a new controller gives every broker a full
+//! session to report to it.
+
+use std::collections::BTreeMap;
+
+use thalweg_base::{BrokerEpoch, NodeId, Offset, Timestamp};
+use thalweg_metadata::MetadataImage;
+
+/// What is known of one broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Session {
+    epoch: BrokerEpoch,
+    contacted_at: Timestamp,
+    /// How far the broker has read the metadata log.
+    metadata_offset: Offset,
+    /// The end of the metadata log when the broker last handed over leaderships in order to stop.
+    shutdown_offset: Option<Offset>,
+}
+
+/// The sessions of all brokers with the active controller.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    timeout_ms: i64,
+    brokers: BTreeMap<NodeId, Session>,
+}
+
+impl Sessions {
+    /// The sessions of a controller that becomes active: every broker that is not fenced has just been heard of.
+    /// `timeout_ms` is `broker.session.timeout.ms`.
+    #[must_use]
+    pub fn begin(timeout_ms: i64, image: &MetadataImage, now: Timestamp) -> Self {
+        let mut sessions = Self { timeout_ms, brokers: BTreeMap::new() };
+        for broker in image.cluster().brokers().filter(|broker| !broker.fenced) {
+            sessions.contacted(broker.id, broker.epoch, Offset(-1), now);
+        }
+        sessions
+    }
+
+    /// Notes a heartbeat of a broker, and how far it has read the metadata log.
+    pub fn contacted(&mut self, broker: NodeId, epoch: BrokerEpoch, metadata_offset: Offset, now: Timestamp) {
+        let shutdown_offset = self.of(broker, epoch).and_then(|session| session.shutdown_offset);
+        self.brokers.insert(broker, Session { epoch, contacted_at: now, metadata_offset, shutdown_offset });
+    }
+
+    /// Notes up to where the metadata log went when a broker in controlled shutdown handed over leaderships: it may
+    /// stop when all active brokers have read so far.
+    pub fn shutting_down(&mut self, broker: NodeId, log_end: Offset) {
+        if let Some(session) = self.brokers.get_mut(&broker) {
+            session.shutdown_offset = session.shutdown_offset.max(Some(log_end));
+        }
+    }
+
+    /// Forgets a broker: it was fenced, or it left.
+    pub fn end(&mut self, broker: NodeId) {
+        self.brokers.remove(&broker);
+    }
+
+    /// The brokers that have not been heard of for the whole time-out, the longest silent first. Each is to be fenced.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> Vec<NodeId> {
+        let mut expired: Vec<(Timestamp, NodeId)> = self
+            .brokers
+            .iter()
+            .filter(|(_, session)| self.deadline(session) <= now)
+            .map(|(id, session)| (session.contacted_at, *id))
+            .collect();
+        expired.sort_unstable();
+        expired.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// When the next session ends unless its broker is heard of.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.brokers.values().map(|session| self.deadline(session)).min()
+    }
+
+    pub(crate) fn is_valid(&self, broker: NodeId, epoch: BrokerEpoch, now: Timestamp) -> bool {
+        self.of(broker, epoch).is_some_and(|session| now < self.deadline(session))
+    }
+
+    /// Whether every active broker has read that the broker leads nothing any more.
+    pub(crate) fn may_stop(&self, broker: NodeId, image: &MetadataImage) -> bool {
+        let Some(until) = self.brokers.get(&broker).and_then(|session| session.shutdown_offset) else { return true };
+        let active = image.cluster().brokers().filter(|other| other.is_active());
+        active.filter_map(|other| self.brokers.get(&other.id)).all(|other| other.metadata_offset >= until)
+    }
+
+    fn of(&self, broker: NodeId, epoch: BrokerEpoch) -> Option<&Session> {
+        self.brokers.get(&broker).filter(|session| session.epoch == epoch)
+    }
+
+    fn deadline(&self, session: &Session) -> Timestamp {
+        Timestamp(session.contacted_at.0.saturating_add(self.timeout_ms))
+    }
+}
