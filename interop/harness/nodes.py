@@ -80,11 +80,15 @@ class Thalweg:
         wait_ready(node)
         return node
 
-    def start(self, home, *properties, **options):
+    def start(self, home, *properties, overrides=(), **options):
         """A node on `home`/data, which it formats when that is empty. Called again on the same home it restarts there."""
         config = server_properties(home, properties)
-        process, _ = launch(self.command("serve", config), home)
+        process, _ = launch(self.command("serve", config, *pairs(overrides)), home)
         return started(process, home, config, **options)
+
+    def storage(self, *arguments):
+        """The command that formats directories and tells of them."""
+        return self.command("storage", *arguments)
 
     def format(self, home, *properties):
         """The properties file of a node that has not started yet."""
@@ -101,20 +105,23 @@ class Kafka:
         """A fresh node in `home`."""
         return self.start(home, *overrides)
 
-    def start(self, home, *properties, **options):
+    def start(self, home, *properties, overrides=(), **options):
         """A node on `home`/data, formatted when that is empty, with Kafka's own storage tool."""
         config = self.format(home, *properties)
-        process, _ = launch([str(self.script), "node", str(config)], home)
+        process, _ = launch([str(self.script), "node", str(config), *pairs(overrides)], home)
         return started(process, home, config, is_java=True, **options)
 
     def format(self, home, *properties):
         """Writes the properties file and formats the directory unless it already is."""
         config = server_properties(home, properties)
         if not (home / "data" / "meta.properties").exists():
-            tool = [str(self.script), "bin", "kafka-storage.sh"]
-            cluster = run_quietly([*tool, "random-uuid"]).split()[-1]
-            run_quietly([*tool, "format", "--standalone", "-t", cluster, "-c", str(config)])
+            cluster = run_quietly(self.storage("random-uuid")).split()[-1]
+            run_quietly(self.storage("format", "--standalone", "-t", cluster, "-c", config))
         return config
+
+    def storage(self, *arguments):
+        """The command that formats directories and tells of them."""
+        return [str(self.script), "bin", "kafka-storage.sh", *map(str, arguments)]
 
 
 def run_quietly(command):
