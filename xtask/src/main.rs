@@ -4,13 +4,17 @@ use std::process::ExitCode;
 
 mod configs;
 mod schema;
+mod test;
+mod tidy;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.first().map(String::as_str) {
         Some("import-schemas") => schema::import(arguments.get(1)),
         Some("import-configs") => configs::import(arguments.get(1)),
-        _ => Err("chores: import-schemas [KAFKA_HOME/lib], import-configs [KAFKA_HOME/lib]".to_owned()),
+        Some("test") => test::run(),
+        Some("tidy") => tidy::run(),
+        _ => Err("chores: test, tidy, import-schemas [KAFKA_HOME/lib], import-configs [KAFKA_HOME/lib]".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,112 @@
+//! `cargo xtask test`: everything that must hold, in one command, closed by one counting line.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, time::Instant};
+
+/// Tests that passed and failed. A step that ends badly without saying how many failed counts as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+impl Count {
+    /// What a line of output adds: cargo's `test result: ok. 3 passed; 0 failed; ...`.
+    fn of_cargo(line: &str) -> Self {
+        match line.trim_start().strip_prefix("test result: ") {
+            Some(rest) => Self { passed: before(rest, " passed"), failed: before(rest, " failed") },
+            None => Self::default(),
+        }
+    }
+
+    /// What a line of output adds: the closing line `3 passed, 0 failed` of the interoperability tests.
+    fn of_closing_line(line: &str) -> Self {
+        let numbers = line.trim_end().strip_suffix(" failed").and_then(|rest| rest.split_once(" passed, "));
+        match numbers.map(|(passed, failed)| (passed.parse(), failed.parse())) {
+            Some((Ok(passed), Ok(failed))) => Self { passed, failed },
+            _ => Self::default(),
+        }
+    }
+
+    fn add(&mut self, more: Self) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+    }
+}
+
+/// The number that stands before a word.
+fn before(text: &str, word: &str) -> u64 {
+    let digits = text.split(word).next().unwrap_or_default().rsplit(' ').next().unwrap_or_default();
+    digits.parse().unwrap_or(0)
+}
+
+/// Runs the unit tests, the simulation, the release build and the quick interoperability tests, in that order; each
+/// runs even when one before it failed, except that nothing runs against a binary that was not built.
+pub fn run() -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let cargo = || {
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&root);
+        cargo
+    };
+    let mut total = Count::default();
+    total.add(step("unit tests", cargo().args(["test", "--workspace"]), Count::of_cargo));
+    let simulation = ["test", "--package", "thalweg-sim", "--target-dir"];
+    total.add(step(
+        "simulation",
+        cargo().args(simulation).arg(target.join("sim")).env("RUSTFLAGS", "--cfg sim"),
+        Count::of_cargo,
+    ));
+    let built =
+        step("release build", cargo().args(["build", "--release", "--package", "thalweg"]), |_| Count::default());
+    total.add(built);
+    if built.failed == 0 {
+        let interop = root.join("interop/run");
+        total.add(step("interoperability", Command::new(interop).arg("--quick"), Count::of_closing_line));
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    if total.failed == 0 { Ok(()) } else { Err("some tests failed".to_owned()) }
+}
+
+/// Runs one command, shows its output as it comes, and counts.
+fn step(name: &str, command: &mut Command, count: fn(&str) -> Count) -> Count {
+    println!("== {name}");
+    let began = Instant::now();
+    let mut total = Count::default();
+    let ended = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().and_then(|mut child| {
+        for line in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()) {
+            let line = line?;
+            total.add(count(&line));
+            println!("{line}");
+        }
+        child.wait()
+    });
+    let bad = match &ended {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(status.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(why) = &bad {
+        println!("{name}: {why}");
+        total.failed = total.failed.max(1);
+    }
+    println!("== {name}: {} passed, {} failed in {} s", total.passed, total.failed, began.elapsed().as_secs());
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Count;
+
+    #[test]
+    fn counts_the_lines_that_count() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        assert_eq!(Count::of_cargo(line), Count { passed: 12, failed: 3 });
+        assert_eq!(Count::of_cargo("test wire::passed ... ok"), Count::default());
+        assert_eq!(Count::of_closing_line("70 passed, 2 failed"), Count { passed: 70, failed: 2 });
+        assert_eq!(Count::of_closing_line("ok   a case has 1 passed, then some"), Count::default());
+    }
+}
