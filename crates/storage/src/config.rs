@@ -1,0 +1,50 @@
+//! What a log needs to know of its topic's configuration.
+
+/// The settings of one log, with Kafka's defaults. Negative times and sizes mean "no limit" where Kafka says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`: a segment is rolled before it would grow beyond this.
+    pub segment_bytes: u32,
+    /// `segment.ms`: a segment is rolled when a record is this much younger than the segment's first batch.
+    pub segment_ms: i64,
+    /// `segment.jitter.ms`: at most this much is taken off `segment_ms`, another amount for each segment.
+    pub segment_jitter_ms: i64,
+    /// `segment.index.bytes`: the largest size of an index file; a full index rolls the segment.
+    pub segment_index_bytes: u32,
+    /// `index.interval.bytes`: how much of the log lies between two index entries.
+    pub index_interval_bytes: u32,
+    /// `flush.messages`: so many records may be unflushed.
+    pub flush_messages: i64,
+    /// `flush.ms`: so long may a record be unflushed.
+    pub flush_ms: i64,
+    /// `retention.ms`; -1 keeps segments of any age.
+    pub retention_ms: i64,
+    /// `retention.bytes`; -1 keeps logs of any size.
+    pub retention_bytes: i64,
+    /// `cleanup.policy` contains `delete`.
+    pub delete: bool,
+    /// `cleanup.policy` contains `compact`.
+    pub compact: bool,
+    /// `producer.id.expiration.ms`: a producer that wrote nothing for so long is forgotten.
+    pub producer_id_expiration_ms: i64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+        Self {
+            segment_bytes: 1 << 30,
+            segment_ms: 7 * DAY_MS,
+            segment_jitter_ms: 0,
+            segment_index_bytes: 10 << 20,
+            index_interval_bytes: 4096,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
+            retention_ms: 7 * DAY_MS,
+            retention_bytes: -1,
+            delete: true,
+            compact: false,
+            producer_id_expiration_ms: DAY_MS,
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! A partition's log.
+
+mod append;
+mod flush;
+mod position_hints;
+mod read;
+mod timestamps;
+mod truncate;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use thalweg_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, Uuid};
+use thalweg_sys::fs;
+
+use crate::checkpoints::{read_topic_id, write_topic_id};
+use crate::leader_epochs::LeaderEpochs;
+use crate::producer_entry::Producer;
+use crate::producer_state::{Changes, ProducerState};
+use crate::segment::Segment;
+use crate::{Fault, LogConfig, names};
+
+pub use append::{AppendError, AppendOutcome, AppendRefusal, Appended, Duplicate};
+pub use flush::{Flush, FlushPlan};
+use position_hints::{LogPosition, PositionHints};
+pub use read::{FirstBatch, ReadError, ReadPlan, ReadRefusal};
+pub use timestamps::TimestampedOffset;
+pub use truncate::Doomed;
+
+/// What the owner of a log knows about it from the checkpoints of the log directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenHints {
+    /// Up to here the log was flushed; the segment with this offset and later ones are recovered.
+    pub recovery_point: Offset,
+    /// Records below are deleted, even where segments still hold them.
+    pub log_start_offset: Offset,
+    /// The log was closed: nothing needs to be recovered.
+    pub clean_shutdown: bool,
+}
+
+impl OpenHints {
+    /// For a log of which no checkpoint knows: everything is recovered.
+    pub const UNKNOWN: Self =
+        Self { recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO, clean_shutdown: false };
+}
+
+/// What opening a log found and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// How many segments were read and their indexes built anew.
+    pub segments: u64,
+    /// How many bytes were cut off because they were no whole, valid batches.
+    pub truncated_bytes: u64,
+    /// How many segments were removed because they followed such bytes.
+    pub removed_segments: u64,
+}
+
+/// One partition's log: a directory of segments.
+///
+/// Whoever owns it calls `&mut self` methods to change it and `&self` methods to look; [`ReadPlan`]s and [`FlushPlan`]s
+/// are carried out elsewhere. After a [`Fault`] that leaves the files in an unknown state every further change answers
+/// [`Fault::Offline`].
+///
+/// Invariants:
+/// - there is at least one segment, their bases grow, and only the last one is written to;
+/// - `log_start <= log_end` and `recovery_point <= log_end`;
+/// - what producers, epochs and indexes say is derived from batches that are in the files.
+#[derive(Debug)]
+pub struct Log {
+    dir: PathBuf,
+    topic_id: Option<Uuid>,
+    config: LogConfig,
+    segments: Vec<Segment>,
+    log_start: Offset,
+    log_end: Offset,
+    recovery_point: Offset,
+    epochs: LeaderEpochs,
+    /// The epochs changed since their file was written.
+    epochs_dirty: bool,
+    producers: ProducerState,
+    /// Snapshot files that were written and not yet synced.
+    unsynced_snapshots: Vec<PathBuf>,
+    /// Names in the directory, or the directory itself, are not durable yet.
+    names_unsynced: bool,
+    /// Files that were renamed and wait for their removal.
+    doomed: Vec<PathBuf>,
+    hints: Mutex<PositionHints>,
+    /// Counts truncations, so that a flush that began before one does not claim what was written after it.
+    truncations: u64,
+    last_flush: Timestamp,
+    failed: bool,
+    changes: Changes,
+}
+
+impl Log {
+    /// Opens the log in `dir`, and creates it when the directory is missing or empty. `topic_id` is written to
+    /// `partition.metadata` when there is none; `None` keeps a log without one (Kafka's metadata log has none of its own).
+    ///
+    /// # Errors
+    /// When a file cannot be read or written, or the directory belongs to another topic id.
+    pub fn open(
+        dir: &Path,
+        topic_id: Option<Uuid>,
+        config: LogConfig,
+        hints: &OpenHints,
+        now: Timestamp,
+    ) -> Result<(Self, Recovered), Fault> {
+        let existed = fs::exists(dir);
+        if !existed {
+            fs::create_dir_all(dir).map_err(Fault::io("create", dir))?;
+        }
+        let stored = if existed { read_topic_id(dir)? } else { None };
+        match (stored, topic_id) {
+            (Some(stored), Some(asked)) if stored != asked => {
+                let path = dir.join(names::PARTITION_METADATA);
+                return Err(Fault::corrupt(&path, format!("topic id is {stored} and should be {asked}")));
+            }
+            (None, Some(asked)) => write_topic_id(dir, asked)?,
+            _ => {}
+        }
+        let (loaded, recovered) = crate::recovery::load(dir, &config, hints, now)?;
+        let log = Self {
+            dir: dir.to_owned(),
+            topic_id: stored.or(topic_id),
+            config,
+            segments: loaded.segments,
+            log_start: loaded.log_start,
+            log_end: loaded.log_end,
+            recovery_point: loaded.recovery_point,
+            epochs: loaded.epochs,
+            epochs_dirty: loaded.epochs_dirty,
+            producers: loaded.producers,
+            unsynced_snapshots: Vec::new(),
+            names_unsynced: !existed || !hints.clean_shutdown,
+            doomed: Vec::new(),
+            hints: Mutex::default(),
+            truncations: 0,
+            last_flush: now,
+            failed: false,
+            changes: Changes::default(),
+        };
+        log.check_invariants();
+        Ok((log, recovered))
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The topic id that the directory is marked with.
+    #[must_use]
+    pub fn topic_id(&self) -> Option<Uuid> {
+        self.topic_id
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &LogConfig {
+        &self.config
+    }
+
+    /// Replaces the settings; they count from the next call on.
+    pub fn set_config(&mut self, config: LogConfig) {
+        self.config = config;
+    }
+
+    /// The first offset that may be read.
+    #[must_use]
+    pub fn log_start(&self) -> Offset {
+        self.log_start
+    }
+
+    /// The offset that the next record will get.
+    #[must_use]
+    pub fn log_end(&self) -> Offset {
+        self.log_end
+    }
+
+    /// Everything below is durable, and need not be looked at after a crash.
+    #[must_use]
+    pub fn recovery_point(&self) -> Offset {
+        self.recovery_point
+    }
+
+    /// How many bytes all segments have.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(Segment::size).sum()
+    }
+
+    /// How many bytes the segments have that hold records at or above `offset`: what DescribeLogDirs and lag reports want.
+    #[must_use]
+    pub fn size_from(&self, offset: Offset) -> u64 {
+        let from = self.segment_at(offset).unwrap_or(0);
+        self.segments[from..].iter().map(Segment::size).sum()
+    }
+
+    /// How many segments there are.
+    #[must_use]
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The base offsets of the segments, in order.
+    #[must_use]
+    pub fn segment_bases(&self) -> Vec<Offset> {
+        self.segments.iter().map(Segment::base).collect()
+    }
+
+    /// Whether a fault has left the log unusable.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.failed
+    }
+
+    /// The leader epochs.
+    #[must_use]
+    pub fn leader_epochs(&self) -> &LeaderEpochs {
+        &self.epochs
+    }
+
+    /// The newest leader epoch.
+    #[must_use]
+    pub fn latest_epoch(&self) -> Option<LeaderEpoch> {
+        self.epochs.latest().map(|e| e.epoch)
+    }
+
+    /// Where the epoch ended; see [`LeaderEpochs::end_offset_for`].
+    #[must_use]
+    pub fn end_offset_for_epoch(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, Offset)> {
+        self.epochs.end_offset_for(epoch, self.log_end)
+    }
+
+    /// The epoch in which the record at `offset` was appended.
+    #[must_use]
+    pub fn epoch_for(&self, offset: Offset) -> Option<LeaderEpoch> {
+        self.epochs.epoch_for(offset)
+    }
+
+    /// A new leader epoch begins at `start_offset`: what a broker enters when it becomes leader, before any append.
+    pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) {
+        self.epochs_dirty |= self.epochs.assign(epoch, start_offset);
+    }
+
+    /// One producer's state.
+    #[must_use]
+    pub fn producer(&self, id: ProducerId) -> Option<&Producer> {
+        self.producers.get(id)
+    }
+
+    /// All producers, by id.
+    pub fn producers(&self) -> impl ExactSizeIterator<Item = (ProducerId, &Producer)> {
+        self.producers.iter()
+    }
+
+    /// Whether the producer has a transaction open in this epoch.
+    #[must_use]
+    pub fn has_ongoing_txn(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.producers.has_ongoing_txn(id, epoch)
+    }
+
+    /// Forgets producers that wrote nothing for `producer.id.expiration.ms`.
+    pub fn remove_expired_producers(&mut self, now: Timestamp) {
+        self.producers.remove_expired(now, self.config.producer_id_expiration_ms);
+    }
+
+    /// How far consumers of committed records may read, where `high_watermark` is replicated (KIP-98).
+    #[must_use]
+    pub fn last_stable_offset(&self, high_watermark: Offset) -> Offset {
+        let unstable = self.producers.first_unstable(high_watermark);
+        unstable.map_or(high_watermark, |offset| offset.max(self.log_start).min(high_watermark))
+    }
+
+    /// The high watermark moved on: transactions that ended below it are no longer remembered. To be called with each
+    /// advance; it costs nothing when there are no transactions.
+    pub fn replicated(&mut self, high_watermark: Offset) {
+        self.producers.replicated(high_watermark);
+    }
+
+    /// Follows the directory to a new name in the same log directory, as a deletion does first.
+    ///
+    /// # Errors
+    /// When the operating system refuses; then everything is as before.
+    pub fn rename_dir(&mut self, name: &str) -> Result<(), Fault> {
+        let to = self.dir.with_file_name(name);
+        fs::rename(&self.dir, &to).map_err(Fault::io("rename", &self.dir))?;
+        for segment in &mut self.segments {
+            segment.moved(&to);
+        }
+        for path in self.doomed.iter_mut().chain(&mut self.unsynced_snapshots) {
+            if let Some(file) = path.file_name() {
+                *path = to.join(file);
+            }
+        }
+        self.dir = to;
+        self.names_unsynced = true;
+        Ok(())
+    }
+
+    /// Closes the log so that it can be opened without recovery: completes the indexes, writes a producer snapshot at its
+    /// end and syncs everything. The recovery point is then the log's end.
+    ///
+    /// # Errors
+    /// When something cannot be written; then the log must be opened as after a crash.
+    pub fn close(mut self) -> Result<Offset, Fault> {
+        self.ensure_usable()?;
+        let snapshot = self.producers.take_snapshot(&self.dir)?;
+        self.unsynced_snapshots.extend(snapshot);
+        self.active_mut().finish()?;
+        if let Some(plan) = self.flush_plan(Flush::Closing)? {
+            plan.execute()?;
+            self.flushed(&plan, self.last_flush);
+        }
+        self.take_doomed().remove()?;
+        Ok(self.recovery_point)
+    }
+
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    fn active(&self) -> &Segment {
+        &self.segments[self.segments.len() - 1]
+    }
+
+    fn active_mut(&mut self) -> &mut Segment {
+        let last = self.segments.len() - 1;
+        &mut self.segments[last]
+    }
+
+    /// The index of the segment that `offset` belongs to; `None` below the first.
+    fn segment_at(&self, offset: Offset) -> Option<usize> {
+        self.segments.partition_point(|s| s.base() <= offset).checked_sub(1)
+    }
+
+    fn ensure_usable(&self) -> Result<(), Fault> {
+        if self.failed { Err(Fault::Offline { dir: self.dir.clone() }) } else { Ok(()) }
+    }
+
+    /// Runs a change; when it faults, the log is offline.
+    fn guarded<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.ensure_usable()?;
+        let result = change(self);
+        self.failed |= result.is_err();
+        if result.is_ok() {
+            self.check_invariants();
+        }
+        result
+    }
+
+    fn check_invariants(&self) {
+        assert!(!self.segments.is_empty(), "a log has a segment");
+        assert!(self.log_start <= self.log_end, "log start {} is beyond the end {}", self.log_start, self.log_end);
+        assert!(self.recovery_point <= self.log_end, "recovery point {} is beyond the end", self.recovery_point);
+        assert!(self.active().base() <= self.log_end, "the active segment begins beyond the end");
+    }
+
+    fn remember(&self, offset: Offset, position: LogPosition) {
+        self.hints.lock().unwrap_or_else(PoisonError::into_inner).remember(offset, position);
+    }
+
+    fn recall(&self, offset: Offset) -> Option<LogPosition> {
+        self.hints.lock().unwrap_or_else(PoisonError::into_inner).recall(offset)
+    }
+
+    fn forget_positions(&mut self) {
+        *self.hints.get_mut().unwrap_or_else(PoisonError::into_inner) = PositionHints::default();
+    }
+}
+
+#[cfg(test)]
+mod tests;

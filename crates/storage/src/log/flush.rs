@@ -1,0 +1,166 @@
+//! Making the log durable, on whatever thread may wait for the disk.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thalweg_base::{Offset, Timestamp};
+use thalweg_sys::fs::{self, File};
+
+use super::Log;
+use crate::segment::SegmentFile;
+use crate::{Fault, names};
+
+/// How much is flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// The segments that will not be written to any more: what is due after a roll.
+    Finished,
+    /// Every batch.
+    All,
+    /// Every batch and every index, for a log that is being closed.
+    Closing,
+}
+
+/// What must be synced so that the log is durable up to an offset. Only one plan of a log is carried out at a time.
+#[derive(Debug)]
+pub struct FlushPlan {
+    up_to: Offset,
+    truncations: u64,
+    logs: Vec<Arc<SegmentFile>>,
+    indexes: Vec<Arc<File>>,
+    /// The segments whose indexes are among `indexes`.
+    bases: Vec<Offset>,
+    snapshots: Vec<PathBuf>,
+    epochs: Option<String>,
+    dir: PathBuf,
+    names: bool,
+}
+
+impl FlushPlan {
+    /// Syncs everything; waits for the disk. It needs nothing of the log, which may go on meanwhile.
+    ///
+    /// # Errors
+    /// After an error nothing is known of what was written: the log must go offline (see [`Log::flush_failed`]).
+    pub fn execute(&self) -> Result<(), Fault> {
+        for log in &self.logs {
+            log.file().sync_data().map_err(Fault::io("sync", log.path()))?;
+        }
+        for index in &self.indexes {
+            index.sync_data().map_err(Fault::io("sync an index in", &self.dir))?;
+        }
+        // From here on names are used: they are gone when the directory was renamed for its deletion meanwhile.
+        match self.execute_by_name() {
+            Err(Fault::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    fn execute_by_name(&self) -> Result<(), Fault> {
+        for path in &self.snapshots {
+            match File::open(path) {
+                Ok(file) => file.sync_data().map_err(Fault::io("sync", path))?,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(Fault::io("open", path)(e)),
+            }
+        }
+        if let Some(text) = &self.epochs {
+            let path = self.dir.join(names::LEADER_EPOCHS);
+            fs::write_atomic(&path, text.as_bytes()).map_err(Fault::io("write", &path))?;
+        }
+        if !self.names {
+            return Ok(());
+        }
+        let topic_id = self.dir.join(names::PARTITION_METADATA);
+        match File::open(&topic_id) {
+            Ok(file) => file.sync_data().map_err(Fault::io("sync", &topic_id))?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Fault::io("open", &topic_id)(e)),
+        }
+        fs::sync_dir(&self.dir).map_err(Fault::io("sync", &self.dir))?;
+        match self.dir.parent() {
+            Some(parent) => fs::sync_dir(parent).map_err(Fault::io("sync", parent)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Log {
+    /// What to sync now; `None` when nothing is to be done. Carry it out with [`FlushPlan::execute`], then report with
+    /// [`Log::flushed`].
+    ///
+    /// # Errors
+    /// When a file cannot be opened.
+    pub fn flush_plan(&mut self, flush: Flush) -> Result<Option<FlushPlan>, Fault> {
+        self.ensure_usable()?;
+        let active = self.segments.len() - 1;
+        let closing = flush == Flush::Closing;
+        let up_to = if flush == Flush::Finished { self.active().base() } else { self.log_end };
+        let mut plan = FlushPlan {
+            up_to,
+            truncations: self.truncations,
+            logs: Vec::new(),
+            indexes: Vec::new(),
+            bases: Vec::new(),
+            snapshots: std::mem::take(&mut self.unsynced_snapshots),
+            epochs: None,
+            dir: self.dir.clone(),
+            names: self.names_unsynced,
+        };
+        for (at, segment) in self.segments.iter().enumerate() {
+            let end = self.segments.get(at + 1).map_or(self.log_end, |next| next.base());
+            if segment.base() < up_to && end > self.recovery_point {
+                plan.logs.push(Arc::clone(segment.log()?));
+            }
+            // A crash has the active segment's indexes built anew, whatever they hold.
+            if segment.has_dirty_indexes() && (at < active || closing) {
+                plan.indexes.push(Arc::clone(segment.offsets.file()?));
+                plan.indexes.push(Arc::clone(segment.times.file()?));
+                plan.indexes.extend(segment.txns.file()?.map(Arc::clone));
+                plan.bases.push(segment.base());
+            }
+        }
+        if self.epochs_dirty && (up_to > self.recovery_point || closing) {
+            plan.epochs = Some(self.epochs.to_text());
+        }
+        let files = plan.logs.len() + plan.indexes.len() + plan.snapshots.len();
+        let needed = files > 0 || plan.epochs.is_some() || (plan.names && (closing || up_to > self.recovery_point));
+        Ok(needed.then_some(plan))
+    }
+
+    /// A plan was carried out: the recovery point moves to where it began.
+    pub fn flushed(&mut self, plan: &FlushPlan, now: Timestamp) {
+        if self.epochs_dirty && plan.epochs.as_ref() == Some(&self.epochs.to_text()) {
+            self.epochs_dirty = false;
+        }
+        self.last_flush = now;
+        if plan.truncations != self.truncations {
+            return;
+        }
+        for segment in &mut self.segments {
+            if plan.bases.contains(&segment.base()) {
+                segment.indexes_synced();
+                if segment.base() < plan.up_to {
+                    segment.rest();
+                }
+            }
+        }
+        // Names that came after the plan are of a later segment, which keeps the flag.
+        self.names_unsynced &= !plan.names || self.active().base() > plan.up_to;
+        self.recovery_point = self.recovery_point.max(plan.up_to);
+        self.check_invariants();
+    }
+
+    /// A plan failed: the log is offline from now on.
+    pub fn flush_failed(&mut self) {
+        self.failed = true;
+    }
+
+    /// Whether `flush.messages` or `flush.ms` ask for a flush of everything now.
+    #[must_use]
+    pub fn is_flush_due(&self, now: Timestamp) -> bool {
+        let unflushed = self.log_end.0 - self.recovery_point.0;
+        let waited = now.0.saturating_sub(self.last_flush.0);
+        unflushed > 0 && (unflushed >= self.config.flush_messages || waited >= self.config.flush_ms)
+    }
+}

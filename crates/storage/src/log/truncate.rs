@@ -1,0 +1,173 @@
+//! Removing records: the newest when a leader never had them, the oldest when nobody needs them.
+
+use std::path::PathBuf;
+
+use thalweg_base::{Offset, Timestamp};
+use thalweg_sys::fs;
+
+use super::Log;
+use crate::segment::{Segment, remove_if_exists};
+use crate::{Fault, names, recovery};
+
+/// Files that no longer belong to a log. Removing a large file may take a while: do it where that hurts nobody. Those that
+/// are not removed are when the log is opened next.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Doomed {
+    files: Vec<PathBuf>,
+}
+
+impl Doomed {
+    /// How many files there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Removes them. One that is gone already is no error.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn remove(self) -> Result<(), Fault> {
+        self.files.iter().try_for_each(|path| remove_if_exists(path))
+    }
+}
+
+impl Log {
+    /// Removes all records at and above `offset`, and says whether there were any. Below the first segment, the log
+    /// becomes empty and begins at `offset`.
+    ///
+    /// # Errors
+    /// When the disk fails: the log is then offline.
+    pub fn truncate_to(&mut self, offset: Offset, now: Timestamp) -> Result<bool, Fault> {
+        assert!(offset.0 >= 0, "a log cannot be truncated to {offset}");
+        if offset >= self.log_end {
+            self.ensure_usable()?;
+            // An epoch that began at the end and has no records may be one that the leader does not know.
+            self.epochs_dirty |= self.epochs.truncate_from_end(self.log_end);
+            return Ok(false);
+        }
+        if offset < self.segments[0].base() {
+            self.truncate_fully_and_start_at(offset, now)?;
+            return Ok(true);
+        }
+        self.guarded(|log| {
+            log.positions_changed();
+            let keep = log.segments.partition_point(|s| s.base() <= offset);
+            // The newest goes first, so that a crash leaves no gap.
+            while log.segments.len() > keep {
+                log.drop_last()?;
+            }
+            log.active_mut().truncate_to(offset, now)?;
+            log.log_end = offset;
+            log.log_start = log.log_start.min(offset);
+            log.recovery_point = log.recovery_point.min(offset);
+            log.epochs_dirty |= log.epochs.truncate_from_end(offset);
+            log.reload_producers(now)
+        })?;
+        Ok(true)
+    }
+
+    /// Removes all records; the log then begins and ends at `offset`.
+    ///
+    /// # Errors
+    /// When the disk fails: the log is then offline.
+    pub fn truncate_fully_and_start_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), Fault> {
+        assert!(offset.0 >= 0, "a log cannot begin at {offset}");
+        self.guarded(|log| {
+            log.positions_changed();
+            while !log.segments.is_empty() {
+                log.drop_last()?;
+            }
+            log.segments.push(Segment::create(&log.dir, offset, now)?);
+            log.names_unsynced = true;
+            log.log_start = offset;
+            log.log_end = offset;
+            log.recovery_point = log.recovery_point.min(offset);
+            log.epochs.clear();
+            log.epochs_dirty = true;
+            log.producers.restart(&log.dir, offset)
+        })
+    }
+
+    /// Records below `offset` are no longer readable; their segments go with the next [`Log::delete_old_segments`]. The
+    /// caller has checked that `offset` is not above the high watermark. Says whether that is news: an offset that is not
+    /// above the log's start, or beyond its end, changes nothing.
+    ///
+    /// # Errors
+    /// When the log is offline.
+    pub fn advance_log_start(&mut self, offset: Offset) -> Result<bool, Fault> {
+        self.ensure_usable()?;
+        if offset <= self.log_start || offset > self.log_end {
+            return Ok(false);
+        }
+        self.log_start = offset;
+        self.recovery_point = self.recovery_point.max(offset);
+        self.epochs_dirty |= self.epochs.truncate_from_start(offset);
+        self.producers.log_start_moved(offset);
+        self.check_invariants();
+        Ok(true)
+    }
+
+    /// The files that wait for their removal.
+    pub fn take_doomed(&mut self) -> Doomed {
+        Doomed { files: std::mem::take(&mut self.doomed) }
+    }
+
+    /// Takes the `count` oldest segments out of the log.
+    pub(crate) fn drop_first(&mut self, count: usize) -> Result<(), Fault> {
+        assert!(count < self.segments.len(), "the active segment stays");
+        self.guarded(|log| {
+            for _ in 0..count {
+                let segment = log.segments.remove(0);
+                log.doom(&segment)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn drop_last(&mut self) -> Result<(), Fault> {
+        match self.segments.pop() {
+            Some(segment) => self.doom(&segment),
+            None => Ok(()),
+        }
+    }
+
+    /// Renames a segment's files, so that they are none of a log any more.
+    fn doom(&mut self, segment: &Segment) -> Result<(), Fault> {
+        self.names_unsynced = true;
+        self.producers.remove_snapshot(&self.dir, segment.base())?;
+        for path in segment.paths() {
+            let mut doomed = path.as_os_str().to_owned();
+            doomed.push(names::DELETED);
+            let doomed = PathBuf::from(doomed);
+            match fs::rename(path, &doomed) {
+                Ok(()) => self.doomed.push(doomed),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(Fault::io("rename", path)(e)),
+            }
+        }
+        Ok(())
+    }
+
+    fn positions_changed(&mut self) {
+        self.truncations += 1;
+        self.forget_positions();
+    }
+
+    /// Goes back to what the producers were at the log's end, by the newest snapshot and the batches after it.
+    fn reload_producers(&mut self, now: Timestamp) -> Result<(), Fault> {
+        let expiration_ms = self.config.producer_id_expiration_ms;
+        self.producers.reload(&self.dir, self.log_start, self.log_end, now, expiration_ms)?;
+        recovery::replay_producers(&mut self.producers, &self.segments, self.log_start, self.log_end)?;
+        let snapshot = self.producers.take_snapshot(&self.dir)?;
+        self.unsynced_snapshots.extend(snapshot);
+        Ok(())
+    }
+}
