@@ -194,16 +194,17 @@ impl Quorum {
         Request::Fetch(FetchRequest { replica, epoch, log_end: self.log.end_and_epoch(), high_watermark })
     }
 
-    /// Asks any of the bootstrap servers: who does not lead answers who does.
+    /// Asks any of the bootstrap servers, or of the voters that the log knows: who does not lead answers who does.
     fn fetch_from_any(&mut self, now: Moment) {
-        if self.bootstrap.is_empty() || !self.may_fetch() {
+        if !self.may_fetch() {
             return;
         }
-        let random = usize::try_from(self.next_random() >> 1).unwrap_or(0);
         let local = Peer::Node(self.local.key.id);
-        let (before, after) = self.bootstrap.split_at(random % self.bootstrap.len());
-        let mut peers = after.iter().chain(before).copied();
-        let Some(peer) = peers.find(|peer| *peer != local && self.links.is_ready(*peer)) else { return };
+        let voters = self.log.voters().ids().map(Peer::Node).filter(|peer| !self.bootstrap.contains(peer));
+        let others = self.bootstrap.iter().copied().chain(voters).filter(|peer| *peer != local);
+        let ready: Vec<Peer> = others.filter(|peer| self.links.is_ready(*peer)).collect();
+        let random = usize::try_from(self.next_random() >> 1).unwrap_or(0);
+        let Some(peer) = random.checked_rem(ready.len()).and_then(|at| ready.get(at).copied()) else { return };
         let request = FetchRequest {
             replica: self.local.key,
             epoch: self.epoch,

@@ -1,1 +1,5 @@
+//! Stories about one replica, and seeded simulations of several.
 
+mod cluster;
+mod simulation;
+mod stories;
