@@ -12,9 +12,10 @@ fn main() -> ExitCode {
     let result = match arguments.first().map(String::as_str) {
         Some("import-schemas") => schema::import(arguments.get(1)),
         Some("import-configs") => configs::import(arguments.get(1)),
+        Some("check-wire-java") => schema::check(arguments.get(1)),
         Some("test") => test::run(),
         Some("tidy") => tidy::run(),
-        _ => Err("chores: test, tidy, import-schemas [KAFKA_HOME/lib], import-configs [KAFKA_HOME/lib]".to_owned()),
+        _ => Err("chores: test, tidy; import-schemas, import-configs, check-wire-java [KAFKA_HOME/lib]".to_owned()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

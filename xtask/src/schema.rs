@@ -1,4 +1,5 @@
 //! `cargo xtask import-schemas`: takes over the message definitions that stand in Kafka's jars.
+//! `cargo xtask check-wire-java`: compares what the codec makes of them with Kafka's own classes.
 //!
 //! Only facts are taken: names, types, versions, tags, defaults. Kafka's prose stays where it is. The grammar of what is
 //! written is in `crates/wire/schema/README.md`.
@@ -26,11 +27,7 @@ const SOURCES: [(&str, &str); 7] = [
 
 /// Rewrites `crates/wire/schema` from the jars in `lib`, or in `$KAFKA_HOME/lib` when none is given.
 pub fn import(lib: Option<&String>) -> Result<(), String> {
-    let lib = match (lib, env::var_os("KAFKA_HOME")) {
-        (Some(lib), _) => PathBuf::from(lib),
-        (None, Some(home)) => Path::new(&home).join("lib"),
-        (None, None) => return Err("name Kafka's lib directory, or set KAFKA_HOME".to_owned()),
-    };
+    let lib = directory_of_jars(lib)?;
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/wire/schema");
     let mut files: BTreeMap<PathBuf, Vec<(u8, String)>> = BTreeMap::new();
     let mut messages = 0;
@@ -54,6 +51,25 @@ pub fn import(lib: Option<&String>) -> Result<(), String> {
     }
     println!("{messages} definitions written to crates/wire/schema");
     Ok(())
+}
+
+/// Compares our encodings of every message at every version with those of Kafka's own Java classes.
+pub fn check(lib: Option<&String>) -> Result<(), String> {
+    let lib = directory_of_jars(lib)?;
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["test", "--package", "thalweg-wire", "--test", "wire", "java", "--", "--nocapture"])
+        .env("KAFKA_LIB", lib)
+        .status()
+        .map_err(|e| format!("cargo: {e}"))?;
+    if status.success() { Ok(()) } else { Err("the encodings differ from Kafka's".to_owned()) }
+}
+
+fn directory_of_jars(lib: Option<&String>) -> Result<PathBuf, String> {
+    match (lib, env::var_os("KAFKA_HOME")) {
+        (Some(lib), _) => Ok(PathBuf::from(lib)),
+        (None, Some(home)) => Ok(Path::new(&home).join("lib")),
+        (None, None) => Err("name Kafka's lib directory, or set KAFKA_HOME".to_owned()),
+    }
 }
 
 /// The jar `NAME-VERSION.jar` in `lib`; `NAME-other-VERSION.jar` is another one.

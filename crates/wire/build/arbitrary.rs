@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::emit::{condition, element_type};
-use crate::model::{Field, Message, Struct, Type, Versions, snake};
+use crate::emit::condition;
+use crate::model::{Field, Message, Struct, Versions, snake};
 
 /// `impl Fill for` every struct, and the list `all!` of every message.
 pub fn fillers(messages: &[Message]) -> String {
@@ -24,23 +24,18 @@ pub fn fillers(messages: &[Message]) -> String {
 /// Fields that a version does not have keep their default.
 fn fill(module: &str, one: &Struct, out: &mut String) {
     let _ = writeln!(out, "impl Fill for {module}::{} {{\nfn fill(g: &mut Gen, version: i16) -> Self {{", one.name);
-    out.push_str("let _ = (&g, version);\nlet mut v = Self::default();\n");
+    let _ = writeln!(out, "let _ = (&g, version);\nSelf {{");
     for field in &one.fields {
-        let present = field.present(one.versions);
-        if present.is_empty() {
-            continue;
-        }
-        let value = value(field, one.versions);
         let name = field.rust_name();
-        let condition = condition(present, one.versions).unwrap_or_else(|| "true".to_owned());
-        let _ = writeln!(out, "if {condition} {{ v.{name} = {value}; }}");
-        if let Some(keep) = keyed(field, one) {
-            let _ = writeln!(out, "{keep}");
-        }
+        let present = field.present(one.versions);
+        let value = value(field, one.versions);
+        let _ = match condition(present, one.versions) {
+            _ if present.is_empty() => writeln!(out, "{name}: Self::default().{name},"),
+            Some(condition) => writeln!(out, "{name}: if {condition} {{ {value} }} else {{ Self::default().{name} }},"),
+            None => writeln!(out, "{name}: {value},"),
+        };
     }
-    out.push_str("v\n}\n");
-    out.push_str(&key(one));
-    out.push_str("}\n");
+    let _ = writeln!(out, "}}\n}}\n{}}}", key(one));
 }
 
 /// The part of an element that Kafka's collections want to be unique: its fields marked as keys.
@@ -53,33 +48,14 @@ fn key(one: &Struct) -> String {
     format!("fn key(&self) -> Option<String> {{ Some([{}].concat()) }}\n", keys.join(", "))
 }
 
-fn keyed(field: &Field, one: &Struct) -> Option<String> {
-    let Type::Array(element) = &field.ty else { return None };
-    let Type::Struct(_) = **element else { return None };
-    let name = field.rust_name();
-    Some(if field.optional(one.versions) {
-        format!("if let Some(list) = &mut v.{name} {{ unique(list); }}")
-    } else {
-        format!("unique(&mut v.{name});")
-    })
-}
-
 fn value(field: &Field, within: Versions) -> String {
-    let plain = match &field.ty {
-        Type::Struct(_) => "Fill::fill(g, version)".to_owned(),
-        Type::Array(element) => match **element {
-            Type::Struct(_) => "g.list(|g| Fill::fill(g, version))".to_owned(),
-            ref scalar => format!("g.list(|g| <{} as Scalar>::any(g))", element_type(scalar)),
-        },
-        scalar => format!("<{} as Scalar>::any(g)", element_type(scalar)),
-    };
     if !field.optional(within) {
-        return plain;
+        return "Fill::fill(g, version)".to_owned();
     }
     let nullable = field.nullable.and(field.present(within));
     match condition(nullable, field.present(within)) {
-        _ if nullable.is_empty() => format!("Some({plain})"),
-        None => format!("g.maybe(true, |g| {plain})"),
-        Some(condition) => format!("g.maybe({condition}, |g| {plain})"),
+        _ if nullable.is_empty() => "g.maybe(false, version)".to_owned(),
+        None => "g.maybe(true, version)".to_owned(),
+        Some(condition) => format!("g.maybe({condition}, version)"),
     }
 }

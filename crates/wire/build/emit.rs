@@ -62,12 +62,12 @@ fn module(message: &Message, out: &mut String) {
 }
 
 /// The Rust type of a field.
-pub fn rust_type(field: &Field, within: Versions) -> String {
+fn rust_type(field: &Field, within: Versions) -> String {
     let plain = element_type(&field.ty);
     if field.optional(within) { format!("Option<{plain}>") } else { plain }
 }
 
-pub fn element_type(ty: &Type) -> String {
+fn element_type(ty: &Type) -> String {
     match ty {
         Type::Uuid => "Uuid".to_owned(),
         Type::String => "ByteString".to_owned(),

@@ -27,6 +27,9 @@ pub enum DecodeProblem {
     /// An array declares more elements than there are bytes left.
     #[error("an array declares more elements than there are bytes")]
     Count,
+    /// The elements of arrays would take far more memory than the bytes.
+    #[error("the elements of arrays take too much memory")]
+    Memory,
     /// A value is null that may not be.
     #[error("a value is null that may not be null")]
     Null,

@@ -7,17 +7,27 @@ use thalweg_base::Uuid;
 use crate::codec::{Codec, Scalar};
 use crate::error::{DecodeError, DecodeProblem};
 
+/// How much memory the elements of arrays may take for each byte of a frame. An empty string of two bytes becomes a value
+/// of 32, so that a hostile frame could otherwise take 30 times its size; what clients send takes about 4 times.
+const MEMORY_PER_BYTE: usize = 16;
+
+/// How much memory the elements of arrays may take in any case.
+const MEMORY_FREE: usize = 1 << 20;
+
 /// A position in a frame.
 ///
 /// The first failure stays: from then on there are no bytes left, and every read gives zeros and empty values. So a
 /// struct is read without asking after each field, and [`Reader::failure`] is asked at the end.
 ///
-/// Nothing is allocated that the bytes at hand do not justify: a count is checked against the bytes that are left, and
-/// the room that is made for an array at once is no larger than they are.
+/// Nothing is allocated that the bytes at hand do not justify: a count is checked against the bytes that are left, the
+/// room that is made for an array at once is no larger than they are, and all elements together may take
+/// [`MEMORY_PER_BYTE`] times as much memory as there were bytes, and [`MEMORY_FREE`].
 #[derive(Debug)]
 pub struct Reader {
     bytes: Bytes,
     at: usize,
+    /// How much memory may still go into the elements of arrays.
+    memory: usize,
     failure: Option<DecodeError>,
 }
 
@@ -32,7 +42,8 @@ impl Reader {
     /// Stands at the first of `bytes`.
     #[must_use]
     pub fn new(bytes: Bytes) -> Self {
-        Self { bytes, at: 0, failure: None }
+        let memory = bytes.len().saturating_mul(MEMORY_PER_BYTE).saturating_add(MEMORY_FREE);
+        Self { bytes, at: 0, memory, failure: None }
     }
 
     /// How many bytes are left.
@@ -216,6 +227,14 @@ impl Reader {
         Some(count)
     }
 
+    /// Accounts for one more element of an array. Fails when the elements take too much.
+    fn account(&mut self, size: usize) {
+        match self.memory.checked_sub(size) {
+            Some(rest) => self.memory = rest,
+            None => self.fail(DecodeProblem::Memory),
+        }
+    }
+
     /// An empty array with room for what the bytes that are left can hold, if each element took its size in memory.
     fn room<T>(&self, count: usize) -> Vec<T> {
         Vec::with_capacity(count.min(self.remaining() / size_of::<T>().max(1) + 1))
@@ -233,6 +252,7 @@ impl Reader {
             let mut elements = if count == 0 { Vec::new() } else { self.room(count) };
             for _ in 0..count {
                 elements.push(T::get(self, flexible));
+                self.account(size_of::<T>());
                 if self.failure.is_some() {
                     break;
                 }
@@ -264,6 +284,7 @@ impl Reader {
         for _ in 0..count {
             let mut element = T::default();
             element.read(self, version);
+            self.account(size_of::<T>());
             if self.failure.is_some() {
                 return;
             }
