@@ -90,7 +90,7 @@ impl NodeConfig {
         let entries = [
             ("process.roles", "broker,controller"),
             ("node.id", "1"),
-            ("controller.quorum.bootstrap.servers", "127.0.0.1:9093"),
+            ("controller.quorum.bootstrap.servers", "127.0.0.1:0"),
             ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
             ("controller.listener.names", "CONTROLLER"),
             ("log.dirs", "./thalweg-data"),
