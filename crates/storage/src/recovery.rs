@@ -101,7 +101,8 @@ impl Loader<'_> {
             }
             Err(fault) => return Err(fault),
         }
-        for segment in &self.segments {
+        // Those that are recovered enter their epochs then.
+        for segment in &self.segments[..self.flushed] {
             let mut scan = segment.scan(0)?;
             while let Some(found) = scan.next()? {
                 note_epoch(&mut self.epochs, &found);
@@ -175,6 +176,7 @@ impl Loader<'_> {
     /// Reads the valid batches of a segment, of which `next` is the lowest possible offset. Enters them into indexes,
     /// epochs and producers. Returns the offset after the last one, and the position where it ends.
     fn read_segment(&mut self, at: usize, mut next: Offset) -> Result<(Offset, u64), Fault> {
+        let following = self.segments.get(at + 1).map_or(Offset::MAX, Segment::base);
         let segment = &mut self.segments[at];
         segment.forget_indexes()?;
         let log = Arc::clone(segment.log()?);
@@ -191,7 +193,8 @@ impl Loader<'_> {
                 }
             };
             let header = &found.header;
-            let valid = if !is_plausible(header, next) || !segment.reaches(header.last_offset()) {
+            let last = header.last_offset();
+            let valid = if !is_plausible(header, next) || last >= following || !segment.reaches(last) {
                 Err(thalweg_records::BatchError::Record("its offsets are impossible here"))
             } else {
                 scan.verify(&found)?
@@ -341,8 +344,8 @@ fn enter_producer(
 }
 
 fn note_epoch(epochs: &mut LeaderEpochs, found: &Found) -> bool {
-    let epoch = found.header.leader_epoch;
-    epochs.latest().is_none_or(|latest| epoch > latest.epoch) && epochs.assign(epoch, found.header.base_offset)
+    let (epoch, start) = (found.header.leader_epoch, found.header.base_offset);
+    epochs.latest().is_none_or(|latest| epoch > latest.epoch) && epochs.assign(epoch, start)
 }
 
 type Listed = (Vec<Segment>, BTreeSet<Offset>, Vec<usize>);

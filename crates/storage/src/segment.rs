@@ -330,6 +330,13 @@ impl Segment {
         Ok((next, scan.position()))
     }
 
+    /// From now on every write finds the disk full, and the file cannot be cut back.
+    #[cfg(test)]
+    pub(crate) fn break_disk(&mut self) {
+        let path = Path::new("/dev/full");
+        self.log = OnceLock::from(Arc::new(SegmentFile::open(path).unwrap()));
+    }
+
     /// Drops the batch that holds `offset` and all after it. True when that left the segment empty.
     pub(crate) fn truncate_to(&mut self, offset: Offset, now: Timestamp) -> Result<bool, Fault> {
         let found = self.find(offset)?;

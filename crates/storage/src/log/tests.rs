@@ -153,18 +153,30 @@ fn a_follower_keeps_offsets_and_epochs() {
 }
 
 #[test]
-fn a_failed_write_leaves_no_trace() {
+fn a_batch_beyond_all_offsets_is_refused() {
     let rig = Rig::new();
     let mut log = rig.open(LogConfig::default());
     rig.append(&mut log, 3);
     let before = (log.log_end(), log.size());
-    // Every batch claims a span of offsets that cannot be.
     let mut prepared = batch(1, 10);
-    prepared.assign(Offset(i64::MAX - 1), LeaderEpoch(0));
+    prepared.assign(Offset(i64::MAX), LeaderEpoch(0));
     assert!(log.append_as_follower(prepared.to_bytes(), LeaderEpoch(0), NOW).is_err());
     assert_eq!((log.log_end(), log.size()), before);
     rig.append(&mut log, 1);
     assert_eq!(rig.offsets(&log), [0, 3]);
+}
+
+#[test]
+fn a_log_whose_disk_fails_is_offline() {
+    let rig = Rig::new();
+    let mut log = rig.open(LogConfig::default());
+    log.segments[0].break_disk();
+    let result = log.append(&mut [batch(1, 10)], LeaderEpoch(0), Origin::Client, NOW);
+    assert!(matches!(result, Err(AppendError::Fault(Fault::Io { doing: "write", .. }))), "{result:?}");
+    assert!(log.is_offline());
+    let result = log.append(&mut [batch(1, 10)], LeaderEpoch(0), Origin::Client, NOW);
+    assert!(matches!(result, Err(AppendError::Fault(Fault::Offline { .. }))), "{result:?}");
+    assert_eq!((log.log_end(), log.leader_epochs().latest()), (Offset(0), None));
 }
 
 #[test]
@@ -188,7 +200,9 @@ fn a_flush_on_another_thread_moves_the_recovery_point() {
     assert_eq!(fs::read_to_string(&log.dir().join(names::LEADER_EPOCHS)).unwrap(), "0\n1\n0 0\n");
     let plan = log.flush_plan(Flush::All).unwrap().unwrap();
     log.truncate_to(Offset(5), NOW).unwrap();
-    rig.append(&mut log, 40);
+    for _ in 0..40 {
+        rig.append(&mut log, 1);
+    }
     log.flushed(&plan, NOW);
     assert_eq!(log.recovery_point(), Offset(5), "what was flushed is no longer there");
 }

@@ -44,8 +44,10 @@ impl Log {
     /// When the disk fails, or a batch on it cannot be decompressed.
     pub fn offset_for_timestamp(&self, target: Timestamp) -> Result<Option<TimestampedOffset>, Fault> {
         for segment in &self.segments {
-            if segment.largest_timestamp()? >= target {
-                return first_since(segment, target, self.log_start);
+            if segment.largest_timestamp()? >= target
+                && let Some(record) = first_since(segment, target, self.log_start)?
+            {
+                return Ok(Some(record));
             }
         }
         Ok(None)
