@@ -1,3 +1,17 @@
-//! broker
+//! The node: listeners take requests, the dispatch table finds their handlers, handlers ask drivers, and drivers own the
+//! state machines, the logs and the clock.
+//!
+//! [`Node`] is the whole of it; [`config`] reads Kafka's `server.properties`, [`format`] prepares log directories.
 
+mod broker;
+mod closing;
 pub mod config;
+mod dispatch;
+mod drivers;
+mod endpoints;
+pub mod format;
+mod handlers;
+mod listener;
+mod node;
+
+pub use node::{Node, StartError};

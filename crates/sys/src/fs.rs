@@ -39,7 +39,7 @@ impl File {
     /// # Errors
     /// As the operating system says.
     pub fn open_rw(path: &Path) -> io::Result<Self> {
-        let inner = imp::OpenOptions::new().read(true).write(true).create(true).open(path)?;
+        let inner = imp::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         Ok(Self { inner })
     }
 

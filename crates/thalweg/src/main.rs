@@ -1,2 +1,34 @@
-//! placeholder
-fn main() {}
+//! Thalweg, the streaming platform: one binary, one file per command.
+
+mod serve;
+
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Memory is taken and given back by the request: mimalloc does that faster than the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Apache Kafka's protocol and guarantees in one binary.
+///
+/// Without a command it serves: one node on 127.0.0.1:9092 with its data in ./thalweg-data.
+#[derive(Parser)]
+#[command(name = "thalweg", version, arg_required_else_help = false)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node.
+    Serve(serve::Serve),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command.unwrap_or(Command::Serve(serve::Serve::default())) {
+        Command::Serve(serve) => serve.run(),
+    }
+}

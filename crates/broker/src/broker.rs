@@ -1,0 +1,83 @@
+//! What every handler holds: the node as one value.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use parking_lot::Mutex;
+use thalweg_base::{Moment, Timestamp};
+use thalweg_metadata::MetadataImage;
+use thalweg_replica::Sessions;
+use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
+use thalweg_wire::messages::CreateTopicsRequest;
+use thalweg_wire::messages::create_topics_request::CreatableTopic;
+use tracing::debug;
+
+use crate::config::NodeConfig;
+use crate::drivers::maintenance::Maintenance;
+use crate::drivers::metadata::MetadataHandle;
+use crate::drivers::partitions::Partitions;
+use crate::drivers::producer_ids::ProducerIds;
+use crate::listener::{Budget, Seats};
+
+/// What connections may cost.
+pub(crate) struct ConnectionLimits {
+    /// `socket.request.max.bytes`.
+    pub(crate) request_bytes_max: usize,
+    /// The memory that all requests together may take.
+    pub(crate) request_memory: Arc<Budget>,
+    /// `connections.max.idle.ms`.
+    pub(crate) idle_max: Duration,
+}
+
+/// See the module.
+pub(crate) struct Broker {
+    pub(crate) config: NodeConfig,
+    pub(crate) cluster_id: ByteString,
+    pub(crate) limits: ConnectionLimits,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) metadata: MetadataHandle,
+    pub(crate) maintenance: Maintenance,
+    pub(crate) fetch_sessions: Mutex<Sessions>,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) started: Instant,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Broker({})", self.config.node_id)
+    }
+}
+
+impl Broker {
+    /// The cluster as clients may see it.
+    pub(crate) fn image(&self) -> Arc<MetadataImage> {
+        self.metadata.image()
+    }
+
+    /// The time for state machines.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The time for records.
+    pub(crate) fn wall_clock(&self) -> Timestamp {
+        Timestamp(wall_clock_ms())
+    }
+
+    /// Creates topics that a client has asked about, with the broker's defaults. One that cannot be created stays missing.
+    pub(crate) async fn auto_create_topics(&self, names: Vec<ByteString>) {
+        let topic =
+            |name| CreatableTopic { name, num_partitions: -1, replication_factor: -1, ..CreatableTopic::default() };
+        let request =
+            CreateTopicsRequest { topics: names.into_iter().map(topic).collect(), ..CreateTopicsRequest::default() };
+        let decided = self
+            .metadata
+            .decide(move |d| d.controller.create_topics(d.image, &mut thalweg_sys::random::u64, &request))
+            .await;
+        if let Err(refusal) = decided {
+            debug!(error = %refusal, "topics were not created automatically");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! From a frame to its handler and back: the one table of APIs that this node serves.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use thalweg_wire::messages as m;
+use thalweg_wire::{ApiKey, Codec, DecodeError, Reader, Request, Writer};
+use tracing::error;
+
+use crate::broker::Broker;
+use crate::handlers as h;
+
+/// A future answer, ready to be written.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Vec<Bytes>> + Send>>;
+
+/// What becomes of a request.
+pub(crate) enum Reply {
+    /// It is answered: the parts of a whole frame.
+    Now(Vec<Bytes>),
+    /// It waits for an event; later requests of its connection go ahead, their answers wait for this one.
+    Parked(Answer),
+    /// It waits for an event; no later request of its connection is taken before.
+    Exclusive(Answer),
+    /// There is no answer (`acks=0`).
+    Nothing,
+    /// The connection is closed, for this reason.
+    Close(String),
+}
+
+/// One request's surroundings: what its header says and who sent it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    correlation_id: i32,
+    pub(crate) client_id: Option<ByteString>,
+    pub(crate) listener: Arc<str>,
+}
+
+impl Call {
+    /// Frames an answer.
+    pub(crate) fn answer(&self, response: &impl Codec) -> Vec<Bytes> {
+        self.answer_at(self.version, response)
+    }
+
+    fn answer_at(&self, version: i16, response: &impl Codec) -> Vec<Bytes> {
+        let mut writer = Writer::new();
+        let header = m::ResponseHeader { correlation_id: self.correlation_id };
+        let framed = header
+            .encode(&mut writer, self.api.response_header_version(version))
+            .and_then(|()| response.encode(&mut writer, version))
+            .and_then(|()| writer.into_frame());
+        framed.unwrap_or_else(|e| {
+            // A handler filled in what the version cannot carry: a bug, which costs the client its connection.
+            error!(api = self.api.name(), version, error = %e, "an answer cannot be encoded");
+            Vec::new()
+        })
+    }
+}
+
+type Handle = fn(Call, &mut Reader) -> Result<Reply, DecodeError>;
+
+/// An API that this node serves, at every version that Kafka 4.3 advertises for it.
+pub(crate) struct Api {
+    pub(crate) key: ApiKey,
+    handle: Handle,
+}
+
+const fn api(key: ApiKey, handle: Handle) -> Api {
+    Api { key, handle }
+}
+
+/// A handler that answers at once.
+fn at_once<Q: Request>(
+    call: &Call,
+    body: &mut Reader,
+    handler: impl FnOnce(&Call, Q) -> Q::Response,
+) -> Result<Reply, DecodeError> {
+    let response = handler(call, Q::decode(body, call.version)?);
+    Ok(Reply::Now(call.answer(&response)))
+}
+
+/// A handler that waits for the controller or the disk.
+fn waiting<Q, F>(call: Call, body: &mut Reader, handler: impl FnOnce(Call, Q) -> F) -> Result<Reply, DecodeError>
+where
+    Q: Request,
+    F: Future<Output = Q::Response> + Send + 'static,
+{
+    let response = handler(call.clone(), Q::decode(body, call.version)?);
+    Ok(Reply::Exclusive(Box::pin(async move { call.answer(&response.await) })))
+}
+
+/// A handler that decides itself how to reply.
+fn custom<Q: Request>(
+    call: Call,
+    body: &mut Reader,
+    handler: impl FnOnce(Call, Q) -> Reply,
+) -> Result<Reply, DecodeError> {
+    let request = Q::decode(body, call.version)?;
+    Ok(handler(call, request))
+}
+
+/// Every API that this node serves; `ApiVersions` advertises exactly these. The busiest come first.
+pub(crate) const APIS: &[Api] = &[
+    api(ApiKey::Produce, |call, body| custom(call, body, h::produce::handle)),
+    api(ApiKey::Fetch, |call, body| custom(call, body, h::fetch::handle)),
+    api(ApiKey::Metadata, |call, body| custom(call, body, h::metadata::handle)),
+    api(ApiKey::ListOffsets, |call, body| waiting(call, body, h::list_offsets::handle)),
+    api(ApiKey::ApiVersions, |call, body| at_once(&call, body, h::api_versions::handle)),
+    api(ApiKey::InitProducerId, |call, body| waiting(call, body, h::init_producer_id::handle)),
+    api(ApiKey::CreateTopics, |call, body| waiting(call, body, h::create_topics::handle)),
+    api(ApiKey::DeleteTopics, |call, body| waiting(call, body, h::delete_topics::handle)),
+    api(ApiKey::CreatePartitions, |call, body| waiting(call, body, h::create_partitions::handle)),
+    api(ApiKey::IncrementalAlterConfigs, |call, body| waiting(call, body, h::incremental_alter_configs::handle)),
+    api(ApiKey::DescribeConfigs, |call, body| at_once(&call, body, h::describe_configs::handle)),
+    api(ApiKey::DescribeCluster, |call, body| at_once(&call, body, h::describe_cluster::handle)),
+    api(ApiKey::DescribeTopicPartitions, |call, body| at_once(&call, body, h::describe_topic_partitions::handle)),
+];
+
+/// Handles one frame, without its length.
+pub(crate) fn handle(broker: &Arc<Broker>, listener: &Arc<str>, frame: Bytes) -> Reply {
+    let Some((api, version)) = peek(&frame) else {
+        return Reply::Close("a request is too short for its header".to_owned());
+    };
+    let Some(key) = ApiKey::from_i16(api) else {
+        return Reply::Close(format!("there is no API with key {api}"));
+    };
+    let Some(served) = APIS.iter().find(|served| served.key == key) else {
+        return Reply::Close(format!("API {} is not served here", key.name()));
+    };
+    let supported = key.valid_versions().contains(&version);
+    if !supported && key != ApiKey::ApiVersions {
+        return Reply::Close(format!("version {version} of API {} is not served here", key.name()));
+    }
+    // A client that is newer than this node learns from the answer what it may ask (KIP-511).
+    let header_version = key.request_header_version(version);
+    let mut reader = Reader::new(frame);
+    let header = match m::RequestHeader::decode(&mut reader, header_version) {
+        Ok(header) => header,
+        Err(e) => return Reply::Close(format!("the header of a request to {} is malformed: {e}", key.name())),
+    };
+    let call = Call {
+        broker: Arc::clone(broker),
+        api: key,
+        version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id,
+        listener: Arc::clone(listener),
+    };
+    if !supported {
+        let response = h::api_versions::unsupported();
+        return Reply::Now(call.answer_at(0, &response));
+    }
+    match (served.handle)(call, &mut reader) {
+        Ok(Reply::Now(parts)) if parts.is_empty() => Reply::Close(format!("the answer of {} failed", key.name())),
+        Ok(reply) => reply,
+        Err(e) => Reply::Close(format!("a request to {} (version {version}) is malformed: {e}", key.name())),
+    }
+}
+
+/// The API key and version, which begin every header.
+fn peek(frame: &Bytes) -> Option<(i16, i16)> {
+    let [a, b, c, d] = *frame.first_chunk::<4>()?;
+    Some((i16::from_be_bytes([a, b]), i16::from_be_bytes([c, d])))
+}

@@ -1,0 +1,102 @@
+//! The log directories of a node: one lock and one `meta.properties` each, and the checkpoint files that the logs in a
+//! directory share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use thalweg_base::{Offset, TopicPartition, Uuid};
+use thalweg_storage::checkpoints::{Shutdown, mark_clean_shutdown, read_offsets, take_clean_shutdown, write_offsets};
+use thalweg_storage::{Fault, OpenHints};
+use thalweg_sys::fs::{self, Lock};
+
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+const LOG_STARTS: &str = "log-start-offset-checkpoint";
+const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+const LOCK: &str = ".lock";
+
+/// A log directory that this process owns.
+#[derive(Debug)]
+pub(crate) struct LogDir {
+    pub(crate) path: PathBuf,
+    /// From `meta.properties`.
+    pub(crate) id: Uuid,
+    _lock: Lock,
+}
+
+/// Why a log directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DirError {
+    #[error("cannot use the log directory {}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("another node is running on the log directory {}: stop it, or give this one another directory (log.dirs)", path.display())]
+    Taken { path: PathBuf },
+}
+
+/// Takes a directory for this process, creating it when it is missing.
+pub(crate) fn lock(path: &Path) -> Result<Lock, DirError> {
+    let failed = |source| DirError::Io { path: path.to_owned(), source };
+    fs::create_dir_all(path).map_err(failed)?;
+    let lock = Lock::try_acquire(&path.join(LOCK)).map_err(failed)?;
+    lock.ok_or_else(|| DirError::Taken { path: path.to_owned() })
+}
+
+/// What the checkpoint files of a directory said when the node started.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    recovery_points: BTreeMap<TopicPartition, Offset>,
+    log_starts: BTreeMap<TopicPartition, Offset>,
+    high_watermarks: BTreeMap<TopicPartition, Offset>,
+    clean: bool,
+}
+
+impl Checkpoints {
+    /// What to tell a log that is opened.
+    pub(crate) fn hints(&self, partition: &TopicPartition) -> OpenHints {
+        let of = |map: &BTreeMap<_, _>| map.get(partition).copied().unwrap_or(Offset::ZERO);
+        OpenHints {
+            recovery_point: of(&self.recovery_points),
+            log_start_offset: of(&self.log_starts),
+            clean_shutdown: self.clean,
+        }
+    }
+
+    pub(crate) fn high_watermark(&self, partition: &TopicPartition) -> Offset {
+        self.high_watermarks.get(partition).copied().unwrap_or(Offset::ZERO)
+    }
+}
+
+/// The offsets that are written to the checkpoint files.
+#[derive(Debug, Default)]
+pub(crate) struct Offsets {
+    pub(crate) recovery_points: BTreeMap<TopicPartition, Offset>,
+    pub(crate) log_starts: BTreeMap<TopicPartition, Offset>,
+    pub(crate) high_watermarks: BTreeMap<TopicPartition, Offset>,
+}
+
+impl LogDir {
+    pub(crate) fn new(path: PathBuf, id: Uuid, lock: Lock) -> Self {
+        Self { path, id, _lock: lock }
+    }
+
+    /// Reads the checkpoint files. From here on the directory counts as not cleanly shut down.
+    pub(crate) fn load(&self) -> Result<Checkpoints, Fault> {
+        Ok(Checkpoints {
+            recovery_points: read_offsets(&self.path.join(RECOVERY_POINTS))?,
+            log_starts: read_offsets(&self.path.join(LOG_STARTS))?,
+            high_watermarks: read_offsets(&self.path.join(HIGH_WATERMARKS))?,
+            clean: matches!(take_clean_shutdown(&self.path)?, Shutdown::Clean { .. }),
+        })
+    }
+
+    /// Replaces the checkpoint files.
+    pub(crate) fn write(&self, offsets: &Offsets) -> Result<(), Fault> {
+        write_offsets(&self.path.join(RECOVERY_POINTS), &offsets.recovery_points)?;
+        write_offsets(&self.path.join(LOG_STARTS), &offsets.log_starts)?;
+        write_offsets(&self.path.join(HIGH_WATERMARKS), &offsets.high_watermarks)
+    }
+
+    /// Every log was closed.
+    pub(crate) fn mark_clean(&self, broker_epoch: i64) -> Result<(), Fault> {
+        mark_clean_shutdown(&self.path, broker_epoch)
+    }
+}

@@ -1,0 +1,175 @@
+//! What happens to logs without being asked for by a client: flushes, checkpoints, retention, expiry of producers.
+
+use std::sync::Arc;
+
+use thalweg_base::Timestamp;
+use thalweg_storage::{Fault, Flush};
+use thalweg_sys::task;
+use thalweg_sys::time::{Duration, Instant, now, sleep_until, wall_clock_ms};
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+use super::partition::Partition;
+use super::partitions::Partitions;
+use crate::closing::Closing;
+
+/// So many partitions may wait for their flush. One that finds no room is flushed when its next segment is finished, or
+/// by the next round.
+const FLUSHES_MAX: usize = 10_000;
+
+/// How often each thing is done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Intervals {
+    /// `log.flush.offset.checkpoint.interval.ms` and its kin: the smallest of them.
+    pub(crate) checkpoint: Duration,
+    /// `log.retention.check.interval.ms`.
+    pub(crate) retention: Duration,
+    /// `log.flush.scheduler.interval.ms`, if any topic could ask for flushes.
+    pub(crate) flush: Duration,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub(crate) producers: Duration,
+}
+
+/// A handle on the task that maintains logs.
+#[derive(Clone, Debug)]
+pub(crate) struct Maintenance {
+    flushes: mpsc::Sender<Arc<Partition>>,
+}
+
+impl Maintenance {
+    /// Starts the task; it ends when `closing` says so.
+    pub(crate) fn start(
+        partitions: Arc<Partitions>,
+        intervals: Intervals,
+        closing: Closing,
+    ) -> (Self, task::JoinHandle<()>) {
+        let (flushes, queue) = mpsc::channel(FLUSHES_MAX);
+        let worker = Worker { partitions, intervals };
+        (Self { flushes }, task::spawn(worker.run(queue, closing)))
+    }
+
+    /// A segment of the partition was finished: it is flushed in the background.
+    pub(crate) fn flush_soon(&self, partition: &Arc<Partition>) {
+        // A full queue is no loss: see `FLUSHES_MAX`.
+        let _ = self.flushes.try_send(Arc::clone(partition));
+    }
+}
+
+struct Worker {
+    partitions: Arc<Partitions>,
+    intervals: Intervals,
+}
+
+impl Worker {
+    async fn run(self, mut queue: mpsc::Receiver<Arc<Partition>>, mut closing: Closing) {
+        let begin = now();
+        let mut next = [
+            begin + self.intervals.checkpoint,
+            begin + self.intervals.retention,
+            begin + self.intervals.flush,
+            begin + self.intervals.producers,
+        ];
+        let every =
+            [self.intervals.checkpoint, self.intervals.retention, self.intervals.flush, self.intervals.producers];
+        loop {
+            let (due, at) = earliest(&next);
+            tokio::select! {
+                biased;
+                () = closing.begun() => return,
+                Some(partition) = queue.recv() => {
+                    blocking(move || flush(&partition, Flush::Finished)).await;
+                }
+                () = sleep_until(at) => {
+                    next[due] = now() + every[due];
+                    let partitions = Arc::clone(&self.partitions);
+                    blocking(move || match due {
+                        0 => checkpoint(&partitions),
+                        1 => each(&partitions, retain),
+                        2 => each(&partitions, flush_if_due),
+                        _ => each(&partitions, expire_producers),
+                    }).await;
+                }
+            }
+        }
+    }
+}
+
+fn earliest(next: &[Instant; 4]) -> (usize, Instant) {
+    let mut first = (0, next[0]);
+    for (index, at) in next.iter().enumerate() {
+        if *at < first.1 {
+            first = (index, *at);
+        }
+    }
+    first
+}
+
+async fn blocking(work: impl FnOnce() + Send + 'static) {
+    if task::blocking(work).await.is_err() {
+        error!("maintenance of the logs was interrupted");
+    }
+}
+
+fn each(partitions: &Partitions, work: impl Fn(&Partition)) {
+    for partition in partitions.all() {
+        work(&partition);
+    }
+}
+
+fn time() -> Timestamp {
+    Timestamp(wall_clock_ms())
+}
+
+/// Syncs the log outside of its lock, so that appends go on.
+fn flush(partition: &Partition, what: Flush) {
+    let Some(Some(plan)) = partition.with_log(|log| log.flush_plan(what)) else { return };
+    match plan.execute() {
+        Ok(()) => {
+            partition.with_log(|log| {
+                log.flushed(&plan, time());
+                Ok(())
+            });
+        }
+        // After a failed sync nobody knows what is on the disk: it is not tried again.
+        Err(fault) => partition.failed(&fault),
+    }
+}
+
+fn flush_if_due(partition: &Partition) {
+    if partition.with_log(|log| Ok(log.is_flush_due(time()))) == Some(true) {
+        flush(partition, Flush::All);
+    }
+}
+
+fn expire_producers(partition: &Partition) {
+    partition.with_log(|log| {
+        log.remove_expired_producers(time());
+        Ok(())
+    });
+}
+
+/// Deletes old segments. The files themselves are removed outside of the lock.
+fn retain(partition: &Partition) {
+    let Some(high_watermark) = partition.high_watermark() else { return };
+    let deleted = partition.with_log(|log| {
+        let count = log.delete_old_segments(high_watermark, time())?;
+        Ok((count, log.take_doomed()))
+    });
+    let Some((count, doomed)) = deleted else { return };
+    if count > 0 {
+        info!(partition = %partition.id, segments = count, "deleted old segments");
+        partition.log_start_moved();
+    }
+    if let Err(fault) = doomed.remove() {
+        error!(partition = %partition.id, error = %fault, "files of deleted segments cannot be removed");
+    }
+}
+
+fn checkpoint(partitions: &Partitions) {
+    for (dir, offsets) in partitions.offsets() {
+        let written: Result<(), Fault> = dir.write(&offsets);
+        if let Err(fault) = written {
+            error!(dir = %dir.path.display(), error = %fault, "the checkpoints cannot be written; a crash would make the next start slower");
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The one owner of the metadata quorum: a task that takes decisions one after the other, makes them durable together, and
+//! publishes them when they are committed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use thalweg_base::{LeaderEpoch, Moment, Offset, Timestamp};
+use thalweg_controller::{Controller, Refusal, Sessions};
+use thalweg_metadata::{MetadataImage, MetadataRecord, Provenance};
+use thalweg_raft::{Effect, ElectionState, LocalLog, Peer, Quorum, Settings, Start, Voter, Voters};
+use thalweg_sys::task;
+use thalweg_sys::time::{Duration, Instant, sleep_until, wall_clock_ms};
+use thalweg_wire::ErrorCode;
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+use super::MetadataHandle;
+use super::handle::{COMMANDS_MAX, Command, Decide, Decided};
+use super::log::{LoadError, Loaded, MetadataLog, WriteError};
+use crate::closing::Closing;
+use crate::drivers::partitions::Partitions;
+
+/// So many decisions share one sync of the log.
+const DECISIONS_PER_FLUSH: usize = 256;
+
+/// What the quorum is told about this node.
+pub(crate) struct QuorumSettings {
+    pub(crate) local: Voter,
+    pub(crate) static_voters: Voters,
+    pub(crate) times: Settings,
+    /// `broker.session.timeout.ms`.
+    pub(crate) session_timeout_ms: i64,
+}
+
+/// Decisions that are in the log and not committed yet.
+struct Waiting {
+    /// The offset after the last record that their answers reveal.
+    end: Offset,
+    image: MetadataImage,
+    answers: Vec<Box<dyn FnOnce(Result<(), Refusal>) + Send>>,
+}
+
+/// See the module.
+pub(crate) struct Driver {
+    quorum: Quorum,
+    log: MetadataLog,
+    controller: Controller,
+    sessions: Sessions,
+    bootstrap: Vec<MetadataRecord>,
+    /// Everything that is in the log, committed or not.
+    image: MetadataImage,
+    waiting: VecDeque<Waiting>,
+    high_watermark: Offset,
+    /// Where the log ended when this node was elected; `None` while another one leads.
+    elected_at: Option<Offset>,
+    /// The controller has written its first records.
+    active: bool,
+    started: Instant,
+    published: Arc<RwLock<Arc<MetadataImage>>>,
+    commands: mpsc::Receiver<Command>,
+    partitions: Arc<Partitions>,
+}
+
+/// Why the driver has ended before it was asked to. The node cannot go on without it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("the metadata log has failed: {0}")]
+    Write(#[from] WriteError),
+    #[error("the metadata log has failed: {0}")]
+    Fault(#[from] thalweg_storage::Fault),
+    #[error("the metadata log could not be synced: {0}")]
+    Sync(#[from] std::io::Error),
+}
+
+impl Driver {
+    /// Starts the quorum on a log that was opened. The driver runs when [`Driver::run`] does.
+    pub(crate) fn new(
+        loaded: Loaded,
+        controller: Controller,
+        settings: QuorumSettings,
+        partitions: Arc<Partitions>,
+        started: Instant,
+    ) -> Result<(Self, MetadataHandle), Ended> {
+        let Loaded { log, image, local: local_log, election, bootstrap } = loaded;
+        let bootstrap_peers = settings.static_voters.ids().map(Peer::Node).collect();
+        let start = start(settings.local, election, local_log, settings.static_voters, bootstrap_peers, settings.times);
+        let now = Timestamp(wall_clock_ms());
+        let mut sessions = Sessions::begin(settings.session_timeout_ms, &image, now);
+        // The run of this node's own broker that registered before has ended: it was this process's predecessor.
+        sessions.end(controller.settings().node_id);
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let published = Arc::new(RwLock::new(Arc::new(MetadataImage::default())));
+        let handle = MetadataHandle { commands: sender, image: Arc::clone(&published) };
+        let (quorum, effects) = Quorum::start(start, Moment(0));
+        let mut this = Self {
+            quorum,
+            log,
+            controller,
+            sessions,
+            bootstrap,
+            image,
+            waiting: VecDeque::new(),
+            high_watermark: Offset::ZERO,
+            elected_at: None,
+            active: false,
+            started,
+            published,
+            commands,
+            partitions,
+        };
+        this.carry_out(effects)?;
+        Ok((this, handle))
+    }
+
+    /// Serves decisions until `closing` says so, then closes the log.
+    pub(crate) async fn run(mut self, mut closing: Closing) -> Result<(), Ended> {
+        loop {
+            self.commit().await?;
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                Some(command) = self.commands.recv(), if self.active => self.decide_all(command)?,
+                () = sleep_until(deadline) => self.tick()?,
+                () = closing.begun() => break,
+            }
+        }
+        let effects = self.quorum.shut_down(self.moment());
+        self.carry_out(effects)?;
+        self.log.close()?;
+        Ok(())
+    }
+
+    fn moment(&self) -> Moment {
+        Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// When something is due without an event.
+    fn deadline(&self) -> Instant {
+        const FAR: Duration = Duration::from_secs(3600);
+        let quorum = self.quorum.deadline().map_or(FAR, |at| at.since(self.moment()));
+        let now = Timestamp(wall_clock_ms());
+        let sessions = self
+            .sessions
+            .next_deadline()
+            .filter(|_| self.active)
+            .map_or(FAR, |at| Duration::from_millis(u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0)));
+        thalweg_sys::time::now() + quorum.min(sessions)
+    }
+
+    fn tick(&mut self) -> Result<(), Ended> {
+        let effects = self.quorum.tick(self.moment());
+        self.carry_out(effects)?;
+        if self.active {
+            for broker in self.sessions.expired(Timestamp(wall_clock_ms())) {
+                info!(%broker, "the broker is fenced: its heartbeats have stopped");
+                self.sessions.end(broker);
+                let records = self.controller.fence(&self.image, broker);
+                self.append(&records)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what the quorum says, in order.
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Ended> {
+        let mut effects = VecDeque::from(effects);
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Persist(state) => self.persist(&state)?,
+                Effect::Append(records) => {
+                    let now = Timestamp(wall_clock_ms());
+                    let end = self.log.append_control(&records, self.quorum.epoch(), now)?;
+                    self.note(end, now);
+                    effects.extend(self.quorum.appended(end, self.moment()));
+                }
+                Effect::HighWatermark(offset) => self.high_watermark = offset,
+                Effect::BecameLeader { epoch, start } => {
+                    info!(%epoch, "this node leads the metadata quorum");
+                    self.elected_at = Some(start);
+                }
+                Effect::LostLeadership => {
+                    self.elected_at = None;
+                    self.active = false;
+                }
+                // A quorum of one sends nothing and copies nothing. A configuration with more voters is refused at start.
+                Effect::Send { .. }
+                | Effect::AppendFetched(_)
+                | Effect::Truncate(_)
+                | Effect::WriteSnapshot { .. }
+                | Effect::InstallSnapshot(_)
+                | Effect::NewLeader { .. } => error!("a quorum of one has asked for another node"),
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&self, state: &ElectionState) -> Result<(), Ended> {
+        Ok(self.log.persist(state, self.quorum.kraft_version(), self.quorum.voters())?)
+    }
+
+    /// The log has grown: what is decided from now on is revealed when all of it is committed.
+    fn note(&mut self, end: Offset, now: Timestamp) {
+        let provenance = Provenance { offset: Offset(end.0 - 1), epoch: self.quorum.epoch(), timestamp: now };
+        self.image.set_provenance(provenance);
+        self.waiting.push_back(Waiting { end, image: self.image.clone(), answers: Vec::new() });
+    }
+
+    /// Appends records and replays them.
+    fn append(&mut self, records: &[MetadataRecord]) -> Result<(), Ended> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let now = Timestamp(wall_clock_ms());
+        let base = self.log.end();
+        let epoch: LeaderEpoch = self.quorum.epoch();
+        // Records of a decision are encoded at the version that counted before it.
+        let version = match self.image.features().metadata_version() {
+            Some(version) => version,
+            None => bootstrap_version(records),
+        };
+        let end = self.log.append(records, version, epoch, now)?;
+        for (record, offset) in records.iter().zip(base.0..) {
+            self.image.replay(record, Offset(offset));
+        }
+        self.note(end, now);
+        let effects = self.quorum.appended(end, self.moment());
+        self.carry_out(effects)
+    }
+
+    /// Takes a decision and those that wait behind it.
+    fn decide_all(&mut self, first: Command) -> Result<(), Ended> {
+        self.decide(first)?;
+        for _ in 1..DECISIONS_PER_FLUSH {
+            match self.commands.try_recv() {
+                Ok(command) => self.decide(command)?,
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, command: Command) -> Result<(), Ended> {
+        let Decided { records, answer } = command(&mut Decide {
+            controller: &self.controller,
+            image: &self.image,
+            sessions: &mut self.sessions,
+            now: Timestamp(wall_clock_ms()),
+            next_offset: self.log.end(),
+            kraft_version: self.quorum.kraft_version().0.cast_signed(),
+        });
+        match self.append(&records) {
+            Ok(()) => {}
+            // Nothing was written: only this decision fails.
+            Err(Ended::Write(e @ (WriteError::TooLarge | WriteError::Encode(_) | WriteError::Batch(_)))) => {
+                error!(error = %e, "a decision of the controller cannot be written");
+                answer(Err(Refusal::usual(ErrorCode::UnknownServerError)));
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        }
+        match self.waiting.back_mut() {
+            Some(waiting) => waiting.answers.push(answer),
+            None => answer(Ok(())),
+        }
+        Ok(())
+    }
+
+    /// Makes the log durable, and publishes what is committed by that.
+    async fn commit(&mut self) -> Result<(), Ended> {
+        loop {
+            if let Some(plan) = self.log.flush_plan()? {
+                let end = self.log.end();
+                let (plan, done) = task::blocking(move || {
+                    let done = plan.execute();
+                    (plan, done)
+                })
+                .await?;
+                done?;
+                self.log.flushed(&plan, Timestamp(wall_clock_ms()));
+                let effects = self.quorum.flushed(end, self.moment());
+                self.carry_out(effects)?;
+            }
+            self.publish().await;
+            if self.active || self.elected_at.is_none_or(|start| self.high_watermark <= start) {
+                return Ok(());
+            }
+            // What was committed by earlier leaders is known now: the controller may begin.
+            self.active = true;
+            let records = self.controller.activate(&self.image, &self.bootstrap);
+            self.append(&records)?;
+        }
+    }
+
+    async fn publish(&mut self) {
+        let mut answers = Vec::new();
+        let mut newest = None;
+        while self.waiting.front().is_some_and(|first| first.end <= self.high_watermark) {
+            if let Some(committed) = self.waiting.pop_front() {
+                answers.extend(committed.answers);
+                newest = Some(committed.image);
+            }
+        }
+        if let Some(image) = newest {
+            let image = Arc::new(image.visible().clone());
+            // This node acts first, then clients are told.
+            self.partitions.apply(Arc::clone(&image)).await;
+            *self.published.write() = image;
+        }
+        for answer in answers {
+            answer(Ok(()));
+        }
+    }
+}
+
+fn start(
+    local: Voter,
+    election: Option<ElectionState>,
+    log: LocalLog,
+    static_voters: Voters,
+    bootstrap: Vec<Peer>,
+    settings: Settings,
+) -> Start {
+    let seed = thalweg_sys::random::u64();
+    Start { local, may_become_voter: true, election, log, static_voters, bootstrap, settings, seed }
+}
+
+/// The metadata version that bootstrap records set, which they are themselves written at.
+fn bootstrap_version(records: &[MetadataRecord]) -> thalweg_metadata::MetadataVersion {
+    let mut image = MetadataImage::default();
+    for record in records {
+        image.replay(record, Offset::ZERO);
+    }
+    image.metadata_version()
+}

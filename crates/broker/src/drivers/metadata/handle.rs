@@ -1,0 +1,73 @@
+//! What the rest of the node holds of the metadata quorum.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use thalweg_base::{Offset, Timestamp};
+use thalweg_controller::{Controller, Outcome, Refusal, Sessions};
+use thalweg_metadata::{MetadataImage, MetadataRecord};
+use thalweg_wire::ErrorCode;
+use tokio::sync::{mpsc, oneshot};
+
+/// So many decisions may wait for the controller. Each belongs to a client that waits for its answer, and a connection
+/// asks for one at a time.
+pub(super) const COMMANDS_MAX: usize = 4096;
+
+/// What a decision may look at.
+pub(crate) struct Decide<'a> {
+    /// The rules.
+    pub(crate) controller: &'a Controller,
+    /// The cluster with everything that was decided so far, committed or not.
+    pub(crate) image: &'a MetadataImage,
+    /// Which brokers are alive.
+    pub(crate) sessions: &'a mut Sessions,
+    pub(crate) now: Timestamp,
+    /// The offset that the first record of this decision will have.
+    pub(crate) next_offset: Offset,
+    pub(crate) kraft_version: i16,
+}
+
+/// A decision as the driver handles it: the records to append, and whom to tell when they are committed.
+pub(super) struct Decided {
+    pub(super) records: Vec<MetadataRecord>,
+    pub(super) answer: Box<dyn FnOnce(Result<(), Refusal>) + Send>,
+}
+
+pub(super) type Command = Box<dyn FnOnce(&mut Decide<'_>) -> Decided + Send>;
+
+/// A handle on the metadata quorum: cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct MetadataHandle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) image: Arc<RwLock<Arc<MetadataImage>>>,
+}
+
+impl MetadataHandle {
+    /// The cluster as it is committed and as this node has acted upon it.
+    pub(crate) fn image(&self) -> Arc<MetadataImage> {
+        Arc::clone(&self.image.read())
+    }
+
+    /// Has the controller decide, and waits until what it decided is committed.
+    pub(crate) async fn decide<R, D>(&self, decide: D) -> Result<R, Refusal>
+    where
+        R: Send + 'static,
+        D: FnOnce(&mut Decide<'_>) -> Result<Outcome<R>, Refusal> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let command: Command = Box::new(move |context| {
+            let (records, response) = match decide(context) {
+                Ok(Outcome { records, response }) => (records, Ok(response)),
+                Err(refusal) => (Vec::new(), Err(refusal)),
+            };
+            // Whoever asked may have gone; the decision stands all the same.
+            let answer = Box::new(move |committed: Result<(), Refusal>| {
+                let _ = sender.send(committed.and(response));
+            });
+            Decided { records, answer }
+        });
+        let gone = || Refusal::usual(ErrorCode::NotController);
+        self.commands.send(command).await.map_err(|_| gone())?;
+        receiver.await.map_err(|_| gone())?
+    }
+}

@@ -1,0 +1,11 @@
+//! The metadata quorum on this node: its log, its state machine, the controller above it, and the image that everybody
+//! else reads.
+
+mod control;
+mod driver;
+mod handle;
+mod log;
+
+pub(crate) use driver::{Driver, Ended, QuorumSettings};
+pub(crate) use handle::MetadataHandle;
+pub(crate) use log::{LoadError, MetadataLog};

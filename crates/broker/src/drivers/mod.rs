@@ -1,0 +1,11 @@
+//! The owners of the state machines: they feed them events, carry out their effects, and wake who waits.
+
+pub(crate) mod log_dirs;
+pub(crate) mod maintenance;
+pub(crate) mod metadata;
+pub(crate) mod parked;
+pub(crate) mod partition;
+pub(crate) mod partitions;
+pub(crate) mod producer_ids;
+pub(crate) mod reading;
+pub(crate) mod settings;

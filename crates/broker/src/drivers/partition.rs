@@ -1,0 +1,426 @@
+//! One partition on this node: its log, its leader's state machine, and who waits for it.
+//!
+//! The lock is held for the decisions and the one write of an append, never while records are read or synced.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp, TopicPartition, Uuid};
+use thalweg_records::PreparedBatch;
+use thalweg_replica::epochs::{EpochEnd, diverging};
+use thalweg_replica::{Ack, Acks, Assignment, Effects, FetchParams, Leader, LogEnds, Refusal};
+use thalweg_storage::{
+    AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, Log, Origin, ProducerRefusal, ReadError, ReadPlan,
+    ReadRefusal, TimestampedOffset,
+};
+use thalweg_wire::ErrorCode;
+use tracing::error;
+
+use super::parked::{Parked, Waiters};
+use super::settings::Settings;
+
+/// Who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A client: up to the high watermark.
+    Consumer,
+    /// Another replica: up to the end of the log.
+    Follower(NodeId),
+}
+
+/// How far a client reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// To the high watermark.
+    ReadUncommitted,
+    /// To the first record of a transaction that is still open.
+    ReadCommitted,
+    /// To the end of the log: replicas.
+    LogEnd,
+}
+
+/// What a look at a partition found, before any record is read.
+pub(crate) struct Look {
+    pub(crate) error: ErrorCode,
+    /// -1 with an error.
+    pub(crate) high_watermark: Offset,
+    /// -1 with an error.
+    pub(crate) last_stable: Offset,
+    /// -1 with an error.
+    pub(crate) log_start: Offset,
+    /// The client's log has another history from here on.
+    pub(crate) diverging: Option<EpochEnd>,
+    /// What to read, if there is something.
+    pub(crate) read: Option<ReadPlan>,
+}
+
+impl Look {
+    /// Nothing but an error.
+    pub(crate) fn refused(error: ErrorCode) -> Self {
+        let unknown = Offset(-1);
+        Self { error, high_watermark: unknown, last_stable: unknown, log_start: unknown, diverging: None, read: None }
+    }
+
+    /// How many bytes of records there are to read.
+    pub(crate) fn bytes(&self) -> usize {
+        self.read.as_ref().map_or(0, ReadPlan::len)
+    }
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    pub(crate) base: Offset,
+    /// The offset after the last record.
+    pub(crate) end: Offset,
+    pub(crate) log_append_time: Option<Timestamp>,
+    pub(crate) log_start: Offset,
+    /// What has become of it as for `acks=-1`.
+    pub(crate) ack: Ack,
+    /// A segment was finished and should be flushed.
+    pub(crate) rolled: bool,
+}
+
+/// Why nothing was appended.
+#[derive(Debug)]
+pub(crate) enum AppendRefused {
+    /// Kafka's error code alone.
+    Error(ErrorCode),
+    /// An idempotent producer's batch may not come now; the text is for its log.
+    Sequence(ErrorCode, String),
+}
+
+/// What `ListOffsets` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OffsetQuery {
+    Latest,
+    Earliest,
+    MaxTimestamp,
+    EarliestLocal,
+    LatestTiered,
+    EarliestPendingUpload,
+    /// The first record that is not older than this.
+    At(Timestamp),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) id: TopicPartition,
+    pub(crate) topic_id: Uuid,
+    settings: RwLock<Arc<Settings>>,
+    state: Mutex<State>,
+}
+
+/// Invariant: a partition with a leader has a log.
+#[derive(Debug)]
+struct State {
+    /// `None` once the log was closed, or its disk has failed.
+    log: Option<Log>,
+    /// `None` while this node does not lead.
+    leader: Option<Leader>,
+    waiting: Waiters,
+    /// Bytes that were appended and not yet announced to those who wait.
+    unannounced_bytes: i64,
+    failed: bool,
+}
+
+impl State {
+    /// What serving clients needs: the log and its leader.
+    fn serving(&self) -> Result<(&Log, &Leader), ErrorCode> {
+        match (&self.log, &self.leader) {
+            (Some(log), Some(leader)) => Ok((log, leader)),
+            _ => Err(self.absent()),
+        }
+    }
+
+    fn absent(&self) -> ErrorCode {
+        if self.failed { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
+    }
+
+    fn carry_out(&mut self, effects: &Effects) {
+        if effects.high_watermark.is_some() {
+            let bytes = std::mem::take(&mut self.unannounced_bytes);
+            self.waiting.arrived(bytes.max(1));
+        }
+    }
+}
+
+impl Partition {
+    /// A partition whose log was opened and that nobody leads yet.
+    pub(crate) fn new(id: TopicPartition, topic_id: Uuid, log: Log, settings: Arc<Settings>) -> Arc<Self> {
+        let state =
+            State { log: Some(log), leader: None, waiting: Waiters::default(), unannounced_bytes: 0, failed: false };
+        Arc::new(Self { id, topic_id, settings: RwLock::new(settings), state: Mutex::new(state) })
+    }
+
+    /// The topic's configuration as it counts here.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read())
+    }
+
+    /// The topic's configuration has changed.
+    pub(crate) fn set_settings(&self, settings: Arc<Settings>, now: Moment) {
+        let mut state = self.state.lock();
+        if let Some(log) = &mut state.log {
+            log.set_config(settings.log.clone());
+        }
+        if let Some(leader) = &mut state.leader {
+            let effects = leader.limits_changed(settings.limits, now);
+            state.carry_out(&effects);
+        }
+        *self.settings.write() = settings;
+    }
+
+    /// The metadata says that this node leads. `high_watermark` is the one that was last written to disk.
+    pub(crate) fn lead(&self, local: NodeId, assignment: &Assignment, high_watermark: Offset, now: Moment) {
+        let limits = self.settings().limits;
+        let mut state = self.state.lock();
+        let State { log: Some(log), leader, .. } = &mut *state else { return };
+        let effects = match leader {
+            Some(leader) => leader.assigned(assignment, now),
+            None => {
+                let ends = LogEnds { start: log.log_start(), end: log.log_end(), high_watermark };
+                let (started, effects) = Leader::start(local, assignment, ends, limits, now);
+                *leader = Some(started);
+                effects
+            }
+        };
+        log.assign_epoch(assignment.leader_epoch, log.log_end());
+        state.carry_out(&effects);
+    }
+
+    /// The metadata says that this node does not lead any more.
+    pub(crate) fn stop_leading(&self) {
+        let mut state = self.state.lock();
+        state.leader = None;
+        state.waiting.wake_all();
+    }
+
+    /// Appends a producer's batches.
+    pub(crate) fn append(
+        &self,
+        batches: &mut [PreparedBatch],
+        acks: Acks,
+        now: Timestamp,
+        moment: Moment,
+    ) -> Result<Appended, AppendRefused> {
+        let mut state = self.state.lock();
+        let absent = state.absent();
+        let State { log: Some(log), leader: Some(leader), unannounced_bytes, .. } = &mut *state else {
+            return Err(AppendRefused::Error(absent));
+        };
+        leader.may_append(acks).map_err(|refusal| AppendRefused::Error(error_of(refusal)))?;
+        let outcome = match log.append(batches, leader.leader_epoch(), Origin::Client, now) {
+            Ok(outcome) => outcome,
+            Err(AppendError::Refused(refusal)) => return Err(append_refused(&refusal)),
+            Err(AppendError::Fault(fault)) => {
+                self.fail(&mut state, &fault);
+                return Err(AppendRefused::Error(ErrorCode::KafkaStorageError));
+            }
+        };
+        let log_start = log.log_start();
+        match outcome {
+            AppendOutcome::Duplicate(duplicate) => {
+                let end = duplicate.last_offset.next();
+                let base = duplicate.first_offset;
+                Ok(Appended { base, end, log_append_time: None, log_start, ack: leader.ack(end), rolled: false })
+            }
+            AppendOutcome::Appended(appended) => {
+                let end = appended.last_offset.next();
+                *unannounced_bytes += batches.iter().map(|batch| batch.len() as i64).sum::<i64>();
+                let effects = leader.appended(end, moment);
+                let ack = leader.ack(end);
+                state.carry_out(&effects);
+                let log_append_time = appended.log_append_time;
+                Ok(Appended {
+                    base: appended.first_offset,
+                    end,
+                    log_append_time,
+                    log_start,
+                    ack,
+                    rolled: appended.rolled,
+                })
+            }
+        }
+    }
+
+    /// What has become of an append that ends at `end`.
+    pub(crate) fn ack(&self, end: Offset) -> Result<Ack, ErrorCode> {
+        let state = self.state.lock();
+        state.serving().map(|(_, leader)| leader.ack(end))
+    }
+
+    /// `request` is to be woken when something becomes readable or changes here.
+    pub(crate) fn park(&self, request: &Arc<Parked>) {
+        self.state.lock().waiting.add(request);
+    }
+
+    /// Finds what a fetch would read, without reading it.
+    pub(crate) fn look(
+        &self,
+        params: &FetchParams,
+        bytes_max: usize,
+        first: FirstBatch,
+        reader: Reader,
+        isolation: Isolation,
+    ) -> Look {
+        let state = self.state.lock();
+        let looked = state.serving().and_then(|(log, leader)| {
+            leader.check_epoch(params.current_leader_epoch).map_err(error_of)?;
+            if let Reader::Follower(_) = reader {
+                // Nobody follows this node yet: every partition has one replica.
+                return Err(error_of(Refusal::NotAReplica));
+            }
+            let high_watermark = leader.high_watermark();
+            let last_stable = log.last_stable_offset(high_watermark);
+            let diverging = match params.last_fetched_epoch {
+                Some(epoch) => {
+                    let own = log.end_offset_for_epoch(epoch).map(|(epoch, end)| EpochEnd { epoch, end });
+                    diverging(params.fetch_offset, epoch, own, log.log_start()).map_err(error_of)?
+                }
+                None => None,
+            };
+            let mut look = Look {
+                error: ErrorCode::None,
+                high_watermark,
+                last_stable,
+                log_start: log.log_start(),
+                diverging,
+                read: None,
+            };
+            if look.diverging.is_none() {
+                let limit = if isolation == Isolation::ReadCommitted { last_stable } else { high_watermark };
+                let plan = log.read(params.fetch_offset, limit, bytes_max, first);
+                look.read = Some(plan.map_err(|e| self.read_error(&e))?).filter(|plan| !plan.is_empty());
+            }
+            Ok(look)
+        });
+        looked.unwrap_or_else(Look::refused)
+    }
+
+    /// Answers a query of `ListOffsets`; `None` when there is no such record.
+    pub(crate) fn position(
+        &self,
+        query: OffsetQuery,
+        isolation: Isolation,
+        current_leader_epoch: Option<LeaderEpoch>,
+    ) -> Result<Option<TimestampedOffset>, ErrorCode> {
+        let state = self.state.lock();
+        let (log, leader) = state.serving()?;
+        leader.check_epoch(current_leader_epoch).map_err(error_of)?;
+        let high_watermark = leader.high_watermark();
+        let readable_end = match isolation {
+            Isolation::ReadUncommitted => high_watermark,
+            Isolation::ReadCommitted => log.last_stable_offset(high_watermark),
+            Isolation::LogEnd => log.log_end(),
+        };
+        let found = match query {
+            OffsetQuery::Latest => {
+                let leader_epoch = leader.leader_epoch();
+                let timestamp = Timestamp::NONE;
+                return Ok(Some(TimestampedOffset { timestamp, offset: readable_end, leader_epoch }));
+            }
+            OffsetQuery::Earliest | OffsetQuery::EarliestLocal => return Ok(Some(log.earliest())),
+            // Nothing is tiered.
+            OffsetQuery::LatestTiered | OffsetQuery::EarliestPendingUpload => return Ok(None),
+            OffsetQuery::MaxTimestamp => log.max_timestamp(),
+            OffsetQuery::At(timestamp) => log.offset_for_timestamp(timestamp),
+        };
+        let found = found.map_err(|fault| {
+            error!(partition = %self.id, error = %fault, "a search by timestamp failed");
+            ErrorCode::KafkaStorageError
+        })?;
+        Ok(found.filter(|found| found.offset < readable_end))
+    }
+
+    fn read_error(&self, error: &ReadError) -> ErrorCode {
+        match error {
+            ReadError::Refused(ReadRefusal::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
+            ReadError::Fault(fault) => {
+                error!(partition = %self.id, error = %fault, "a read failed");
+                ErrorCode::KafkaStorageError
+            }
+        }
+    }
+
+    /// Reading the log has failed elsewhere.
+    pub(crate) fn failed(&self, fault: &dyn Display) {
+        self.fail(&mut self.state.lock(), fault);
+    }
+
+    /// The log goes offline: a disk that has failed once is not trusted again. Whoever waits learns of it.
+    fn fail(&self, state: &mut State, fault: &dyn Display) {
+        if !state.failed {
+            error!(partition = %self.id, error = %fault, "the log goes offline; restart the node when the disk is well again");
+        }
+        state.failed = true;
+        state.leader = None;
+        state.log = None;
+        state.waiting.wake_all();
+    }
+
+    /// Does something with the log, if it is there. A fault takes it offline.
+    pub(crate) fn with_log<T>(&self, work: impl FnOnce(&mut Log) -> Result<T, Fault>) -> Option<T> {
+        let mut state = self.state.lock();
+        let done = work(state.log.as_mut()?);
+        match done {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.fail(&mut state, &fault);
+                None
+            }
+        }
+    }
+
+    /// The log's first offset has moved: consumers and followers are told.
+    pub(crate) fn log_start_moved(&self) {
+        let mut state = self.state.lock();
+        if let State { log: Some(log), leader: Some(leader), .. } = &mut *state {
+            let effects = leader.log_start_moved(log.log_start());
+            state.carry_out(&effects);
+        }
+    }
+
+    /// The high watermark, if this node leads.
+    pub(crate) fn high_watermark(&self) -> Option<Offset> {
+        self.state.lock().leader.as_ref().map(Leader::high_watermark)
+    }
+
+    /// Takes the log out: from here on nobody is served.
+    pub(crate) fn take_log(&self) -> Option<Log> {
+        let mut state = self.state.lock();
+        state.leader = None;
+        state.waiting.wake_all();
+        state.log.take()
+    }
+}
+
+fn error_of(refusal: Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
+        Refusal::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
+        Refusal::UnknownLeaderEpoch | Refusal::NotAReplica => ErrorCode::UnknownLeaderEpoch,
+        Refusal::OffsetOutOfRange => ErrorCode::OffsetOutOfRange,
+        Refusal::StaleBrokerEpoch => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+fn append_refused(refusal: &AppendRefusal) -> AppendRefused {
+    let error = match refusal {
+        AppendRefusal::Producer(refusal) => match refusal {
+            ProducerRefusal::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            ProducerRefusal::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            ProducerRefusal::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+            ProducerRefusal::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+        },
+        AppendRefusal::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendRefusal::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
+        AppendRefusal::Corrupt(_) => ErrorCode::CorruptMessage,
+    };
+    match refusal {
+        AppendRefusal::Producer(_) => AppendRefused::Sequence(error, refusal.to_string()),
+        _ => AppendRefused::Error(error),
+    }
+}

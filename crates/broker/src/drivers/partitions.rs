@@ -1,0 +1,405 @@
+//! Every partition on this node: found by handlers, opened and removed as the metadata says.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use thalweg_base::{Moment, NodeId, Offset, Timestamp, TopicPartition, Uuid};
+use thalweg_metadata::config::{BrokerConfigs, ConfigMap, TopicConfig};
+use thalweg_metadata::image::{ConfigResource, ConfigResourceType, PartitionRegistration, TopicImage};
+use thalweg_metadata::{Changes, MetadataImage};
+use thalweg_replica::{Assignment, PartitionEpoch, TopicRef};
+use thalweg_storage::names::{self, DirKind};
+use thalweg_storage::{Fault, Log, OpenHints};
+use thalweg_sys::time::{Instant, wall_clock_ms};
+use thalweg_sys::{fs, task};
+use thalweg_wire::ErrorCode;
+use tracing::{error, info, warn};
+
+use super::log_dirs::{Checkpoints, LogDir, Offsets};
+use super::partition::Partition;
+use super::settings::{BrokerLimits, Settings};
+use crate::format::METADATA_LOG;
+
+/// The partitions of one topic.
+#[derive(Debug, Default)]
+struct Topic {
+    partitions: BTreeMap<i32, Arc<Partition>>,
+}
+
+/// What handlers look up. The maps are never iterated where the order could show.
+#[derive(Debug, Default)]
+struct Tables {
+    by_id: HashMap<Uuid, Topic>,
+    ids: HashMap<Arc<str>, Uuid>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Partitions {
+    node_id: NodeId,
+    dirs: Vec<LogDir>,
+    static_configs: ConfigMap,
+    limits: BrokerLimits,
+    started: Instant,
+    tables: RwLock<Tables>,
+    /// Where each partition's log is, by index in `dirs`.
+    places: Mutex<BTreeMap<(Uuid, i32), usize>>,
+    /// The image that this node has acted upon; `None` until the logs were opened.
+    applied: tokio::sync::Mutex<Option<Arc<MetadataImage>>>,
+}
+
+/// A log that was found on disk when the node started.
+struct Opened {
+    partition: Arc<Partition>,
+    high_watermark: Offset,
+    dir: usize,
+}
+
+impl Partitions {
+    pub(crate) fn new(
+        node_id: NodeId,
+        dirs: Vec<LogDir>,
+        static_configs: ConfigMap,
+        limits: BrokerLimits,
+        started: Instant,
+    ) -> Self {
+        Self {
+            node_id,
+            dirs,
+            static_configs,
+            limits,
+            started,
+            tables: RwLock::default(),
+            places: Mutex::default(),
+            applied: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The partition, or Kafka's error for why it is not here.
+    pub(crate) fn find(&self, topic: TopicRef<'_>, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
+        let tables = self.tables.read();
+        let (id, unknown) = match topic {
+            TopicRef::Id(id) => (Some(id), ErrorCode::UnknownTopicId),
+            TopicRef::Name(name) => (tables.ids.get(name).copied(), ErrorCode::UnknownTopicOrPartition),
+        };
+        let topic = id.and_then(|id| tables.by_id.get(&id)).ok_or(unknown)?;
+        topic.partitions.get(&partition).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
+    }
+
+    /// Every partition, in a fixed order.
+    pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
+        let tables = self.tables.read();
+        let mut all: Vec<_> = tables.by_id.values().flat_map(|topic| topic.partitions.values().cloned()).collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+
+    /// Opens the logs of every partition that the metadata gives to this node, recovering those that need it, then leads
+    /// them. Logs of topics that are gone are put aside.
+    pub(crate) async fn load(self: &Arc<Self>, image: Arc<MetadataImage>) -> Result<(), Fault> {
+        let mut applied = self.applied.lock().await;
+        let this = Arc::clone(self);
+        let to_load = Arc::clone(&image);
+        let opened = task::blocking(move || this.open_all(&to_load)).await;
+        let opened = opened.unwrap_or_else(|_| Ok(Vec::new()))?;
+        for Opened { partition, high_watermark, dir } in opened {
+            if let Some(registration) = image.topics().partition(partition.topic_id, partition.id.partition) {
+                self.lead(&partition, registration, high_watermark);
+            }
+            self.insert(partition, dir);
+        }
+        // What the metadata knows and the disks do not: created while this node was down, or on a disk that was replaced.
+        let this = Arc::clone(self);
+        let all = Arc::clone(&image);
+        let created = task::blocking(move || this.act(&MetadataImage::default(), &all)).await;
+        if created.is_err() {
+            error!("opening the partitions was interrupted");
+        }
+        *applied = Some(image);
+        Ok(())
+    }
+
+    fn open_all(&self, image: &MetadataImage) -> Result<Vec<Opened>, Fault> {
+        let mut opened = Vec::new();
+        for (dir, log_dir) in self.dirs.iter().enumerate() {
+            let checkpoints = log_dir.load()?;
+            let entries = fs::read_dir(&log_dir.path).map_err(|source| Fault::Io {
+                doing: "list",
+                file: log_dir.path.clone(),
+                source,
+            })?;
+            for entry in entries.into_iter().filter(|entry| entry.is_dir && entry.name != METADATA_LOG) {
+                let path = log_dir.path.join(&entry.name);
+                match names::parse_dir_name(&entry.name) {
+                    Some((id, DirKind::Current)) => opened.extend(self.open(image, id, path, dir, &checkpoints)?),
+                    Some((_, DirKind::Deleted)) => remove(&path),
+                    _ => {}
+                }
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Opens one log that was found, if its topic is still there.
+    fn open(
+        &self,
+        image: &MetadataImage,
+        id: TopicPartition,
+        path: PathBuf,
+        dir: usize,
+        checkpoints: &Checkpoints,
+    ) -> Result<Option<Opened>, Fault> {
+        let topic = image.topics().by_name(&id.topic).filter(|topic| topic.partition(id.partition).is_some());
+        let stored = thalweg_storage::checkpoints::read_topic_id(&path)?;
+        let Some(topic) = topic.filter(|topic| stored.is_none_or(|stored| stored == topic.id)) else {
+            // The topic was deleted, or created anew, while this node was down.
+            let name = names::renamed_dir_name(&id, DirKind::Stray, thalweg_sys::random::bytes16());
+            warn!(partition = %id, "the log belongs to no topic of the cluster and is put aside as {name}; remove it if nobody misses it");
+            let renamed = fs::rename(&path, &path.with_file_name(&name));
+            renamed.map_err(|source| Fault::Io { doing: "rename", file: path, source })?;
+            return Ok(None);
+        };
+        let settings = self.settings(image, &topic.name, &id);
+        let (log, recovered) = Log::open(&path, Some(topic.id), settings.log.clone(), &checkpoints.hints(&id), now())?;
+        if recovered.truncated_bytes > 0 || recovered.removed_segments > 0 {
+            warn!(partition = %id, bytes = recovered.truncated_bytes, segments = recovered.removed_segments, "cut off what was not whole at the end of the log");
+        }
+        let high_watermark = checkpoints.high_watermark(&id);
+        Ok(Some(Opened { partition: Partition::new(id, topic.id, log, settings), high_watermark, dir }))
+    }
+
+    /// Does what a new image asks for: opens, removes and leads partitions, and tells them their configuration.
+    pub(crate) async fn apply(self: &Arc<Self>, image: Arc<MetadataImage>) {
+        let mut applied = self.applied.lock().await;
+        let Some(before) = applied.clone() else { return };
+        let this = Arc::clone(self);
+        let after = Arc::clone(&image);
+        if task::blocking(move || this.act(&before, &after)).await.is_err() {
+            error!("a change of the cluster could not be carried out on this node");
+        }
+        *applied = Some(image);
+    }
+
+    fn act(&self, before: &MetadataImage, after: &MetadataImage) {
+        let changes = Changes::between(before, after);
+        for topic in &changes.topics_deleted {
+            self.remove_topic(topic);
+        }
+        for diff in &changes.partitions_changed {
+            let Some(registration) = &diff.after else { continue };
+            if registration.replicas.contains(&self.node_id) {
+                self.host(after, &diff.topic, diff.partition, registration);
+            }
+        }
+        self.reconfigure(after, &changes.configs_changed);
+    }
+
+    /// This node has a replica: opens its log if it is new, and leads it if the metadata says so.
+    fn host(&self, image: &MetadataImage, topic: &TopicImage, index: i32, registration: &PartitionRegistration) {
+        let known = self.find(TopicRef::Id(topic.id), index).ok();
+        let partition = match known {
+            Some(partition) => partition,
+            None => match self.create(image, topic, index, registration) {
+                Ok(partition) => partition,
+                Err(fault) => {
+                    error!(topic = %topic.name, partition = index, error = %fault, "the log cannot be created; the partition is offline here");
+                    return;
+                }
+            },
+        };
+        self.lead(&partition, registration, Offset::ZERO);
+    }
+
+    fn create(
+        &self,
+        image: &MetadataImage,
+        topic: &TopicImage,
+        index: i32,
+        registration: &PartitionRegistration,
+    ) -> Result<Arc<Partition>, Fault> {
+        let id = TopicPartition::new(Arc::clone(&topic.name), index);
+        let dir = self.place(registration);
+        let path = self.dirs[dir].path.join(names::dir_name(&id));
+        let settings = self.settings(image, &topic.name, &id);
+        let hints = OpenHints { clean_shutdown: true, ..OpenHints::UNKNOWN };
+        let (log, _) = Log::open(&path, Some(topic.id), settings.log.clone(), &hints, now())?;
+        let partition = Partition::new(id, topic.id, log, settings);
+        self.insert(Arc::clone(&partition), dir);
+        Ok(partition)
+    }
+
+    /// The directory for a new log: the one that the metadata names, else the one with the fewest partitions.
+    fn place(&self, registration: &PartitionRegistration) -> usize {
+        let assigned = registration.directory(self.node_id);
+        if let Some(dir) = self.dirs.iter().position(|dir| Some(dir.id) == assigned) {
+            return dir;
+        }
+        let places = self.places.lock();
+        let mut counts = vec![0usize; self.dirs.len()];
+        for dir in places.values() {
+            counts[*dir] += 1;
+        }
+        (0..counts.len()).min_by_key(|dir| counts[*dir]).unwrap_or(0)
+    }
+
+    fn insert(&self, partition: Arc<Partition>, dir: usize) {
+        self.places.lock().insert((partition.topic_id, partition.id.partition), dir);
+        let mut tables = self.tables.write();
+        tables.ids.insert(Arc::clone(&partition.id.topic), partition.topic_id);
+        tables.by_id.entry(partition.topic_id).or_default().partitions.insert(partition.id.partition, partition);
+    }
+
+    fn lead(&self, partition: &Partition, registration: &PartitionRegistration, high_watermark: Offset) {
+        if registration.leader != self.node_id {
+            partition.stop_leading();
+            return;
+        }
+        let assignment = Assignment {
+            leader_epoch: registration.leader_epoch,
+            partition_epoch: PartitionEpoch(registration.partition_epoch.0),
+            replicas: registration.replicas.clone(),
+            isr: registration.isr.clone(),
+        };
+        partition.lead(self.node_id, &assignment, high_watermark, self.moment());
+    }
+
+    fn remove_topic(&self, topic: &TopicImage) {
+        let removed = {
+            let mut tables = self.tables.write();
+            if tables.ids.get(&topic.name) == Some(&topic.id) {
+                tables.ids.remove(&topic.name);
+            }
+            tables.by_id.remove(&topic.id)
+        };
+        for (index, partition) in removed.into_iter().flat_map(|topic| topic.partitions) {
+            self.places.lock().remove(&(partition.topic_id, index));
+            let Some(mut log) = partition.take_log() else { continue };
+            let name = names::renamed_dir_name(&partition.id, DirKind::Deleted, thalweg_sys::random::bytes16());
+            match log.rename_dir(&name) {
+                Ok(()) => {
+                    let path = log.dir().to_owned();
+                    drop(log);
+                    remove(&path);
+                }
+                Err(fault) => {
+                    error!(partition = %partition.id, error = %fault, "the log of a deleted topic cannot be removed")
+                }
+            }
+        }
+        info!(topic = %topic.name, "the topic was deleted");
+    }
+
+    fn reconfigure(&self, image: &MetadataImage, changed: &[ConfigResource]) {
+        for resource in changed {
+            let everybody = resource.kind == ConfigResourceType::Broker;
+            if !everybody && resource.kind != ConfigResourceType::Topic {
+                continue;
+            }
+            let concerned = |partition: &Arc<Partition>| everybody || partition.id.topic == resource.name;
+            for partition in self.all().iter().filter(|partition| concerned(partition)) {
+                let settings = self.settings(image, &partition.id.topic, &partition.id);
+                partition.set_settings(settings, self.moment());
+            }
+        }
+    }
+
+    fn settings(&self, image: &MetadataImage, topic: &str, id: &TopicPartition) -> Arc<Settings> {
+        let none = ConfigMap::new();
+        let own = ConfigResource { kind: ConfigResourceType::Topic, name: topic.into() };
+        let node = ConfigResource { kind: ConfigResourceType::Broker, name: self.node_id.to_string().into() };
+        let configs = image.configs();
+        let broker = BrokerConfigs {
+            dynamic_node: configs.get(&node).unwrap_or(&none),
+            dynamic_cluster: configs.get(&ConfigResource::cluster()).unwrap_or(&none),
+            static_node: &self.static_configs,
+        };
+        let resolved = TopicConfig::resolve(configs.get(&own).unwrap_or(&none), &broker).or_else(|e| {
+            // Only another program can have stored it; the topic works with what the brokers say.
+            warn!(topic, error = %e, "a stored configuration of the topic is invalid; all of them are passed over");
+            TopicConfig::resolve(&none, &broker)
+        });
+        match resolved {
+            Ok(topic) => Settings::new(id, &topic, self.limits),
+            Err(e) => {
+                error!(error = %e, "the broker's defaults for topics are invalid");
+                Settings::fallback(id)
+            }
+        }
+    }
+
+    /// What the checkpoint files of each directory should say now.
+    pub(crate) fn offsets(&self) -> Vec<(&LogDir, Offsets)> {
+        let mut by_dir: Vec<Offsets> = self.dirs.iter().map(|_| Offsets::default()).collect();
+        for partition in self.all() {
+            let Some(dir) = self.places.lock().get(&(partition.topic_id, partition.id.partition)).copied() else {
+                continue;
+            };
+            let Some((recovery_point, log_start)) =
+                partition.with_log(|log| Ok((log.recovery_point(), log.log_start())))
+            else {
+                continue;
+            };
+            let offsets = &mut by_dir[dir];
+            offsets.recovery_points.insert(partition.id.clone(), recovery_point);
+            if log_start > Offset::ZERO {
+                offsets.log_starts.insert(partition.id.clone(), log_start);
+            }
+            if let Some(high_watermark) = partition.high_watermark() {
+                offsets.high_watermarks.insert(partition.id.clone(), high_watermark);
+            }
+        }
+        self.dirs.iter().zip(by_dir).collect()
+    }
+
+    /// Closes every log and marks each directory as cleanly shut down. Where a log cannot be closed, its directory is not
+    /// marked, so that it is recovered.
+    pub(crate) fn close(&self, broker_epoch: i64) {
+        let mut offsets = self.offsets();
+        let mut failed = vec![false; self.dirs.len()];
+        for partition in self.all() {
+            let Some(dir) = self.places.lock().get(&(partition.topic_id, partition.id.partition)).copied() else {
+                continue;
+            };
+            let Some(log) = partition.take_log() else {
+                failed[dir] = true;
+                continue;
+            };
+            match log.close() {
+                Ok(end) => {
+                    offsets[dir].1.recovery_points.insert(partition.id.clone(), end);
+                }
+                Err(fault) => {
+                    error!(partition = %partition.id, error = %fault, "the log cannot be closed; it is recovered at the next start");
+                    failed[dir] = true;
+                }
+            }
+        }
+        for ((dir, offsets), failed) in offsets.into_iter().zip(failed) {
+            let written = dir.write(&offsets).and_then(|()| if failed { Ok(()) } else { dir.mark_clean(broker_epoch) });
+            if let Err(fault) = written {
+                error!(dir = %dir.path.display(), error = %fault, "the directory cannot be marked as cleanly shut down");
+            }
+        }
+    }
+
+    /// The ids of the log directories.
+    pub(crate) fn dir_ids(&self) -> Vec<Uuid> {
+        self.dirs.iter().map(|dir| dir.id).collect()
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp(wall_clock_ms())
+}
+
+fn remove(path: &std::path::Path) {
+    if let Err(e) = fs::remove_dir_all(path) {
+        error!(path = %path.display(), error = %e, "a directory cannot be removed");
+    }
+}

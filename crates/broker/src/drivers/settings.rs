@@ -1,0 +1,93 @@
+//! A topic's configuration, cut to what the parts of a partition need.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_base::TopicPartition;
+use thalweg_metadata::config::{MessageTimestampType, TopicCompression, TopicConfig};
+use thalweg_records::validate::{self, Rules};
+use thalweg_records::{Codec, Compression, TimestampType};
+use thalweg_replica::Limits;
+use thalweg_storage::LogConfig;
+
+/// See the module. Made anew whenever the configuration changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// What the log is told.
+    pub(crate) log: LogConfig,
+    /// What batches must obey.
+    pub(crate) rules: Rules,
+    /// What the leader obeys.
+    pub(crate) limits: Limits,
+}
+
+/// What a broker adds to a topic's configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BrokerLimits {
+    /// `replica.lag.time.max.ms`.
+    pub(crate) replica_lag_max: Duration,
+    /// `producer.id.expiration.ms`.
+    pub(crate) producer_id_expiration_ms: i64,
+}
+
+impl Settings {
+    pub(crate) fn new(partition: &TopicPartition, topic: &TopicConfig, broker: BrokerLimits) -> Arc<Self> {
+        Arc::new(Self {
+            log: log_config(topic, broker),
+            rules: rules(partition, topic),
+            limits: Limits {
+                min_isr: usize::try_from(topic.min_insync_replicas).unwrap_or(1),
+                lag_max: broker.replica_lag_max,
+            },
+        })
+    }
+
+    /// Kafka's defaults, for when nothing that is configured can be used.
+    pub(crate) fn fallback(partition: &TopicPartition) -> Arc<Self> {
+        Arc::new(Self { log: LogConfig::default(), rules: Rules::new(partition.clone()), limits: Limits::default() })
+    }
+}
+
+fn log_config(topic: &TopicConfig, broker: BrokerLimits) -> LogConfig {
+    let bytes = |value: i32| u32::try_from(value).unwrap_or(0);
+    LogConfig {
+        segment_bytes: bytes(topic.segment_size()),
+        segment_ms: topic.segment_ms_max(),
+        segment_jitter_ms: topic.segment_jitter_ms,
+        segment_index_bytes: bytes(topic.segment_index_bytes),
+        index_interval_bytes: bytes(topic.index_interval_bytes),
+        flush_messages: topic.flush_messages,
+        flush_ms: topic.flush_ms,
+        retention_ms: topic.retention_ms,
+        retention_bytes: topic.retention_bytes,
+        delete: topic.cleanup_policy.delete,
+        compact: topic.cleanup_policy.compact,
+        producer_id_expiration_ms: broker.producer_id_expiration_ms,
+    }
+}
+
+fn rules(partition: &TopicPartition, topic: &TopicConfig) -> Rules {
+    let codec = |compression, level: Option<i32>| {
+        let default = Codec::from(compression);
+        validate::TopicCompression::Fixed(Codec { level: level.unwrap_or(default.level), ..default })
+    };
+    Rules {
+        compacted: topic.cleanup_policy.compact,
+        timestamp_type: match topic.message_timestamp_type {
+            MessageTimestampType::CreateTime => TimestampType::CreateTime,
+            MessageTimestampType::LogAppendTime => TimestampType::LogAppendTime,
+        },
+        timestamp_before_max_ms: topic.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: topic.message_timestamp_after_max_ms,
+        message_bytes_max: usize::try_from(topic.max_message_bytes).unwrap_or(0),
+        compression: match topic.compression_type {
+            TopicCompression::Producer => validate::TopicCompression::Producer,
+            TopicCompression::Uncompressed => codec(Compression::None, None),
+            TopicCompression::Gzip => codec(Compression::Gzip, Some(topic.compression_gzip_level)),
+            TopicCompression::Snappy => codec(Compression::Snappy, None),
+            TopicCompression::Lz4 => codec(Compression::Lz4, Some(topic.compression_lz4_level)),
+            TopicCompression::Zstd => codec(Compression::Zstd, Some(topic.compression_zstd_level)),
+        },
+        ..Rules::new(partition.clone())
+    }
+}

@@ -1,0 +1,82 @@
+//! ApiVersions: what this node serves (KIP-35, KIP-511) and which features the cluster has agreed on (KIP-584).
+
+use thalweg_metadata::feature;
+use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::ApiVersionsRequest;
+use thalweg_wire::messages::api_versions_response::{
+    ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
+};
+
+use crate::dispatch::{APIS, Call};
+
+pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsResponse {
+    let software = [&request.client_software_name, &request.client_software_version];
+    if call.version >= 3 && !software.into_iter().all(|text| is_software_name(text)) {
+        return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..ApiVersionsResponse::default() };
+    }
+    let image = call.broker.image();
+    let finalized = image.features().iter().map(|(name, level)| FinalizedFeatureKey {
+        name: name.into(),
+        max_version_level: level,
+        min_version_level: level,
+    });
+    // Before version 4 a lowest level of 0 could not be told: clients took it for a mistake (KAFKA-17011).
+    let supported = feature::supported_ranges().into_iter().filter(|(_, min, _)| call.version >= 4 || *min > 0);
+    ApiVersionsResponse {
+        api_keys: api_keys(),
+        supported_features: supported
+            .map(|(name, min_version, max_version)| SupportedFeatureKey { name: name.into(), min_version, max_version })
+            .collect(),
+        finalized_features_epoch: image.provenance().offset.0,
+        finalized_features: finalized.collect(),
+        ..ApiVersionsResponse::default()
+    }
+}
+
+/// The answer, at version 0, to a version that this node does not know.
+pub(crate) fn unsupported() -> ApiVersionsResponse {
+    let only = APIS.iter().filter(|api| api.key == thalweg_wire::ApiKey::ApiVersions);
+    ApiVersionsResponse {
+        error_code: ErrorCode::UnsupportedVersion.code(),
+        api_keys: only.map(|api| advertised(api.key)).collect(),
+        ..ApiVersionsResponse::default()
+    }
+}
+
+fn api_keys() -> Vec<ApiVersion> {
+    let mut keys: Vec<ApiVersion> = APIS.iter().map(|api| advertised(api.key)).collect();
+    keys.sort_by_key(|key| key.api_key);
+    keys
+}
+
+fn advertised(key: thalweg_wire::ApiKey) -> ApiVersion {
+    let versions = key.advertised_versions(thalweg_wire::Unstable::Hidden);
+    ApiVersion { api_key: key.code(), min_version: *versions.start(), max_version: *versions.end() }
+}
+
+/// Letters, digits, dots and dashes, beginning and ending with a letter or digit (KIP-511).
+fn is_software_name(text: &str) -> bool {
+    let (Some(first), Some(last)) = (text.bytes().next(), text.bytes().last()) else { return false };
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() && text.bytes().all(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn software_names_are_checked() {
+        assert!(is_software_name("apache-kafka-java") && is_software_name("4.3.1") && is_software_name("x"));
+        assert!(
+            !is_software_name("") && !is_software_name("-x") && !is_software_name("a b") && !is_software_name("x.")
+        );
+    }
+
+    #[test]
+    fn every_served_api_is_advertised_once() {
+        let keys = api_keys();
+        assert_eq!(keys.len(), APIS.len());
+        assert!(keys.windows(2).all(|pair| pair[0].api_key < pair[1].api_key));
+    }
+}

@@ -1,0 +1,26 @@
+//! CreatePartitions.
+
+use thalweg_wire::messages::CreatePartitionsRequest;
+use thalweg_wire::messages::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
+
+use crate::dispatch::Call;
+
+pub(crate) async fn handle(call: Call, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+    let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let decided = call
+        .broker
+        .metadata
+        .decide(move |d| Ok(d.controller.create_partitions(d.image, &mut thalweg_sys::random::u64, &request)))
+        .await;
+    decided.unwrap_or_else(|refusal| CreatePartitionsResponse {
+        results: names
+            .into_iter()
+            .map(|name| CreatePartitionsTopicResult {
+                name,
+                error_code: refusal.code.code(),
+                error_message: refusal.text(),
+            })
+            .collect(),
+        ..CreatePartitionsResponse::default()
+    })
+}

@@ -1,0 +1,26 @@
+//! DeleteTopics, by name or by id (KIP-516).
+
+use thalweg_wire::messages::DeleteTopicsRequest;
+use thalweg_wire::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+
+use crate::dispatch::Call;
+
+pub(crate) async fn handle(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let version = call.version;
+    let by_name = request.topic_names.iter().map(|name| (Some(name.clone()), thalweg_base::Uuid::ZERO));
+    let by_either = request.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id));
+    let asked: Vec<_> = by_name.chain(by_either).collect();
+    let decided = call.broker.metadata.decide(move |d| d.controller.delete_topics(d.image, &request, version)).await;
+    decided.unwrap_or_else(|refusal| DeleteTopicsResponse {
+        responses: asked
+            .into_iter()
+            .map(|(name, topic_id)| DeletableTopicResult {
+                name,
+                topic_id,
+                error_code: refusal.code.code(),
+                error_message: if version >= 5 { refusal.text() } else { None },
+            })
+            .collect(),
+        ..DeleteTopicsResponse::default()
+    })
+}

@@ -1,0 +1,227 @@
+//! Fetch: records from where the client stands, with incremental sessions (KIP-227), topic ids (KIP-516), leader epochs
+//! (KIP-320) and long polling.
+//!
+//! A fetch first looks, in memory, how much there is. If that is enough, or nothing more can be waited for, the records
+//! are read and the answer is written; else the fetch is parked until enough has become readable or its time is over.
+
+mod answer;
+mod lent;
+
+use std::sync::Arc;
+
+use thalweg_base::{LeaderEpoch, Offset};
+use thalweg_replica::{
+    Begun, FetchParams, SessionEpoch, SessionError, SessionId, SessionRequest, Slot, Topic, TopicRef,
+};
+use thalweg_storage::FirstBatch;
+use thalweg_sys::time::{Duration, Instant, now};
+use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::fetch_request::FetchRequest;
+use thalweg_wire::messages::fetch_response::FetchResponse;
+
+use self::lent::Lent;
+use crate::dispatch::{Call, Reply};
+use crate::drivers::parked::Parked;
+use crate::drivers::partition::{Isolation, Look, Partition, Reader};
+
+/// From this version on topics are named by id.
+const BY_ID: i16 = 13;
+
+pub(crate) fn handle(call: Call, request: FetchRequest) -> Reply {
+    let fetch = match Fetch::begin(call, &request) {
+        Ok(fetch) => fetch,
+        Err((call, error)) => {
+            let response = FetchResponse { error_code: error.code(), ..FetchResponse::default() };
+            return Reply::Now(call.answer(&response));
+        }
+    };
+    let found = fetch.look();
+    if fetch.is_enough(&found) {
+        return match fetch.read_cached(&found) {
+            Some(records) => Reply::Now(fetch.answer(found, records)),
+            None => Reply::Parked(Box::pin(async move {
+                let records = fetch.read(&found).await;
+                fetch.answer(found, records)
+            })),
+        };
+    }
+    Reply::Parked(Box::pin(async move {
+        let found = fetch.wait().await;
+        let records = fetch.read(&found).await;
+        fetch.answer(found, records)
+    }))
+}
+
+/// One partition that a fetch reads.
+struct Target {
+    topic: Topic,
+    partition: i32,
+    params: FetchParams,
+    /// Its place in the session, if there is one.
+    slot: Option<Slot>,
+    /// The partition on this node, or why there is none.
+    place: Result<Arc<Partition>, ErrorCode>,
+}
+
+/// What a look at every target found.
+struct Found {
+    looks: Vec<Look>,
+    /// How many bytes of records there are to read.
+    bytes: usize,
+    /// Something that the client should learn at once.
+    urgent: bool,
+}
+
+/// Whether the answer makes a session, continues one, or does without.
+enum Answering {
+    Sessionless,
+    NewSession,
+    Session(Lent),
+}
+
+/// A fetch under way.
+struct Fetch {
+    call: Call,
+    targets: Vec<Target>,
+    answering: Answering,
+    reader: Reader,
+    isolation: Isolation,
+    bytes_min: usize,
+    bytes_max: usize,
+    deadline: Instant,
+}
+
+impl Fetch {
+    fn begin(call: Call, request: &FetchRequest) -> Result<Self, (Call, ErrorCode)> {
+        let by_id = call.version >= BY_ID;
+        let head = SessionRequest {
+            id: SessionId(request.session_id),
+            epoch: SessionEpoch(request.session_epoch),
+            uses_topic_ids: by_id,
+        };
+        let begun = call.broker.fetch_sessions.lock().begin(
+            head,
+            listed(request, by_id),
+            forgotten(request, by_id),
+            call.broker.moment(),
+        );
+        let broker = Arc::clone(&call.broker);
+        let target = |topic: Topic, partition, params, slot| Target {
+            place: broker.partitions.find(topic.as_ref(), partition),
+            topic,
+            partition,
+            params,
+            slot,
+        };
+        let full =
+            || listed(request, by_id).map(|(topic, partition, params)| target(owned(topic), partition, params, None));
+        let (targets, answering) = match begun {
+            Begun::Sessionless => (full().collect(), Answering::Sessionless),
+            Begun::Full => (full().collect(), Answering::NewSession),
+            Begun::Incremental(session) => {
+                let each = |(slot, cached): (Slot, &thalweg_replica::CachedPartition)| {
+                    target(cached.topic.clone(), cached.partition, cached.params, Some(slot))
+                };
+                (session.partitions().map(each).collect(), Answering::Session(Lent::new(&broker, head.id, session)))
+            }
+            Begun::Refused(refusal) => return Err((call, session_error(refusal))),
+        };
+        let replica = if call.version >= 15 { request.replica_state.replica_id } else { request.replica_id };
+        Ok(Self {
+            targets,
+            answering,
+            reader: if replica >= 0 { Reader::Follower(thalweg_base::NodeId(replica)) } else { Reader::Consumer },
+            isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
+            bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
+            bytes_max: usize::try_from(request.max_bytes)
+                .unwrap_or(0)
+                .min(usize::try_from(broker.config.fetch.max_bytes).unwrap_or(0)),
+            deadline: now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+            call,
+        })
+    }
+
+    /// Looks at every target in order, until the answer is full. Touches no records.
+    fn look(&self) -> Found {
+        let mut found = Found { looks: Vec::with_capacity(self.targets.len()), bytes: 0, urgent: false };
+        for target in &self.targets {
+            let left = self.bytes_max.saturating_sub(found.bytes);
+            let bytes_max = usize::try_from(target.params.max_bytes).unwrap_or(0).min(left);
+            let look = match &target.place {
+                // The first batch of an answer is always whole, so that a client gets on whatever its limits are.
+                Ok(partition) => {
+                    let first = if found.bytes == 0 { FirstBatch::Whole } else { FirstBatch::Fitting };
+                    partition.look(&target.params, bytes_max, first, self.reader, self.isolation)
+                }
+                Err(error) => Look::refused(*error),
+            };
+            found.bytes += look.bytes();
+            found.urgent |= look.error != ErrorCode::None || look.diverging.is_some();
+            found.looks.push(look);
+        }
+        found
+    }
+
+    fn is_enough(&self, found: &Found) -> bool {
+        found.bytes >= self.bytes_min || found.urgent || self.targets.is_empty() || now() >= self.deadline
+    }
+
+    /// Parks until there is enough, or until the time is over.
+    async fn wait(&self) -> Found {
+        let parked = Parked::new();
+        for partition in self.targets.iter().filter_map(|target| target.place.as_ref().ok()) {
+            partition.park(&parked);
+        }
+        loop {
+            parked.begin();
+            let found = self.look();
+            if self.is_enough(&found) {
+                return found;
+            }
+            parked.expect(self.bytes_min - found.bytes);
+            if !parked.woken_before(self.deadline).await {
+                return self.look();
+            }
+        }
+    }
+}
+
+fn listed(request: &FetchRequest, by_id: bool) -> impl Iterator<Item = (TopicRef<'_>, i32, FetchParams)> {
+    let epoch = |epoch: i32| (epoch >= 0).then_some(LeaderEpoch(epoch));
+    request.topics.iter().flat_map(move |topic| {
+        let name = if by_id { TopicRef::Id(topic.topic_id) } else { TopicRef::Name(&topic.topic) };
+        topic.partitions.iter().map(move |p| {
+            let params = FetchParams {
+                fetch_offset: Offset(p.fetch_offset),
+                log_start: Offset(p.log_start_offset),
+                max_bytes: p.partition_max_bytes,
+                current_leader_epoch: epoch(p.current_leader_epoch),
+                last_fetched_epoch: epoch(p.last_fetched_epoch),
+            };
+            (name, p.partition, params)
+        })
+    })
+}
+
+fn forgotten(request: &FetchRequest, by_id: bool) -> impl Iterator<Item = (TopicRef<'_>, i32)> {
+    request.forgotten_topics_data.iter().flat_map(move |topic| {
+        let name = if by_id { TopicRef::Id(topic.topic_id) } else { TopicRef::Name(&topic.topic) };
+        topic.partitions.iter().map(move |&partition| (name, partition))
+    })
+}
+
+/// A name of its own, not a slice of the request, which could be large.
+fn owned(topic: TopicRef<'_>) -> Topic {
+    match topic {
+        TopicRef::Id(id) => Topic::Id(id),
+        TopicRef::Name(name) => Topic::Name(name.into()),
+    }
+}
+
+fn session_error(refusal: SessionError) -> ErrorCode {
+    match refusal {
+        SessionError::IdNotFound => ErrorCode::FetchSessionIdNotFound,
+        SessionError::InvalidEpoch => ErrorCode::InvalidFetchSessionEpoch,
+        SessionError::TopicIdError => ErrorCode::FetchSessionTopicIdError,
+    }
+}

@@ -1,0 +1,93 @@
+//! ListOffsets: the first, last and largest offsets of partitions, and the first one from a time on.
+
+use thalweg_base::LeaderEpoch;
+use thalweg_replica::TopicRef;
+use thalweg_storage::TimestampedOffset;
+use thalweg_sys::task;
+use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::ListOffsetsRequest;
+use thalweg_wire::messages::list_offsets_request::ListOffsetsPartition;
+use thalweg_wire::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
+
+use crate::dispatch::Call;
+use crate::drivers::partition::{Isolation, OffsetQuery};
+
+/// From this version on answers carry leader epochs (KIP-320).
+const LEADER_EPOCHS: i16 = 4;
+
+pub(crate) async fn handle(call: Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
+    let follower = request.replica_id >= 0;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in &topic.partitions {
+            let twice = !seen.insert((topic.name.clone(), asked.partition_index));
+            let found = match twice {
+                true => Err(ErrorCode::InvalidRequest),
+                false => position(&call, &topic.name, asked, isolation, follower).await,
+            };
+            partitions.push(response(call.version, asked.partition_index, found));
+        }
+        topics.push(ListOffsetsTopicResponse { name: topic.name.clone(), partitions });
+    }
+    ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
+}
+
+async fn position(
+    call: &Call,
+    topic: &str,
+    asked: &ListOffsetsPartition,
+    isolation: Isolation,
+    follower: bool,
+) -> Result<Option<TimestampedOffset>, ErrorCode> {
+    let query = query(call.version, asked.timestamp)?;
+    let partition = call.broker.partitions.find(TopicRef::Name(topic), asked.partition_index)?;
+    let epoch = (asked.current_leader_epoch >= 0).then_some(LeaderEpoch(asked.current_leader_epoch));
+    let isolation = if follower { Isolation::LogEnd } else { isolation };
+    match query {
+        // The only one that reads records.
+        OffsetQuery::At(_) => task::blocking(move || partition.position(query, isolation, epoch))
+            .await
+            .unwrap_or(Err(ErrorCode::UnknownServerError)),
+        _ => partition.position(query, isolation, epoch),
+    }
+}
+
+/// What a timestamp asks for: the negative ones have a meaning of their own, each since some version.
+fn query(version: i16, timestamp: i64) -> Result<OffsetQuery, ErrorCode> {
+    Ok(match (timestamp, version) {
+        (-1, _) => OffsetQuery::Latest,
+        (-2, _) => OffsetQuery::Earliest,
+        (-3, 7..) => OffsetQuery::MaxTimestamp,
+        (-4, 8..) => OffsetQuery::EarliestLocal,
+        (-5, 9..) => OffsetQuery::LatestTiered,
+        (-6, 11..) => OffsetQuery::EarliestPendingUpload,
+        (0.., _) => OffsetQuery::At(thalweg_base::Timestamp(timestamp)),
+        _ => return Err(ErrorCode::UnsupportedVersion),
+    })
+}
+
+fn response(
+    version: i16,
+    partition_index: i32,
+    found: Result<Option<TimestampedOffset>, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
+    let mut response = ListOffsetsPartitionResponse { partition_index, ..ListOffsetsPartitionResponse::default() };
+    match found {
+        Ok(Some(position)) => {
+            response.timestamp = position.timestamp.0;
+            response.offset = position.offset.0;
+            if version >= LEADER_EPOCHS {
+                response.leader_epoch = position.leader_epoch.0;
+            }
+        }
+        // Nothing there is no error.
+        Ok(None) => {}
+        Err(error) => response.error_code = error.code(),
+    }
+    response
+}

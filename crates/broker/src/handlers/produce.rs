@@ -1,0 +1,235 @@
+//! Produce: checks each batch, appends it, and waits until enough replicas have it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use thalweg_base::Offset;
+use thalweg_metadata::topic_name;
+use thalweg_records::BatchHeader;
+use thalweg_records::validate::{Invalid, validate};
+use thalweg_replica::{Ack, Acks, TopicRef};
+use thalweg_sys::time::{Duration, Instant, now};
+use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::produce_request::{ProduceRequest, TopicProduceData};
+use thalweg_wire::messages::produce_response::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
+    TopicProduceResponse,
+};
+
+use crate::dispatch::{Call, Reply};
+use crate::drivers::parked::Parked;
+use crate::drivers::partition::{AppendRefused, Appended, Partition};
+use crate::endpoints::Leaders;
+
+/// From this version on topics are named by id (KIP-516).
+const BY_ID: i16 = 13;
+/// From this version on clients understand errors of single records (KIP-467).
+const RECORD_ERRORS: i16 = 8;
+/// From this version on clients understand the current leader (KIP-951).
+const CURRENT_LEADER: i16 = 10;
+/// The client id of Kafka's own admin client, which alone may write to internal topics.
+const ADMIN_CLIENT: &str = "__admin_client";
+
+/// An append that waits for replicas.
+struct Waiting {
+    topic: usize,
+    partition: usize,
+    place: Arc<Partition>,
+    end: Offset,
+}
+
+pub(crate) fn handle(call: Call, request: ProduceRequest) -> Reply {
+    let deadline = now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let no_answer = request.acks == 0;
+    let (mut response, waiting) = append_all(&call, request);
+    if no_answer {
+        return match first_error(&response) {
+            Some(error) => Reply::Close(format!("a produce with acks=0 failed: {}", error.name())),
+            None => Reply::Nothing,
+        };
+    }
+    if waiting.is_empty() {
+        return Reply::Now(finish(&call, response));
+    }
+    Reply::Parked(Box::pin(async move {
+        for append in waiting {
+            let error = wait(&append, deadline).await;
+            if error != ErrorCode::None {
+                response.responses[append.topic].partition_responses[append.partition] =
+                    failed(append.place.id.partition, error);
+            }
+        }
+        finish(&call, response)
+    }))
+}
+
+/// Appends every batch. Says which of them wait for replicas.
+fn append_all(call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Waiting>) {
+    let acks = match request.acks {
+        0 | 1 => Some(Acks::Leader),
+        -1 => Some(Acks::All),
+        _ => None,
+    };
+    let mut waiting = Vec::new();
+    let mut responses = Vec::with_capacity(request.topic_data.len());
+    for topic in request.topic_data {
+        let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
+        for data in &topic.partition_data {
+            let place = find(call, &topic, data.index);
+            let transactional = request.transactional_id.is_some();
+            let appended = match (acks, place) {
+                (None, _) => Err(failed(data.index, ErrorCode::InvalidRequiredAcks)),
+                (_, Err(error)) => Err(failed(data.index, error)),
+                (Some(acks), Ok(place)) => {
+                    append(call, &place, data.records.clone(), acks, transactional).map(|appended| (place, appended))
+                }
+            };
+            partition_responses.push(match appended {
+                Ok((place, appended)) => {
+                    if acks == Some(Acks::All) && appended.ack == Ack::Waiting {
+                        let at = (responses.len(), partition_responses.len());
+                        waiting.push(Waiting { topic: at.0, partition: at.1, place, end: appended.end });
+                    }
+                    let error = match (acks, appended.ack) {
+                        (Some(Acks::All), Ack::NotEnoughReplicasAfterAppend) => ErrorCode::NotEnoughReplicasAfterAppend,
+                        _ => ErrorCode::None,
+                    };
+                    succeeded(data.index, &appended, error)
+                }
+                Err(failed) => failed,
+            });
+        }
+        responses.push(TopicProduceResponse { name: topic.name, topic_id: topic.topic_id, partition_responses });
+    }
+    (ProduceResponse { responses, ..ProduceResponse::default() }, waiting)
+}
+
+fn find(call: &Call, topic: &TopicProduceData, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
+    let name = if call.version >= BY_ID { TopicRef::Id(topic.topic_id) } else { TopicRef::Name(&topic.name) };
+    let place = call.broker.partitions.find(name, partition)?;
+    if topic_name::is_internal(&place.id.topic) && call.client_id.as_deref() != Some(ADMIN_CLIENT) {
+        return Err(ErrorCode::InvalidTopicException);
+    }
+    Ok(place)
+}
+
+fn append(
+    call: &Call,
+    place: &Arc<Partition>,
+    records: Option<Bytes>,
+    acks: Acks,
+    transactional: bool,
+) -> Result<Appended, PartitionProduceResponse> {
+    let index = place.id.partition;
+    let records = records.unwrap_or_default();
+    if transactional || is_transactional(&records) {
+        // There is no transaction coordinator yet, so no transaction can have begun.
+        return Err(failed(index, ErrorCode::InvalidTxnState));
+    }
+    let settings = place.settings();
+    let now = call.broker.wall_clock();
+    let validated = match call.version {
+        7.. => validate(records, &settings.rules, now),
+        older => {
+            let mut rules = settings.rules.clone();
+            rules.produce_version = older;
+            validate(records, &rules, now)
+        }
+    };
+    let mut validated = validated.map_err(|invalid| refused(call, place, invalid))?;
+    let appended =
+        place.append(&mut validated.batches, acks, now, call.broker.moment()).map_err(|refusal| match refusal {
+            AppendRefused::Error(error) => failed(index, error),
+            AppendRefused::Sequence(error, message) => PartitionProduceResponse {
+                error_message: (call.version >= RECORD_ERRORS).then(|| message.into()),
+                ..failed(index, error)
+            },
+        })?;
+    if appended.rolled {
+        call.broker.maintenance.flush_soon(place);
+    }
+    Ok(Appended { log_append_time: validated.log_append_time.or(appended.log_append_time), ..appended })
+}
+
+fn is_transactional(records: &Bytes) -> bool {
+    BatchHeader::parse(records).is_ok_and(|header| header.attributes.is_transactional())
+}
+
+/// Waits until every replica in sync has it; gives the error to answer with, if any.
+async fn wait(append: &Waiting, deadline: Instant) -> ErrorCode {
+    let parked = Parked::new();
+    append.place.park(&parked);
+    loop {
+        parked.begin();
+        match append.place.ack(append.end) {
+            Ok(Ack::Committed) => return ErrorCode::None,
+            Ok(Ack::NotEnoughReplicasAfterAppend) => return ErrorCode::NotEnoughReplicasAfterAppend,
+            Ok(Ack::Waiting) => {}
+            Err(error) => return error,
+        }
+        parked.expect(1);
+        if !parked.woken_before(deadline).await {
+            return ErrorCode::RequestTimedOut;
+        }
+    }
+}
+
+fn succeeded(index: i32, appended: &Appended, error: ErrorCode) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index,
+        error_code: error.code(),
+        base_offset: appended.base.0,
+        log_append_time_ms: appended.log_append_time.map_or(-1, |time| time.0),
+        log_start_offset: appended.log_start.0,
+        ..PartitionProduceResponse::default()
+    }
+}
+
+fn failed(index: i32, error: ErrorCode) -> PartitionProduceResponse {
+    PartitionProduceResponse { index, error_code: error.code(), base_offset: -1, ..PartitionProduceResponse::default() }
+}
+
+fn refused(call: &Call, place: &Partition, invalid: Invalid) -> PartitionProduceResponse {
+    let mut response =
+        PartitionProduceResponse { index: place.id.partition, base_offset: -1, ..PartitionProduceResponse::default() };
+    response.error_code = invalid.kind.code();
+    if call.version >= RECORD_ERRORS {
+        response.error_message = invalid.response_message().map(ByteString::from);
+        let error = |(batch_index, message): (i32, String)| BatchIndexAndErrorMessage {
+            batch_index,
+            batch_index_error_message: Some(message.into()),
+        };
+        response.record_errors = invalid.record_errors.into_iter().map(error).collect();
+    }
+    response
+}
+
+fn first_error(response: &ProduceResponse) -> Option<ErrorCode> {
+    let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+    partitions.map(|partition| ErrorCode::from(partition.error_code)).find(|error| *error != ErrorCode::None)
+}
+
+/// Names the current leaders where this node is not, and frames the answer.
+fn finish(call: &Call, mut response: ProduceResponse) -> Vec<Bytes> {
+    if call.version >= CURRENT_LEADER && first_error(&response).is_some() {
+        let mut leaders = Leaders::new(call);
+        for topic in &mut response.responses {
+            let name = if call.version >= BY_ID { TopicRef::Id(topic.topic_id) } else { TopicRef::Name(&topic.name) };
+            for partition in &mut topic.partition_responses {
+                if partition.error_code == ErrorCode::NotLeaderOrFollower.code() {
+                    let (leader_id, leader_epoch) = leaders.of(name, partition.index);
+                    partition.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch };
+                }
+            }
+        }
+        let endpoint = |node: crate::endpoints::Endpoint| NodeEndpoint {
+            node_id: node.id,
+            host: node.host,
+            port: node.port,
+            rack: node.rack,
+        };
+        response.node_endpoints = leaders.endpoints().map(endpoint).collect();
+    }
+    call.answer(&response)
+}

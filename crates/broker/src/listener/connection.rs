@@ -1,0 +1,195 @@
+//! One client's connection: requests in, answers out, in the order of the requests.
+//!
+//! A connection is one task. Each time it is woken it takes every request that has arrived, then writes every answer
+//! that is ready in one go. Requests are pipelined: while a produce waits for its acks, the next one is appended.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use thalweg_sys::net::TcpStream;
+use thalweg_sys::time::{Duration, Instant, Sleep, now, sleep};
+
+use super::inbox::{Filled, FrameError, Inbox};
+use super::outbox::Outbox;
+use crate::broker::Broker;
+use crate::dispatch::{self, Reply};
+
+/// How many requests of one connection may wait for their answers. Clients keep at most a few dozen in flight
+/// (librdkafka's limit is 1,000,000 but its windows are bounded by time), and each holds only its slot.
+const IN_FLIGHT_MAX: usize = 1024;
+/// No request is taken while so many bytes of answers wait for a slow client.
+const UNSENT_BYTES_MAX: usize = 4 << 20;
+/// How long a closing node waits for a client to take its last answers.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Why a connection ended, other than by its client's wish.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Refused(String),
+    #[error("it was idle for longer than connections.max.idle.ms")]
+    Idle,
+}
+
+/// The place of one answer in the order of answers.
+enum Slot {
+    Ready(Vec<Bytes>),
+    /// Waits for an event; later requests go ahead.
+    Parked(Pin<Box<dyn Future<Output = Vec<Bytes>> + Send>>),
+    /// Waits for an event; no later request is taken before.
+    Exclusive(Pin<Box<dyn Future<Output = Vec<Bytes>> + Send>>),
+}
+
+/// See the module.
+pub(super) struct Connection {
+    stream: TcpStream,
+    broker: Arc<Broker>,
+    /// The listener's name: decides which endpoints the client is told.
+    listener: Arc<str>,
+    inbox: Inbox,
+    slots: VecDeque<Slot>,
+    outbox: Outbox,
+    /// An exclusive request is under way.
+    exclusive: bool,
+    /// No more requests are taken: the client has closed its side, or the node is going down.
+    ending: bool,
+    idle_max: Duration,
+    last_active: Instant,
+    idle_timer: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, listener: Arc<str>, broker: Arc<Broker>) -> Self {
+        let inbox = Inbox::new(broker.limits.request_bytes_max, Arc::clone(&broker.limits.request_memory));
+        let idle_max = broker.limits.idle_max;
+        Self {
+            stream,
+            broker,
+            listener,
+            inbox,
+            slots: VecDeque::new(),
+            outbox: Outbox::default(),
+            exclusive: false,
+            ending: false,
+            idle_max,
+            last_active: now(),
+            idle_timer: Box::pin(sleep(idle_max)),
+        }
+    }
+
+    /// Serves the client until it leaves, misbehaves or is idle for too long.
+    pub(super) async fn run(&mut self) -> Result<(), Ended> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Takes no more requests, answers what was taken, and ends.
+    pub(super) async fn finish(&mut self) {
+        self.ending = true;
+        // A client that does not take its last answers loses them.
+        let _ = thalweg_sys::time::timeout(FAREWELL, self.run()).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        loop {
+            let taken = self.take_requests(cx)?;
+            let answered = self.collect_answers(cx);
+            let flushed = match self.outbox.poll_flush(&mut self.stream, cx) {
+                Poll::Ready(result) => {
+                    result?;
+                    true
+                }
+                Poll::Pending => false,
+            };
+            if self.ending && self.slots.is_empty() && flushed {
+                return Poll::Ready(Ok(()));
+            }
+            if !taken && !answered {
+                self.inbox.rest();
+                return self.poll_idle(cx);
+            }
+            self.last_active = now();
+        }
+    }
+
+    /// Takes requests until none is left, or until enough wait for their answers. Says whether there was any.
+    fn take_requests(&mut self, cx: &mut Context<'_>) -> Result<bool, Ended> {
+        let mut progress = false;
+        while self.may_take() {
+            match self.inbox.next_frame()? {
+                Some(frame) => self.handle(frame)?,
+                None => match self.inbox.poll_fill(&mut self.stream, cx) {
+                    Poll::Ready(Ok(Filled::Bytes(_))) => {}
+                    Poll::Ready(Ok(Filled::End)) => {
+                        // Nobody is there to wait for what is parked.
+                        self.ending = true;
+                        self.slots.retain(|slot| matches!(slot, Slot::Ready(_)));
+                    }
+                    Poll::Ready(Ok(Filled::NoMemory)) | Poll::Pending => break,
+                    Poll::Ready(Err(e)) => return Err(e.into()),
+                },
+            }
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    fn may_take(&self) -> bool {
+        !self.ending && !self.exclusive && self.slots.len() < IN_FLIGHT_MAX && self.outbox.bytes() < UNSENT_BYTES_MAX
+    }
+
+    fn handle(&mut self, frame: Bytes) -> Result<(), Ended> {
+        match dispatch::handle(&self.broker, &self.listener, frame) {
+            Reply::Now(parts) if self.slots.is_empty() => parts.into_iter().for_each(|part| self.outbox.push(part)),
+            Reply::Now(parts) => self.slots.push_back(Slot::Ready(parts)),
+            Reply::Parked(future) => self.slots.push_back(Slot::Parked(future)),
+            Reply::Exclusive(future) => {
+                self.exclusive = true;
+                self.slots.push_back(Slot::Exclusive(future));
+            }
+            Reply::Nothing => {}
+            Reply::Close(why) => return Err(Ended::Refused(why)),
+        }
+        Ok(())
+    }
+
+    /// Moves the answers that are ready, in order, to the outbox. Says whether there was any.
+    fn collect_answers(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        while let Some(slot) = self.slots.front_mut() {
+            let parts = match slot {
+                Slot::Ready(parts) => std::mem::take(parts),
+                Slot::Parked(future) | Slot::Exclusive(future) => match future.as_mut().poll(cx) {
+                    Poll::Ready(parts) => parts,
+                    Poll::Pending => break,
+                },
+            };
+            if let Some(Slot::Exclusive(_)) = self.slots.pop_front() {
+                self.exclusive = false;
+            }
+            parts.into_iter().for_each(|part| self.outbox.push(part));
+            progress = true;
+        }
+        progress
+    }
+
+    /// Nothing can be done: waits, but not for ever.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        while self.idle_timer.as_mut().poll(cx).is_ready() {
+            let until = self.last_active + self.idle_max;
+            if now() >= until && self.slots.is_empty() {
+                return Poll::Ready(Err(Ended::Idle));
+            }
+            self.idle_timer.as_mut().reset(until.max(now() + Duration::from_millis(1)));
+        }
+        Poll::Pending
+    }
+}

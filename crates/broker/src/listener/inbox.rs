@@ -1,0 +1,159 @@
+//! The bytes that a client has sent and that were not handled yet, cut into frames.
+//!
+//! A frame is a length of four bytes, big endian, and as many bytes. A length alone costs nothing: memory is taken as
+//! the bytes arrive, and past a small allowance only from the node's [`Budget`].
+
+use std::future::Future as _;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use thalweg_sys::net::TcpStream;
+use tokio::io::AsyncReadExt as _;
+
+use super::budget::{Budget, Taken};
+
+/// The length in front of each frame.
+const PREFIX: usize = 4;
+/// What is read at once while the length of the next frame is not known. Requests other than produce fit in.
+const READ_MIN: usize = 16 << 10;
+/// A frame up to this size is read into one buffer of its size; a larger one's buffer doubles as the bytes arrive.
+const AT_ONCE_MAX: usize = 1 << 20;
+/// What a connection may hold without asking the budget.
+const ALLOWANCE: usize = 64 << 10;
+
+/// A frame's announced length is not one that this node takes.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FrameError {
+    #[error("a request announces a negative length ({0})")]
+    Negative(i32),
+    #[error("a request announces {0} bytes, more than socket.request.max.bytes ({1})")]
+    TooLarge(i32, usize),
+}
+
+/// Why no bytes came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// This many bytes arrived.
+    Bytes(usize),
+    /// The client closed its side.
+    End,
+    /// Other connections hold all the memory that requests may take: the task is woken when some is given back.
+    NoMemory,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    buf: BytesMut,
+    frame_bytes_max: usize,
+    /// The size of the last frame: the next one is likely to be as large.
+    last_frame: usize,
+    budget: Arc<Budget>,
+    taken: Option<Taken>,
+}
+
+impl Inbox {
+    pub(super) fn new(frame_bytes_max: usize, budget: Arc<Budget>) -> Self {
+        Self { buf: BytesMut::new(), frame_bytes_max, last_frame: 0, budget, taken: None }
+    }
+
+    /// The next whole frame without its length, if it is there.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
+        let Some(len) = self.frame_len()? else { return Ok(None) };
+        if self.buf.len() < PREFIX + len {
+            return Ok(None);
+        }
+        self.buf.advance(PREFIX);
+        self.last_frame = PREFIX + len;
+        Ok(Some(self.buf.split_to(len).freeze()))
+    }
+
+    /// Gives all memory back when nothing is held. To be called before waiting.
+    pub(super) fn rest(&mut self) {
+        if self.buf.is_empty() {
+            self.buf = BytesMut::new();
+            self.taken = None;
+        }
+    }
+
+    /// Reads what has arrived.
+    pub(super) fn poll_fill(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+        let wanted = self.wanted();
+        if self.buf.capacity() - self.buf.len() < wanted.min(READ_MIN) {
+            let capacity = self.buf.len() + wanted;
+            if capacity > ALLOWANCE && self.taken.as_ref().is_none_or(|taken| taken.bytes() < capacity) {
+                self.taken = None;
+                match self.budget.poll_take(capacity, cx) {
+                    Poll::Ready(taken) => self.taken = Some(taken),
+                    Poll::Pending => return Poll::Ready(Ok(Filled::NoMemory)),
+                }
+            }
+            self.buf.reserve(wanted);
+        }
+        match pin!(stream.read_buf(&mut self.buf)).poll(cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Filled::End)),
+            Poll::Ready(Ok(read)) => Poll::Ready(Ok(Filled::Bytes(read))),
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// How many bytes to make room for: the rest of the frame that has begun, in steps.
+    fn wanted(&self) -> usize {
+        match self.frame_len() {
+            Ok(Some(len)) if PREFIX + len > self.buf.len() => {
+                let missing = PREFIX + len - self.buf.len();
+                missing.min(AT_ONCE_MAX.max(self.buf.len()))
+            }
+            _ => self.last_frame.clamp(READ_MIN, AT_ONCE_MAX / 4),
+        }
+    }
+
+    fn frame_len(&self) -> Result<Option<usize>, FrameError> {
+        let Some(prefix) = self.buf.first_chunk::<PREFIX>() else { return Ok(None) };
+        let announced = i32::from_be_bytes(*prefix);
+        let len = usize::try_from(announced).map_err(|_| FrameError::Negative(announced))?;
+        if len > self.frame_bytes_max {
+            return Err(FrameError::TooLarge(announced, self.frame_bytes_max));
+        }
+        Ok(Some(len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbox(bytes: &[u8]) -> Inbox {
+        let mut inbox = Inbox::new(100, Budget::new(1 << 20));
+        inbox.buf.extend_from_slice(bytes);
+        inbox
+    }
+
+    #[test]
+    fn frames_are_cut_at_their_lengths() {
+        let mut inbox = inbox(&[0, 0, 0, 2, 7, 8, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(inbox.next_frame(), Ok(Some(Bytes::from_static(&[7, 8]))));
+        assert_eq!(inbox.next_frame(), Ok(Some(Bytes::new())));
+        assert_eq!(inbox.next_frame(), Ok(None));
+    }
+
+    #[test]
+    fn impossible_lengths_are_refused() {
+        assert_eq!(inbox(&[255, 255, 255, 255]).next_frame(), Err(FrameError::Negative(-1)));
+        assert_eq!(inbox(&[0, 0, 0, 101]).next_frame(), Err(FrameError::TooLarge(101, 100)));
+    }
+
+    #[test]
+    fn an_announced_length_takes_no_memory_before_its_bytes_come() {
+        let mut inbox = Inbox::new(50 << 20, Budget::new(1 << 20));
+        inbox.buf.extend_from_slice(&(50i32 << 20).to_be_bytes());
+        assert_eq!(inbox.wanted(), AT_ONCE_MAX);
+        inbox.buf.clear();
+        inbox.rest();
+        assert_eq!(inbox.buf.capacity(), 0);
+    }
+}

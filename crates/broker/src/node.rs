@@ -1,0 +1,427 @@
+//! A node from its start to its end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thalweg_base::{BrokerEpoch, NodeId, Offset, Timestamp, Uuid};
+use thalweg_controller::{Controller, RegistrationContext};
+use thalweg_metadata::feature;
+use thalweg_raft::{Endpoint, KRaftVersion, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
+use thalweg_replica::{SessionLimits, Sessions};
+use thalweg_storage::Fault;
+use thalweg_sys::task::{self, JoinHandle};
+use thalweg_sys::time::{Duration, Instant, now, sleep, wall_clock_ms};
+use thalweg_wire::messages::broker_registration_request::{Feature, Listener as RegisteredListener};
+use thalweg_wire::messages::{BrokerHeartbeatRequest, BrokerRegistrationRequest};
+use tracing::{error, info, warn};
+
+use crate::broker::{Broker, ConnectionLimits};
+use crate::closing::{Close, Closing};
+use crate::config::{self, NodeConfig};
+use crate::drivers::log_dirs::{self, DirError, LogDir};
+use crate::drivers::maintenance::{Intervals, Maintenance};
+use crate::drivers::metadata::{Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings};
+use crate::drivers::partitions::Partitions;
+use crate::drivers::producer_ids::ProducerIds;
+use crate::drivers::settings::BrokerLimits;
+use crate::format;
+use crate::listener::{Budget, Listener, Seats};
+
+/// What requests in flight may take on the whole node unless `queued.max.request.bytes` says otherwise: five of Kafka's
+/// largest requests, or thousands of usual ones.
+const REQUEST_MEMORY_DEFAULT: usize = 512 << 20;
+
+/// Why a node did not start. Its text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StartError(#[from] Cause);
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Dir(#[from] DirError),
+    #[error(transparent)]
+    Format(#[from] format::FormatError),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Quorum(#[from] Ended),
+    #[error("cannot listen on {addr} for listener {name}: {source}; is another node or program using the port?")]
+    Listen { name: String, addr: String, source: std::io::Error },
+    #[error("the controller refused this broker: {0}")]
+    Refused(#[from] thalweg_controller::Refusal),
+    #[error("this version runs a cluster of one node: {0}")]
+    NotBuilt(&'static str),
+}
+
+/// A node that runs.
+pub struct Node {
+    broker: Arc<Broker>,
+    bound: Vec<(Arc<str>, SocketAddr)>,
+    broker_epoch: BrokerEpoch,
+    closing_listeners: Close,
+    closing_drivers: Close,
+    listeners: Vec<JoinHandle<()>>,
+    maintenance: JoinHandle<()>,
+    heartbeat: JoinHandle<()>,
+    quorum: JoinHandle<Result<(), Ended>>,
+}
+
+impl Node {
+    /// Starts a node: formats empty directories if it is its own only controller, recovers its logs, and serves clients
+    /// when all is ready.
+    ///
+    /// # Errors
+    /// When a directory is in use, malformed or belongs to another node, a port is taken, or the configuration asks for
+    /// more than one node.
+    pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
+        Ok(Starting::begin(config).await?)
+    }
+
+    /// The addresses at which clients reach this node, as `bootstrap.servers` takes them.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> String {
+        let addresses: Vec<String> = self.bound.iter().map(|(_, addr)| addr.to_string()).collect();
+        addresses.join(",")
+    }
+
+    /// The cluster's id.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.broker.cluster_id
+    }
+
+    /// Completes when the node cannot go on: its metadata log has failed.
+    pub async fn failed(&mut self) -> String {
+        match (&mut self.quorum).await {
+            Ok(Ok(())) => "the metadata quorum has ended".to_owned(),
+            Ok(Err(ended)) => ended.to_string(),
+            Err(e) => format!("the metadata quorum has panicked: {e}"),
+        }
+    }
+
+    /// Stops: takes no more requests, answers what was taken, closes the logs and marks the directories as clean.
+    pub async fn stop(self) {
+        self.closing_listeners.now();
+        for listener in self.listeners {
+            let _ = listener.await;
+        }
+        self.closing_drivers.now();
+        let _ = (self.maintenance.await, self.heartbeat.await);
+        if !self.quorum.is_finished()
+            && let Ok(Err(ended)) = self.quorum.await
+        {
+            error!(error = %ended, "the metadata log was not closed cleanly");
+        }
+        let (partitions, epoch) = (Arc::clone(&self.broker.partitions), self.broker_epoch);
+        let _ = task::blocking(move || partitions.close(epoch.0)).await;
+        info!("the node has stopped");
+    }
+}
+
+/// The steps of a start, in their order.
+struct Starting {
+    config: NodeConfig,
+    started: Instant,
+    cluster_id: String,
+    closing_listeners: Close,
+    closing_drivers: Close,
+}
+
+impl Starting {
+    async fn begin(config: NodeConfig) -> Result<Node, Cause> {
+        check_roles(&config)?;
+        let started = now();
+        let listeners = bind(&config).await?;
+        let (dirs, cluster_id) = open_dirs(&config)?;
+        let this = Self { config, started, cluster_id, closing_listeners: Close::new(), closing_drivers: Close::new() };
+        this.run(listeners, dirs).await
+    }
+
+    async fn run(self, listeners: Vec<Listener>, dirs: Vec<LogDir>) -> Result<Node, Cause> {
+        let config = &self.config;
+        let limits = BrokerLimits {
+            replica_lag_max: millis(config.replication.replica_lag_time_max_ms),
+            producer_id_expiration_ms: i64::from(config.storage.producer_id_expiration_ms),
+        };
+        let voter = self.voter(&dirs);
+        let metadata_dir = config.storage.metadata_log_dir.clone();
+        let partitions =
+            Arc::new(Partitions::new(config.node_id, dirs, config.properties.clone(), limits, self.started));
+        let (metadata, quorum) = self.start_quorum(&metadata_dir, voter, &partitions)?;
+
+        let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids()).await?;
+        partitions.load(metadata.image()).await?;
+        self.heartbeat_once(&metadata, broker_epoch).await?;
+
+        let closing = || self.closing_drivers.closing();
+        let (maintenance, maintaining) = Maintenance::start(Arc::clone(&partitions), intervals(config), closing());
+        let heartbeat = task::spawn(heartbeats(
+            metadata.clone(),
+            config.node_id,
+            broker_epoch,
+            millis(i64::from(config.replication.broker_heartbeat_interval_ms)),
+            closing(),
+        ));
+        let broker = Arc::new(Broker {
+            cluster_id: self.cluster_id.as_str().into(),
+            limits: connection_limits(config),
+            seats: Seats::new(count(config.network.max_connections), count(config.network.max_connections_per_ip)),
+            partitions,
+            metadata,
+            maintenance,
+            fetch_sessions: Mutex::new(Sessions::new(SessionLimits {
+                slots: count(config.fetch.max_incremental_fetch_session_cache_slots),
+                ..SessionLimits::default()
+            })),
+            producer_ids: ProducerIds::new(config.node_id, broker_epoch),
+            started: self.started,
+            config: self.config.clone(),
+        });
+        let bound = listeners.iter().map(|listener| (Arc::clone(&listener.name), listener.local)).collect();
+        let serve =
+            |listener: Listener| task::spawn(listener.run(Arc::clone(&broker), self.closing_listeners.closing()));
+        let listeners = listeners.into_iter().map(serve).collect();
+        Ok(Node {
+            broker,
+            bound,
+            broker_epoch,
+            closing_listeners: self.closing_listeners,
+            closing_drivers: self.closing_drivers,
+            listeners,
+            maintenance: maintaining,
+            heartbeat,
+            quorum,
+        })
+    }
+
+    /// This node as a voter of the metadata quorum.
+    fn voter(&self, dirs: &[LogDir]) -> Voter {
+        let config = &self.config;
+        let metadata_dir = dirs.iter().find(|dir| dir.path == config.storage.metadata_log_dir);
+        Voter {
+            key: ReplicaKey { id: config.node_id, directory: metadata_dir.map(|dir| dir.id) },
+            endpoints: config
+                .network
+                .advertised_controller_listeners
+                .iter()
+                .map(|listener| Endpoint {
+                    listener: listener.name.clone(),
+                    host: listener.host.clone().unwrap_or_else(|| "localhost".to_owned()),
+                    port: listener.port,
+                })
+                .collect(),
+            kraft_version_min: KRaftVersion::STATIC,
+            kraft_version_max: KRaftVersion::DYNAMIC,
+        }
+    }
+
+    fn start_quorum(
+        &self,
+        metadata_dir: &Path,
+        voter: Voter,
+        partitions: &Arc<Partitions>,
+    ) -> Result<(MetadataHandle, JoinHandle<Result<(), Ended>>), Cause> {
+        let config = &self.config;
+        let loaded = MetadataLog::open(metadata_dir, Timestamp(wall_clock_ms()))?;
+        let is_static = config.quorum.voters.contains_key(&config.node_id);
+        let static_voters = if is_static { Voters::new([voter.clone()]) } else { Voters::none() };
+        let controller = Controller::new(thalweg_controller::Settings {
+            node_id: config.node_id,
+            cluster_id: self.cluster_id.clone(),
+            static_configs: config.properties.clone(),
+            partitions_default: config.topics.num_partitions,
+            replication_factor_default: i16::try_from(config.topics.default_replication_factor).unwrap_or(1),
+            delete_topic_enable: config.topics.delete_topic_enable,
+            remote_storage_enable: false,
+        });
+        let settings = QuorumSettings {
+            local: voter,
+            static_voters,
+            times: QuorumTimes {
+                election_timeout: millis(i64::from(config.quorum.election_timeout_ms)),
+                fetch_timeout: millis(i64::from(config.quorum.fetch_timeout_ms)),
+                election_backoff_max: millis(i64::from(config.quorum.election_backoff_max_ms)),
+                request_timeout: millis(i64::from(config.quorum.request_timeout_ms)),
+                retry_backoff: millis(i64::from(config.quorum.retry_backoff_ms)),
+            },
+            session_timeout_ms: i64::from(config.replication.broker_session_timeout_ms),
+        };
+        let (driver, metadata) = Driver::new(loaded, controller, settings, Arc::clone(partitions), self.started)?;
+        Ok((metadata, task::spawn(driver.run(self.closing_drivers.closing()))))
+    }
+
+    /// Registers this broker with the controller, which gives it its epoch.
+    async fn register(
+        &self,
+        metadata: &MetadataHandle,
+        bound: &[Listener],
+        log_dirs: Vec<Uuid>,
+    ) -> Result<BrokerEpoch, Cause> {
+        let config = &self.config;
+        let listeners = config.network.advertised_listeners.iter().map(|advertised| {
+            let local = bound.iter().find(|bound| *bound.name == advertised.name).map(|bound| bound.local);
+            RegisteredListener {
+                name: advertised.name.as_str().into(),
+                host: advertised.host.clone().unwrap_or_else(|| "localhost".to_owned()).into(),
+                // Port 0 took a free one: that is where clients must go.
+                port: if advertised.port == 0 { local.map_or(0, |local| local.port()) } else { advertised.port },
+                security_protocol: advertised.protocol.code(),
+            }
+        });
+        let features = feature::supported_ranges().into_iter().map(|(name, min, max)| Feature {
+            name: name.into(),
+            min_supported_version: min,
+            max_supported_version: max,
+        });
+        let request = BrokerRegistrationRequest {
+            broker_id: config.node_id.0,
+            cluster_id: self.cluster_id.as_str().into(),
+            incarnation_id: Uuid::from_random(thalweg_sys::random::bytes16()),
+            listeners: listeners.collect(),
+            features: features.collect(),
+            rack: config.rack.as_deref().map(Into::into),
+            log_dirs,
+            ..BrokerRegistrationRequest::default()
+        };
+        let decide = metadata.decide(move |d| {
+            let context =
+                RegistrationContext { next_offset: d.next_offset, kraft_version: d.kraft_version, request_version: 4 };
+            let outcome = d.controller.register_broker(d.image, d.sessions, d.now, context, &request)?;
+            let epoch = BrokerEpoch(outcome.response.broker_epoch);
+            d.sessions.contacted(NodeId(request.broker_id), epoch, Offset(-1), d.now);
+            Ok(outcome)
+        });
+        Ok(BrokerEpoch(decide.await?.broker_epoch))
+    }
+
+    /// The logs are open: asks to be unfenced.
+    async fn heartbeat_once(&self, metadata: &MetadataHandle, epoch: BrokerEpoch) -> Result<(), Cause> {
+        heartbeat(metadata, self.config.node_id, epoch).await?;
+        Ok(())
+    }
+}
+
+async fn heartbeat(
+    metadata: &MetadataHandle,
+    node: NodeId,
+    epoch: BrokerEpoch,
+) -> Result<(), thalweg_controller::Refusal> {
+    let request = BrokerHeartbeatRequest {
+        broker_id: node.0,
+        broker_epoch: epoch.0,
+        current_metadata_offset: metadata.image().provenance().offset.0,
+        want_fence: false,
+        ..BrokerHeartbeatRequest::default()
+    };
+    let decided = metadata.decide(move |d| {
+        let outcome = d.controller.heartbeat(d.image, d.sessions, &request)?;
+        d.sessions.contacted(node, epoch, Offset(request.current_metadata_offset), d.now);
+        Ok(outcome)
+    });
+    decided.await.map(|_| ())
+}
+
+/// Tells the controller again and again that this broker is alive.
+async fn heartbeats(metadata: MetadataHandle, node: NodeId, epoch: BrokerEpoch, every: Duration, mut closing: Closing) {
+    loop {
+        tokio::select! {
+            biased;
+            () = closing.begun() => return,
+            () = sleep(every) => {}
+        }
+        if let Err(refusal) = heartbeat(&metadata, node, epoch).await {
+            warn!(error = %refusal, "the controller did not take a heartbeat");
+        }
+    }
+}
+
+fn check_roles(config: &NodeConfig) -> Result<(), Cause> {
+    if !config.roles.broker || !config.roles.controller {
+        return Err(Cause::NotBuilt("process.roles must be broker,controller"));
+    }
+    let others = config.quorum.voters.keys().any(|id| *id != config.node_id);
+    if others {
+        return Err(Cause::NotBuilt("controller.quorum.voters must name no other node"));
+    }
+    Ok(())
+}
+
+async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
+    let mut bound = Vec::new();
+    for listener in config.network.broker_listeners() {
+        bound.push(bind_one(listener).await.map_err(|source| Cause::Listen {
+            name: listener.name.clone(),
+            addr: format!("{}:{}", listener.host.as_deref().unwrap_or("0.0.0.0"), listener.port),
+            source,
+        })?);
+    }
+    Ok(bound)
+}
+
+async fn bind_one(listener: &config::Listener) -> std::io::Result<Listener> {
+    let host = listener.host.as_deref().unwrap_or_default();
+    let addresses = thalweg_sys::net::resolve(host, listener.port).await?;
+    let first = addresses.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    Listener::bind(listener.name.as_str().into(), *first).await
+}
+
+/// Takes every directory, formats those that are empty, and checks that all of them belong to this node.
+fn open_dirs(config: &NodeConfig) -> Result<(Vec<LogDir>, String), Cause> {
+    let mut locks = Vec::new();
+    for path in config.storage.directories() {
+        locks.push((path.clone(), log_dirs::lock(&path)?));
+    }
+    let opened = format::open(config, Timestamp(wall_clock_ms()))?;
+    let mut dirs = Vec::new();
+    for (path, lock) in locks {
+        match opened.directory_ids.get(&path) {
+            Some(id) => dirs.push(LogDir::new(path, *id, lock)),
+            None => {
+                let why = opened.offline.get(&path).map_or("it cannot be read", String::as_str);
+                error!(dir = %path.display(), "the log directory stays offline: {why}");
+            }
+        }
+    }
+    Ok((dirs, opened.cluster_id))
+}
+
+fn connection_limits(config: &NodeConfig) -> ConnectionLimits {
+    let network = &config.network;
+    let request_memory = usize::try_from(network.queued_max_request_bytes).unwrap_or(REQUEST_MEMORY_DEFAULT);
+    // Longer than any process runs.
+    const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+    ConnectionLimits {
+        request_bytes_max: count(network.socket_request_max_bytes),
+        request_memory: Budget::new(request_memory),
+        idle_max: u64::try_from(network.connections_max_idle_ms)
+            .map_or(FOR_EVER, |ms| Duration::from_millis(ms).min(FOR_EVER)),
+    }
+}
+
+fn intervals(config: &NodeConfig) -> Intervals {
+    let storage = &config.storage;
+    let checkpoint = i64::from(storage.log_flush_offset_checkpoint_interval_ms)
+        .min(i64::from(storage.log_flush_start_offset_checkpoint_interval_ms))
+        .min(storage.replica_high_watermark_checkpoint_interval_ms);
+    // No interval is so short that a node would do nothing else.
+    let at_least = |ms: i64| millis(ms.clamp(100, 86_400_000));
+    Intervals {
+        checkpoint: at_least(checkpoint),
+        retention: at_least(storage.log_retention_check_interval_ms),
+        flush: at_least(storage.log_flush_scheduler_interval_ms.min(1000)),
+        producers: at_least(i64::from(storage.producer_id_expiration_check_interval_ms)),
+    }
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+fn count(value: i32) -> usize {
+    usize::try_from(value).unwrap_or(0)
+}
