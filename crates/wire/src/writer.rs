@@ -24,10 +24,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Nothing yet.
+    /// Nothing yet, with room for a small response.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_capacity(256)
     }
 
     /// Nothing yet, with room for `capacity` bytes of small values.
