@@ -112,13 +112,14 @@ impl BatchView {
 /// Splits a run of batches. A partial batch at the end is a [`BatchError::Truncated`]; after an error nothing follows.
 #[must_use]
 pub fn batches(bytes: Bytes) -> Batches {
-    Batches { rest: bytes }
+    Batches { rest: bytes, failed: false }
 }
 
 /// Made by [`batches`].
 #[derive(Clone, Debug)]
 pub struct Batches {
     rest: Bytes,
+    failed: bool,
 }
 
 impl Batches {
@@ -133,14 +134,17 @@ impl Iterator for Batches {
     type Item = Result<BatchView, BatchError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
+        if self.failed || self.rest.is_empty() {
             return None;
         }
         let batch = BatchView::parse(&self.rest);
         match &batch {
             Ok(batch) => self.rest = self.rest.slice(batch.len()..),
-            Err(_) => self.rest = Bytes::new(),
+            Err(_) => self.failed = true,
         }
         Some(batch)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 
 mod lz4;
 mod snappy;
+mod zstd;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -127,7 +128,7 @@ pub fn compress(codec: Codec, records: &[u8]) -> Result<Vec<u8>, BatchError> {
         }
         Compression::Snappy => snappy::compress(records),
         Compression::Lz4 => lz4::compress(records),
-        Compression::Zstd => zstd::bulk::compress(records, level_in_range),
+        Compression::Zstd => zstd::compress(records, level_in_range),
     };
     result.map_err(|error| broken(compression, &error))
 }
@@ -136,7 +137,7 @@ pub fn compress(codec: Codec, records: &[u8]) -> Result<Vec<u8>, BatchError> {
 pub fn decompress(compression: Compression, bytes: &Bytes, limit: usize) -> Result<Bytes, BatchError> {
     match compression {
         Compression::None => Ok(bytes.clone()),
-        _ => Decoder::new(compression, bytes)?.read_all(limit),
+        _ => Decoder::new(compression, bytes).read_all(limit),
     }
 }
 
@@ -160,20 +161,18 @@ pub(crate) enum Decoder<'a> {
     Gzip(Box<flate2::bufread::MultiGzDecoder<&'a [u8]>>),
     Snappy(snappy::Reader<'a>),
     Lz4(lz4::Reader<'a>),
-    Zstd(zstd::stream::read::Decoder<'static, &'a [u8]>),
+    Zstd(zstd::Reader<'a>),
 }
 
 impl<'a> Decoder<'a> {
-    pub(crate) fn new(compression: Compression, bytes: &'a [u8]) -> Result<Self, BatchError> {
-        Ok(match compression {
+    pub(crate) fn new(compression: Compression, bytes: &'a [u8]) -> Self {
+        match compression {
             Compression::None => Self::Plain(bytes),
             Compression::Gzip => Self::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(bytes))),
             Compression::Snappy => Self::Snappy(snappy::Reader::new(bytes)),
             Compression::Lz4 => Self::Lz4(lz4::Reader::new(bytes, lz4::HeaderChecksum::Verified)),
-            Compression::Zstd => Self::Zstd(
-                zstd::stream::read::Decoder::with_buffer(bytes).map_err(|error| broken(compression, &error))?,
-            ),
-        })
+            Compression::Zstd => Self::Zstd(zstd::Reader::new(bytes)),
+        }
     }
 
     fn compression(&self) -> Compression {

@@ -56,3 +56,31 @@ impl BatchError {
         matches!(self, Self::Truncated { .. })
     }
 }
+
+/// What is wrong inside a record. One byte, so that the loops over records pass it in a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    VarintTooLong,
+    EndsInField,
+    RecordTooLong,
+    FieldTooLong,
+    FieldsTooShort,
+    HeaderWithoutName,
+    HeaderCount,
+    BytesLeft,
+}
+
+impl From<Fault> for BatchError {
+    fn from(fault: Fault) -> Self {
+        Self::Record(match fault {
+            Fault::VarintTooLong => "a varint does not end",
+            Fault::EndsInField => "a record ends inside a field",
+            Fault::RecordTooLong => "a record is longer than its batch",
+            Fault::FieldTooLong => "a field is longer than its record",
+            Fault::FieldsTooShort => "a record is longer than its fields",
+            Fault::HeaderWithoutName => "a header has no name",
+            Fault::HeaderCount => "the number of headers is impossible",
+            Fault::BytesLeft => "bytes are left after the last record",
+        })
+    }
+}

@@ -127,3 +127,6 @@ fn take_field(rest: &mut Bytes) -> Result<Option<Bytes>, BatchError> {
         Ok(_) => Err(SHORT),
     }
 }
+
+#[cfg(test)]
+mod tests;

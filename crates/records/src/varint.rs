@@ -3,56 +3,53 @@
 //! An `i32` takes at most five bytes and an `i64` at most ten; bits beyond the type's width are dropped, a longer
 //! encoding is an error.
 
-use crate::BatchError;
-
-const TOO_LONG: BatchError = BatchError::Record("a varint does not end");
-const ENDS: BatchError = BatchError::Record("the record ends inside a field");
+use crate::error::Fault;
 
 /// The longest encoding of an `i64`.
 pub(crate) const MAX: usize = 10;
 
 /// Reads an `i32` at `bytes[*at..]` and moves `at` behind it.
-#[inline]
-pub(crate) fn read_i32(bytes: &[u8], at: &mut usize) -> Result<i32, BatchError> {
-    let Some(&first) = bytes.get(*at) else { return Err(ENDS) };
+#[inline(always)]
+pub(crate) fn read_i32(bytes: &[u8], at: &mut usize) -> Result<i32, Fault> {
+    let Some(&first) = bytes.get(*at) else { return Err(Fault::EndsInField) };
     *at += 1;
     if first < 0x80 {
         return Ok(zigzag_32(u32::from(first)));
     }
     let mut value = u32::from(first & 0x7f);
     for shift in [7, 14, 21, 28] {
-        let Some(&byte) = bytes.get(*at) else { return Err(ENDS) };
+        let Some(&byte) = bytes.get(*at) else { return Err(Fault::EndsInField) };
         *at += 1;
         value |= u32::from(byte & 0x7f) << shift;
         if byte < 0x80 {
             return Ok(zigzag_32(value));
         }
     }
-    Err(TOO_LONG)
+    Err(Fault::VarintTooLong)
 }
 
 /// Reads an `i64` at `bytes[*at..]` and moves `at` behind it.
-#[inline]
-pub(crate) fn read_i64(bytes: &[u8], at: &mut usize) -> Result<i64, BatchError> {
-    let Some(&first) = bytes.get(*at) else { return Err(ENDS) };
+#[inline(always)]
+pub(crate) fn read_i64(bytes: &[u8], at: &mut usize) -> Result<i64, Fault> {
+    let Some(&first) = bytes.get(*at) else { return Err(Fault::EndsInField) };
     *at += 1;
     if first < 0x80 {
         return Ok(zigzag_64(u64::from(first)));
     }
     let mut value = u64::from(first & 0x7f);
     for shift in [7, 14, 21, 28, 35, 42, 49, 56, 63] {
-        let Some(&byte) = bytes.get(*at) else { return Err(ENDS) };
+        let Some(&byte) = bytes.get(*at) else { return Err(Fault::EndsInField) };
         *at += 1;
         value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
             return Ok(zigzag_64(value));
         }
     }
-    Err(TOO_LONG)
+    Err(Fault::VarintTooLong)
 }
 
 /// Appends `value` to `out`.
-#[inline]
+#[inline(always)]
 pub(crate) fn write(out: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest >= 0x80 {
@@ -63,7 +60,7 @@ pub(crate) fn write(out: &mut Vec<u8>, value: i64) {
 }
 
 /// How many bytes [`write`] appends for `value`.
-#[inline]
+#[inline(always)]
 pub(crate) fn len(value: i64) -> usize {
     let rest = ((value << 1) ^ (value >> 63)) as u64;
     (64 - (rest | 1).leading_zeros() as usize).div_ceil(7)
@@ -100,9 +97,9 @@ mod tests {
 
     #[test]
     fn endless_and_cut_varints_are_errors() {
-        assert_eq!(read_i32(&[0xff; 5], &mut 0), Err(TOO_LONG));
-        assert_eq!(read_i64(&[0xff; 10], &mut 0), Err(TOO_LONG));
-        assert_eq!(read_i32(&[0x80], &mut 0), Err(ENDS));
-        assert_eq!(read_i64(&[], &mut 0), Err(ENDS));
+        assert_eq!(read_i32(&[0xff; 5], &mut 0), Err(Fault::VarintTooLong));
+        assert_eq!(read_i64(&[0xff; 10], &mut 0), Err(Fault::VarintTooLong));
+        assert_eq!(read_i32(&[0x80], &mut 0), Err(Fault::EndsInField));
+        assert_eq!(read_i64(&[], &mut 0), Err(Fault::EndsInField));
     }
 }

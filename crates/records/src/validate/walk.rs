@@ -4,6 +4,7 @@ use thalweg_base::Timestamp;
 
 use super::{Invalid, InvalidKind, Meter, RECORD_ERRORS_MAX, Rules, from_batch_error};
 use crate::compression::Decoder;
+use crate::error::Fault;
 use crate::record::Layout;
 use crate::{BatchError, BatchHeader, BatchView, Compression, HEAD, TimestampType, varint};
 
@@ -78,12 +79,12 @@ impl Walk<'_> {
         }
         match at == payload.len() {
             true => Ok(()),
-            false => Err(BatchError::Record("bytes are left after the last record")),
+            false => Err(Fault::BytesLeft.into()),
         }
     }
 
     fn walk_stream(&mut self, source: Compression, payload: &[u8]) -> Result<(), BatchError> {
-        let mut stream = Stream::new(Decoder::new(source, payload)?, self.rules.decompressed_bytes_max);
+        let mut stream = Stream::new(Decoder::new(source, payload), self.rules.decompressed_bytes_max);
         for _ in 0..self.header.count {
             let found = stream.next_record()?;
             self.record(&found);
@@ -213,7 +214,6 @@ struct Stream<'a> {
 
 /// The size of the window: what Kafka's reader takes at a time, doubled so that usual records lie in it whole.
 const WINDOW: usize = 32 * 1024;
-const ENDS: BatchError = BatchError::Record("the stream ends inside a record");
 
 impl<'a> Stream<'a> {
     fn new(decoder: Decoder<'a>, limit: usize) -> Self {
@@ -247,7 +247,7 @@ impl<'a> Stream<'a> {
         let mut body_at = self.at;
         let size = varint::read_i32(&self.window[..self.end], &mut body_at)?;
         let Ok(size) = usize::try_from(size) else {
-            return Err(BatchError::Record("a record's length is negative"));
+            return Err(Fault::RecordTooLong.into());
         };
         let whole = body_at - self.at + size;
         if whole > WINDOW {
@@ -256,9 +256,9 @@ impl<'a> Stream<'a> {
         }
         self.ensure(whole)?;
         if self.end - self.at < whole {
-            return Err(ENDS);
+            return Err(Fault::EndsInField.into());
         }
-        Layout::read(&self.window[..self.end], &mut self.at).map(|layout| Found::from(&layout))
+        Ok(Found::from(&Layout::read(&self.window[..self.end], &mut self.at)?))
     }
 
     /// Reads a record of `size` bytes field by field.
@@ -271,25 +271,21 @@ impl<'a> Stream<'a> {
         let value_len = self.skip_field(&mut left)?;
         let headers = self.read(&mut left, varint::read_i32)?;
         if headers < 0 || headers as usize > left / 2 {
-            return Err(BatchError::Record("the number of headers is impossible"));
+            return Err(Fault::HeaderCount.into());
         }
         for _ in 0..headers {
             if self.skip_field(&mut left)? < 0 {
-                return Err(BatchError::Record("a header has no name"));
+                return Err(Fault::HeaderWithoutName.into());
             }
             self.skip_field(&mut left)?;
         }
         match left {
             0 => Ok(Found { offset_delta, timestamp_delta, key_len, value_len }),
-            _ => Err(BatchError::Record("a record is longer than its fields")),
+            _ => Err(Fault::FieldsTooShort.into()),
         }
     }
 
-    fn read<T>(
-        &mut self,
-        left: &mut usize,
-        read: fn(&[u8], &mut usize) -> Result<T, BatchError>,
-    ) -> Result<T, BatchError> {
+    fn read<T>(&mut self, left: &mut usize, read: fn(&[u8], &mut usize) -> Result<T, Fault>) -> Result<T, BatchError> {
         self.ensure(varint::MAX)?;
         let start = self.at;
         let end = self.end.min(start.saturating_add(*left));
@@ -306,7 +302,7 @@ impl<'a> Stream<'a> {
 
     fn skip(&mut self, len: usize, left: &mut usize) -> Result<(), BatchError> {
         if len > *left {
-            return Err(BatchError::Record("a field is longer than its record"));
+            return Err(Fault::FieldTooLong.into());
         }
         *left -= len;
         let mut rest = len;
@@ -314,7 +310,7 @@ impl<'a> Stream<'a> {
             self.ensure(1)?;
             let step = rest.min(self.end - self.at);
             if step == 0 {
-                return Err(ENDS);
+                return Err(Fault::EndsInField.into());
             }
             self.at += step;
             rest -= step;
@@ -326,7 +322,7 @@ impl<'a> Stream<'a> {
         self.ensure(1)?;
         match self.at == self.end {
             true => Ok(()),
-            false => Err(BatchError::Record("bytes are left after the last record")),
+            false => Err(Fault::BytesLeft.into()),
         }
     }
 }
