@@ -134,12 +134,13 @@ impl MetaProperties {
             text.push_str(&properties::entry(key, value));
             text.push('\n');
         };
-        put("cluster.id", &self.cluster_id);
+        // The order is that of Java's hash table.
+        put("node.id", &self.node_id.to_string());
         if let Some(id) = self.directory_id {
             put("directory.id", &id.to_string());
         }
-        put("node.id", &self.node_id.to_string());
         put("version", "1");
+        put("cluster.id", &self.cluster_id);
         fs::write_atomic(path, text.as_bytes()).map_err(Fault::io("write", path))
     }
 }
