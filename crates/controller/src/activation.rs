@@ -44,7 +44,7 @@ impl Controller {
         records
     }
 
-    fn cluster_min_insync_replicas(&self) -> ConfigRecord {
+    pub(crate) fn cluster_min_insync_replicas(&self) -> ConfigRecord {
         let value = self.settings().static_configs.get(MIN_INSYNC_REPLICAS).map_or("1", |text| text.trim());
         ConfigRecord {
             resource_type: ConfigResourceType::Broker.id(),
@@ -63,3 +63,6 @@ fn level_of(record: &MetadataRecord, feature: &str) -> Option<i16> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

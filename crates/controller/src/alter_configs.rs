@@ -401,3 +401,6 @@ fn append_clear_elr(records: &mut Vec<MetadataRecord>) {
     }
     records.append(&mut cleared);
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,3 +147,6 @@ fn check(
     };
     if isr.iter().all(eligible) { Ok(()) } else { Err(ErrorCode::IneligibleReplica) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,7 +146,8 @@ impl Controller {
     ) -> State {
         match state(broker) {
             State::Fenced if request.want_shut_down => State::ShutdownNow,
-            State::Fenced if !request.want_fence && caught_up => State::Unfenced,
+            // Who has begun to stop must register anew before it serves again.
+            State::Fenced if !request.want_fence && caught_up && !broker.in_controlled_shutdown => State::Unfenced,
             State::Fenced => State::Fenced,
             State::Unfenced if request.want_fence && request.want_shut_down => State::ShutdownNow,
             State::Unfenced if request.want_fence => State::Fenced,
@@ -226,7 +227,7 @@ impl Controller {
         let mut records = self.partitions_follow(image, event, |p| p.isr.contains(&id));
         records.extend(self.partitions_follow(image, event, |p| p.elr.contains(&id)));
         records.push(UnregisterBrokerRecord { broker_id: id.0, broker_epoch: broker.epoch.0 }.into());
-        Ok(Outcome { records, response: UnregisterBrokerResponse::default() })
+        Ok(Outcome { records, response: UnregisterBrokerResponse { error_message: None, ..Default::default() } })
     }
 
     /// A controller registers (KIP-919).
@@ -260,7 +261,10 @@ impl Controller {
             end_points: endpoints.collect(),
             features: features.collect(),
         };
-        Ok(Outcome { records: vec![record.into()], response: ControllerRegistrationResponse::default() })
+        Ok(Outcome {
+            records: vec![record.into()],
+            response: ControllerRegistrationResponse { error_message: None, ..Default::default() },
+        })
     }
 }
 
@@ -403,3 +407,6 @@ fn registration(
         ..RegisterBrokerRecord::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

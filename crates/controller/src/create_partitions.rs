@@ -122,3 +122,6 @@ fn result<T>(name: &ByteString, result: &Result<T, Refusal>) -> CreatePartitions
     let (error_code, error_message) = parts(result);
     CreatePartitionsTopicResult { name: name.clone(), error_code, error_message }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,6 +161,7 @@ impl Controller {
         Ok(CreatableTopicResult {
             name: topic.name.clone(),
             topic_id: new.id,
+            error_message: None,
             num_partitions: i32::try_from(new.partitions.len()).unwrap_or(i32::MAX),
             replication_factor: i16::try_from(factor).unwrap_or(i16::MAX),
             configs: Some(entries.into_iter().map(config).collect()),
@@ -309,3 +310,6 @@ fn refused(name: &str, refusal: &Refusal) -> CreatableTopicResult {
         ..CreatableTopicResult::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

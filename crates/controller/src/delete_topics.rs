@@ -110,3 +110,6 @@ fn result(name: Option<ByteString>, topic_id: Uuid, result: Result<(), Refusal>)
     let (error_code, error_message) = crate::refusal::parts(&result);
     DeletableTopicResult { name, topic_id, error_code, error_message }
 }
+
+#[cfg(test)]
+mod tests;

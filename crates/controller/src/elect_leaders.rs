@@ -104,3 +104,6 @@ impl Controller {
         Some(change.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

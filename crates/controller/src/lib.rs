@@ -14,14 +14,17 @@ mod brokers;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod directories;
 mod elect_leaders;
 mod partition_change;
 mod partitions;
 pub mod placement;
 mod producer_ids;
 mod random;
+mod reassign;
 mod refusal;
 mod sessions;
+mod update_features;
 
 use std::sync::Arc;
 
@@ -33,6 +36,7 @@ use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 pub use alter_configs::{Preprocessed, preprocess_alter_configs, preprocess_incremental_alter_configs};
 pub use brokers::RegistrationContext;
 pub use random::Random;
+pub use reassign::list_partition_reassignments;
 pub use refusal::{Outcome, Refusal};
 pub use sessions::Sessions;
 
@@ -103,3 +107,8 @@ impl Controller {
         text.is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
     }
 }
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod testing;

@@ -276,3 +276,6 @@ impl<'a> PartitionChange<'a> {
 fn contains_all(all: &[NodeId], some: &[NodeId]) -> bool {
     some.iter().all(|id| all.contains(id))
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ impl Racks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,3 +36,6 @@ impl Controller {
         Ok(Outcome { records: vec![record.into()], response })
     }
 }
+
+#[cfg(test)]
+mod tests;
