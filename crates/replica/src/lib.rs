@@ -31,6 +31,8 @@ mod follower;
 mod leader;
 mod session;
 mod sessions;
+#[cfg(test)]
+mod simulation;
 
 pub use follower::{FetchFrom, Follower, FollowerEffects, LeaderAnswer};
 pub use leader::{
