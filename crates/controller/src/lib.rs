@@ -109,6 +109,4 @@ impl Controller {
 }
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
-mod testing;
+mod tests;

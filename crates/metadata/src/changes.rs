@@ -129,3 +129,6 @@ fn changed_keys<K: Ord + Clone, V: PartialEq>(before: &OrdMap<K, V>, after: &Ord
     };
     before.diff(after).map(key).collect()
 }
+
+#[cfg(test)]
+mod tests;

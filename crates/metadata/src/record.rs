@@ -206,3 +206,6 @@ impl MetadataRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@ use thalweg_metadata::bootstrap::{bootstrap_records, default_levels};
 use thalweg_metadata::{MetadataImage, MetadataVersion};
 use thalweg_wire::messages::{BeginTransactionRecord, TopicRecord};
 
-use crate::testing::{Cluster, all_short};
+use crate::tests::cluster::{Cluster, all_short};
 
 #[test]
 fn the_first_controller_writes_what_kafka_writes() {

@@ -2,7 +2,7 @@ use thalweg_wire::messages::alter_configs_request;
 use thalweg_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
 
 use super::*;
-use crate::testing::{Cluster, all_short};
+use crate::tests::cluster::{Cluster, all_short};
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;

@@ -2,7 +2,7 @@ use thalweg_base::Uuid;
 use thalweg_wire::messages::alter_partition_request::{BrokerState, TopicData as AskedTopic};
 
 use super::*;
-use crate::testing::Cluster;
+use crate::tests::cluster::Cluster;
 
 fn asked(cluster: &Cluster, isr: &[i32]) -> Asked {
     let partition = cluster.partition("a", 0);

@@ -5,7 +5,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{BrokerHeartbeatRequest, ControllerRegistrationRequest};
 
 use crate::Sessions;
-use crate::testing::{Cluster, SESSION_MS, all_short, directory_of};
+use crate::tests::cluster::{Cluster, SESSION_MS, all_short, directory_of};
 
 fn refused<T>(result: Result<T, crate::Refusal>) -> String {
     result.map(|_| ()).map_err(|refusal| refusal.to_string()).expect_err("it is refused")
@@ -207,7 +207,7 @@ fn cordoned_directories_are_noted_once() {
     assert_eq!(records(&mut cluster, &[]), 1);
     assert_eq!(records(&mut cluster, &[]), 0);
     assert_eq!(records(&mut cluster, &[directory_of(1)]), 1);
-    let result = cluster.create_one(crate::testing::counted("a", 1, 1));
+    let result = cluster.create_one(crate::tests::cluster::counted("a", 1, 1));
     assert_eq!(result.error_code, ErrorCode::InvalidReplicationFactor.code());
 }
 

@@ -2,7 +2,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::CreatePartitionsRequest;
 use thalweg_wire::messages::create_partitions_request::{CreatePartitionsAssignment, CreatePartitionsTopic};
 
-use crate::testing::Cluster;
+use crate::tests::cluster::Cluster;
 
 fn grow(name: &str, count: i32, assignments: Option<&[&[i32]]>) -> CreatePartitionsTopic {
     let assignment = |ids: &&[i32]| CreatePartitionsAssignment { broker_ids: ids.to_vec() };

@@ -1,7 +1,7 @@
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::CreateTopicsRequest;
 
-use crate::testing::{Cluster, Seeded, all_short, assigned, counted, with_config};
+use crate::tests::cluster::{Cluster, Seeded, all_short, assigned, counted, with_config};
 
 /// The refusal of a topic: its error code and its sentence.
 fn refusal(cluster: &mut Cluster, topic: thalweg_wire::messages::create_topics_request::CreatableTopic) -> String {

@@ -4,7 +4,7 @@ use thalweg_wire::messages::DeleteTopicsRequest;
 use thalweg_wire::messages::delete_topics_request::DeleteTopicState;
 
 use crate::Controller;
-use crate::testing::{Cluster, counted, with_config};
+use crate::tests::cluster::{Cluster, counted, with_config};
 
 fn states(topics: &[(Option<&str>, Uuid)]) -> DeleteTopicsRequest {
     let state =

@@ -1,7 +1,7 @@
 use thalweg_wire::messages::elect_leaders_request::TopicPartitions;
 
 use super::*;
-use crate::testing::Cluster;
+use crate::tests::cluster::Cluster;
 
 fn elect(cluster: &mut Cluster, election_type: i8, partitions: Option<&[i32]>) -> Vec<String> {
     let topic = |partitions: &[i32]| TopicPartitions { topic: "a".into(), partitions: partitions.to_vec() };

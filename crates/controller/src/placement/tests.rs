@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::testing::Seeded;
+use crate::tests::cluster::Seeded;
 
 fn broker(id: i32, rack: Option<&str>) -> UsableBroker {
     UsableBroker { id: NodeId(id), rack: rack.map(Into::into), fenced: false }

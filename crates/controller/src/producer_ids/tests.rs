@@ -1,7 +1,7 @@
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::AllocateProducerIdsRequest;
 
-use crate::testing::Cluster;
+use crate::tests::cluster::Cluster;
 
 #[test]
 fn no_id_is_in_two_blocks() {

@@ -2,7 +2,7 @@ use thalweg_wire::messages::alter_partition_reassignments_request::ReassignableT
 use thalweg_wire::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
 
 use super::*;
-use crate::testing::Cluster;
+use crate::tests::cluster::Cluster;
 
 fn ask(cluster: &mut Cluster, partition: i32, replicas: Option<&[i32]>, any_factor: bool) -> String {
     let partition = ReassignablePartition { partition_index: partition, replicas: replicas.map(<[i32]>::to_vec) };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Cluster, all_short};
+use crate::tests::cluster::{Cluster, all_short};
 
 fn update(cluster: &Cluster, updates: &[(&str, i16, i8)]) -> Result<Vec<String>, String> {
     let key = |(feature, level, kind): &(&str, i16, i8)| FeatureUpdateKey {

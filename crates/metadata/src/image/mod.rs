@@ -256,3 +256,6 @@ impl MetadataImage {
         out
     }
 }
+
+#[cfg(test)]
+mod tests;

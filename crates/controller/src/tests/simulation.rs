@@ -19,9 +19,9 @@ use thalweg_wire::messages::{
     IncrementalAlterConfigsRequest,
 };
 
-use crate::testing::{Cluster, counted, with_config};
+use crate::tests::cluster::{Cluster, counted, with_config};
 
-const SEEDS: Range<u64> = 1..120;
+const SEEDS: Range<u64> = 1..50;
 const STEPS: usize = 150;
 const BROKERS: usize = 5;
 const NAMES: [&str; 6] = ["a", "b", "c.d", "c_d", "e-f", "bad name"];
