@@ -137,7 +137,7 @@ pub fn compress(codec: Codec, records: &[u8]) -> Result<Vec<u8>, BatchError> {
 pub fn decompress(compression: Compression, bytes: &Bytes, limit: usize) -> Result<Bytes, BatchError> {
     match compression {
         Compression::None => Ok(bytes.clone()),
-        _ => Decoder::new(compression, bytes).read_all(limit),
+        _ => Decoder::new(compression, bytes, &mut Scratch::default()).read_all(limit),
     }
 }
 
@@ -150,8 +150,29 @@ pub(crate) fn decompress_legacy(
     limit: usize,
 ) -> Result<Bytes, BatchError> {
     match (compression, magic) {
-        (Compression::Lz4, 0) => Decoder::Lz4(lz4::Reader::new(bytes, lz4::HeaderChecksum::Ignored)).read_all(limit),
+        (Compression::Lz4, 0) => {
+            let mut block = Vec::new();
+            Decoder::Lz4(lz4::Reader::new(bytes, lz4::HeaderChecksum::Ignored, &mut block)).read_all(limit)
+        }
         _ => decompress(compression, bytes, limit),
+    }
+}
+
+/// Memory that one decompression after the other can use. It holds nothing that shows.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    /// The block that snappy or LZ4 is at.
+    block: Vec<u8>,
+    zstd: zstd::Context,
+}
+
+impl Scratch {
+    /// What one large batch needed is not kept for the small ones after it.
+    fn drop_large(&mut self) {
+        const KEPT_MAX: usize = 1 << 20;
+        if self.block.capacity() > KEPT_MAX {
+            self.block = Vec::new();
+        }
     }
 }
 
@@ -165,13 +186,14 @@ pub(crate) enum Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    pub(crate) fn new(compression: Compression, bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(compression: Compression, bytes: &'a [u8], scratch: &'a mut Scratch) -> Self {
+        scratch.drop_large();
         match compression {
             Compression::None => Self::Plain(bytes),
             Compression::Gzip => Self::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(bytes))),
-            Compression::Snappy => Self::Snappy(snappy::Reader::new(bytes)),
-            Compression::Lz4 => Self::Lz4(lz4::Reader::new(bytes, lz4::HeaderChecksum::Verified)),
-            Compression::Zstd => Self::Zstd(zstd::Reader::new(bytes)),
+            Compression::Snappy => Self::Snappy(snappy::Reader::new(bytes, &mut scratch.block)),
+            Compression::Lz4 => Self::Lz4(lz4::Reader::new(bytes, lz4::HeaderChecksum::Verified, &mut scratch.block)),
+            Compression::Zstd => Self::Zstd(zstd::Reader::new(bytes, &mut scratch.zstd)),
         }
     }
 

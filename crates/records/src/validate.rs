@@ -7,6 +7,8 @@
 
 mod walk;
 
+pub use walk::Scratch;
+
 use bytes::Bytes;
 use thalweg_base::{Timestamp, TopicPartition};
 
@@ -177,6 +179,16 @@ impl Invalid {
 /// `now` is the log append time and what timestamps are compared with. An uncompressed batch costs one pass for the
 /// checksum and one over the lengths of its records, without an allocation for each.
 pub fn validate(records: Bytes, rules: &Rules, now: Timestamp) -> Result<Validated, Invalid> {
+    validate_with(&mut Scratch::default(), records, rules, now)
+}
+
+/// As [`validate`], with memory kept from batch to batch: compressed ones are checked up to twice as fast.
+pub fn validate_with(
+    scratch: &mut Scratch,
+    records: Bytes,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<Validated, Invalid> {
     let view = only_batch(records, rules)?;
     let header = *view.header();
     check_frame(&view, rules)?;
@@ -188,7 +200,7 @@ pub fn validate(records: Bytes, rules: &Rules, now: Timestamp) -> Result<Validat
     };
     // Markers are read without a codec everywhere: they stay as they were written.
     let target = target.filter(|_| !(header.attributes.is_control() && source == Compression::None));
-    let walked = walk::walk(&view, source, target.is_none(), rules, now)?;
+    let walked = walk::walk(&view, source, target.is_none(), rules, now, scratch)?;
     match target {
         Some(codec) => rebuild(&view, codec, rules, now),
         None if !walked.offsets_are_consecutive => {

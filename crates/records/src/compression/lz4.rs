@@ -52,7 +52,7 @@ pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     header_checksum: HeaderChecksum,
     state: State,
-    block: Vec<u8>,
+    block: &'a mut Vec<u8>,
     at: usize,
     end: usize,
 }
@@ -65,8 +65,8 @@ enum State {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8], header_checksum: HeaderChecksum) -> Self {
-        Self { rest: bytes, header_checksum, state: State::BeforeHeader, block: Vec::new(), at: 0, end: 0 }
+    pub(super) fn new(bytes: &'a [u8], header_checksum: HeaderChecksum, block: &'a mut Vec<u8>) -> Self {
+        Self { rest: bytes, header_checksum, state: State::BeforeHeader, block, at: 0, end: 0 }
     }
 
     fn take(&mut self, len: usize) -> io::Result<&'a [u8]> {

@@ -30,7 +30,7 @@ pub(super) fn compress(records: &[u8]) -> io::Result<Vec<u8>> {
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     framing: Framing,
-    block: Vec<u8>,
+    block: &'a mut Vec<u8>,
     at: usize,
     end: usize,
 }
@@ -42,8 +42,8 @@ enum Framing {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, framing: Framing::Unknown, block: Vec::new(), at: 0, end: 0 }
+    pub(super) fn new(bytes: &'a [u8], block: &'a mut Vec<u8>) -> Self {
+        Self { rest: bytes, framing: Framing::Unknown, block, at: 0, end: 0 }
     }
 
     /// Takes the next block off the input; `None` at its end.
@@ -84,7 +84,7 @@ impl Read for Reader<'_> {
             if len > self.block.len() {
                 self.block.resize(len, 0);
             }
-            self.end = snap::raw::Decoder::new().decompress(block, &mut self.block)?;
+            self.end = snap::raw::Decoder::new().decompress(block, self.block)?;
             self.at = 0;
         }
         let len = buffer.len().min(self.end - self.at);

@@ -242,3 +242,22 @@ fn declared_counts_and_lengths_take_no_memory() {
     let long = patched(&good, 61, &[0xfe, 0xff, 0xff, 0xff, 0x0f]);
     assert_eq!(kind(long, &rules()), InvalidKind::InvalidRecord);
 }
+
+#[test]
+fn kept_memory_carries_nothing_from_one_batch_to_the_next() {
+    let large: Vec<u8> = (0..3_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let codecs = [Compression::Zstd, Compression::Lz4, Compression::Snappy, Compression::Gzip];
+    let rules = Rules { message_bytes_max: 8 << 20, ..rules() };
+    let mut scratch = Scratch::default();
+    for _ in 0..2 {
+        for codec in codecs {
+            let good = batch(options(codec), &[b"one", b"two"]);
+            let cut = good.slice(..good.len() - 5);
+            let cut = patched(&cut, 8, &((cut.len() - 12) as i32).to_be_bytes());
+            for request in [cut, good.clone(), batch(options(codec), &[&large]), good] {
+                let kept = validate_with(&mut scratch, request.clone(), &rules, NOW);
+                assert_eq!(kept, validate(request, &rules, NOW), "{codec}");
+            }
+        }
+    }
+}
