@@ -1,7 +1,7 @@
 //! Thalweg, the streaming platform: one binary, one file per command.
 
 mod serve;
-
+mod storage;
 
 use std::process::ExitCode;
 
@@ -25,10 +25,18 @@ struct Arguments {
 enum Command {
     /// Run a node.
     Serve(serve::Serve),
+    /// Prepare and inspect data directories, as kafka-storage.sh does.
+    #[command(disable_help_flag = true)]
+    Storage {
+        /// What kafka-storage.sh takes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command.unwrap_or(Command::Serve(serve::Serve::default())) {
         Command::Serve(serve) => serve.run(),
+        Command::Storage { arguments } => storage::run(&arguments),
     }
 }

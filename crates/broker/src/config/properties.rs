@@ -26,12 +26,13 @@ impl Properties {
                 texts.insert(Arc::from(name), text);
             }
         }
-        // In the order in which Kafka looks for them.
+        // In the order in which Kafka looks at them.
         for name in ["process.roles", "node.id", "controller.listener.names"] {
-            if !texts.contains_key(name) {
+            let Some(text) = texts.get(name) else {
                 let message = format!("Missing required configuration \"{name}\" which has no default value.");
                 return Err(Refused::config(message));
-            }
+            };
+            ConfigTable::BROKER.get(name).map(|def| def.parse(text)).transpose()?;
         }
         let mut values = BTreeMap::new();
         for def in ConfigTable::BROKER.iter().filter(|def| !def.only_dynamic) {
