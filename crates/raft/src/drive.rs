@@ -152,18 +152,13 @@ impl Quorum {
         if following.busy || !self.may_fetch() {
             return;
         }
-        if self.is_voter() && now >= following.update_voter_at {
-            let wants = self.wants_voter_update(following);
-            let sent = wants && self.links.is_ready(leader);
-            if sent {
-                let request = UpdateVoterRequest { epoch: self.epoch, voter: self.local.clone() };
-                self.send(leader, Request::UpdateVoter(request), now);
-            }
+        if now >= following.update_voter_at {
+            let request = self.membership_request(following).filter(|_| self.links.is_ready(leader));
             if let Role::Follower(following) = &mut self.role {
                 following.update_voter_at = now.after(self.settings.fetch_timeout * 2);
             }
-            if sent {
-                return;
+            if let Some(request) = request {
+                return self.send(leader, request, now);
             }
         }
         if !self.links.is_ready(leader) {
@@ -174,14 +169,24 @@ impl Quorum {
         self.send(leader, request, now);
     }
 
-    /// Whether the leader should be told about this voter: if the log has it otherwise, or, while voters are static, once
-    /// in every epoch, so that the leader knows what everybody supports.
-    fn wants_voter_update(&self, following: &Following) -> bool {
-        if self.log.kraft_version().supports_reconfiguration() {
-            self.log.voters().get(self.local.key.id) != Some(&self.local)
-        } else {
-            !following.has_updated_leader
+    /// What the leader should do about this replica's vote, if anything.
+    fn membership_request(&self, following: &Following) -> Option<Request> {
+        let voters = self.log.voters();
+        let known = voters.get(self.local.key.id);
+        let dynamic = self.log.kraft_version().supports_reconfiguration();
+        if self.is_voter() {
+            // Static voters tell each new leader what they support: only that makes an upgrade possible.
+            let news = if dynamic { known != Some(&self.local) } else { !following.has_updated_leader };
+            let request = UpdateVoterRequest { epoch: self.epoch, voter: self.local.clone() };
+            return news.then_some(Request::UpdateVoter(request));
         }
+        if !dynamic || !self.may_become_voter || !self.auto_join {
+            return None;
+        }
+        Some(match known {
+            Some(predecessor) => Request::RemoveVoter(predecessor.key),
+            None => Request::AddVoter(self.local.clone()),
+        })
     }
 
     fn next_fetch(&self) -> Request {

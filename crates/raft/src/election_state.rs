@@ -119,6 +119,15 @@ mod tests {
     }
 
     #[test]
+    fn reads_what_kafka_4_3_1_wrote() {
+        let text = "{\"leaderId\":1,\"leaderEpoch\":1,\"votedId\":-1,\
+                    \"votedDirectoryId\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"data_version\":1}";
+        let led = ElectionState { epoch: LeaderEpoch(1), leader: Some(NodeId(1)), voted: None };
+        assert_eq!(ElectionState::parse(text), Ok(led.clone()));
+        assert_eq!(led.to_text(KRaftVersion::DYNAMIC, [NodeId(1)]), text);
+    }
+
+    #[test]
     fn refuses_what_it_does_not_understand() {
         for (from, to) in [("\"data_version\":1", "\"data_version\":2"), ("5", "-5"), ("AQ\"", "\""), ("3", "\"3\"")] {
             assert!(ElectionState::parse(&V1.replace(from, to)).is_err(), "{to}");

@@ -39,17 +39,20 @@ pub(crate) struct Leading {
     pub(crate) begin_at: Moment,
     /// Without fetches from a majority until then, the leader steps down (KIP-853: others may have elected another).
     pub(crate) check_quorum_at: Moment,
+    /// With `kraft.version` 0: what the voters say of themselves. It is what an upgrade to 1 writes.
+    pub(crate) told_voters: Voters,
     fetched: BTreeSet<NodeId>,
     replicas: BTreeMap<ReplicaKey, Progress>,
 }
 
 impl Leading {
-    pub(crate) fn new(epoch_start: Offset, check_quorum_at: Moment, now: Moment) -> Self {
+    pub(crate) fn new(epoch_start: Offset, check_quorum_at: Moment, told_voters: Voters, now: Moment) -> Self {
         Self {
             epoch_start,
             high_watermark: None,
             begin_at: now,
             check_quorum_at,
+            told_voters,
             fetched: BTreeSet::new(),
             replicas: BTreeMap::new(),
         }
@@ -91,7 +94,7 @@ impl Leading {
     pub(crate) fn majority_end(&self, log: &LogView, local: &ReplicaKey) -> Option<Offset> {
         let voters = log.voters();
         let end_of = |voter: &Voter| {
-            if voter.is(local) { Some(log.flushed) } else { self.replicas.get(&voter.key).map(|p| p.log_end) }
+            if voter.is(local) { Some(log.flushed) } else { self.progress(&voter.key, voters).map(|p| p.log_end) }
         };
         let mut ends: Vec<Option<Offset>> = voters.iter().map(end_of).collect();
         ends.sort_unstable_by(|a, b| b.cmp(a));
@@ -99,7 +102,9 @@ impl Leading {
     }
 
     pub(crate) fn progress(&self, key: &ReplicaKey, voters: &Voters) -> Option<&Progress> {
-        self.replicas.get(&canonical(key, voters))
+        // Right after an upgrade a voter is still known by its id alone.
+        let by_id = ReplicaKey { id: key.id, directory: None };
+        self.replicas.get(&canonical(key, voters)).or_else(|| self.replicas.get(&by_id))
     }
 
     pub(crate) fn replicas(&self) -> impl Iterator<Item = (&ReplicaKey, &Progress)> {

@@ -8,7 +8,7 @@
 //!   [`Quorum::end_quorum_epoch_requested`], [`Quorum::fetch_requested`], [`Quorum::fetch_snapshot_requested`].
 //! - Answers: [`Quorum::answered`]. The log: [`Quorum::appended`], [`Quorum::replicated`], [`Quorum::flushed`],
 //!   [`Quorum::snapshot_written`], [`Quorum::snapshot_installed`].
-//! - Voters: [`Quorum::add_voter`], [`Quorum::remove_voter`], [`Quorum::update_voter`].
+//! - Voters: [`Quorum::add_voter`], [`Quorum::remove_voter`], [`Quorum::update_voter_requested`], [`Quorum::upgrade`].
 //!
 //! A node that is the only voter elects itself at once. It is the same machine as with three:
 //!
@@ -75,6 +75,6 @@ pub use messages::{
     QuorumError, Reply, Request, RequestId, Response, SnapshotPiece, UpdateVoterRequest, VoteRequest,
 };
 pub use quorum::{ControlRecord, Effect, Effects, Quorum, Settings, Start};
-pub use reconfigure::VoterRefusal;
+pub use reconfigure::{VersionRefusal, VoterRefusal};
 pub use requests::Answered;
 pub use voters::{Endpoint, KRaftVersion, ReplicaKey, Voter, Voters};

@@ -60,7 +60,8 @@ pub struct LocalLog {
     pub epochs: Vec<EpochStart>,
     /// The oldest snapshot kept, and the newest.
     pub snapshots: Option<(OffsetAndEpoch, OffsetAndEpoch)>,
-    /// The control records that stand in the newest snapshot (at offset -1) and in the log after it.
+    /// The control records that stand in the newest snapshot (at its last offset; -1 if it is the one of formatting) and in
+    /// the log after it.
     pub changes: Vec<(Offset, Change)>,
 }
 
@@ -82,6 +83,8 @@ pub(crate) struct LogView {
     pub(crate) flushed: Offset,
     epochs: Vec<EpochStart>,
     snapshots: Option<(OffsetAndEpoch, OffsetAndEpoch)>,
+    /// The voters as long as the log names none.
+    static_voters: Voters,
     /// The first is what was configured (version 0) or in the snapshot; the others were appended since.
     voters: Vec<(Offset, Voters)>,
     versions: Vec<(Offset, KRaftVersion)>,
@@ -99,7 +102,8 @@ impl LogView {
             flushed: log.end,
             epochs: Vec::new(),
             snapshots: log.snapshots,
-            voters: vec![(BEFORE_LOG, static_voters)],
+            voters: vec![(BEFORE_LOG, static_voters.clone())],
+            static_voters,
             versions: vec![(BEFORE_LOG, KRaftVersion::STATIC)],
         };
         // The epochs come from a file that may know more than the log has kept.
@@ -127,7 +131,7 @@ impl LogView {
         self.voters.last().map_or(&EMPTY, |(_, voters)| voters)
     }
 
-    /// Where the newest voters stand in the log, -1: in a snapshot or the configuration.
+    /// Where the newest voters stand in the log, -1: only in the configuration or in the snapshot of formatting.
     pub(crate) fn voters_offset(&self) -> Offset {
         self.voters.last().map_or(BEFORE_LOG, |(offset, _)| *offset)
     }
@@ -242,14 +246,12 @@ impl LogView {
         self.flushed = snapshot.offset;
         self.epochs.clear();
         self.snapshots = Some((snapshot, snapshot));
+        // What stood in the replaced log does not count any longer, unless it stands in the snapshot too.
+        self.voters = vec![(BEFORE_LOG, self.static_voters.clone())];
+        self.versions = vec![(BEFORE_LOG, KRaftVersion::STATIC)];
         for change in changes {
-            match change {
-                Change::Voters(voters) => self.voters = vec![(BEFORE_LOG, voters)],
-                Change::KRaftVersion(version) => self.versions = vec![(BEFORE_LOG, version)],
-            }
+            self.change(snapshot.offset.plus(-1), change);
         }
-        forget(&mut self.voters, self.start);
-        forget(&mut self.versions, self.start);
         self.check();
     }
 

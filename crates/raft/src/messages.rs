@@ -33,6 +33,10 @@ pub enum Request {
     FetchSnapshot(FetchSnapshotRequest),
     /// `UpdateRaftVoter`.
     UpdateVoter(UpdateVoterRequest),
+    /// `AddRaftVoter`, to be answered as soon as it is appended: this replica wants to vote.
+    AddVoter(Voter),
+    /// `RemoveRaftVoter`: this replica's node once voted with another directory.
+    RemoveVoter(ReplicaKey),
 }
 
 /// Asks for a vote, or (pre-vote, KIP-996) whether there would be one.
@@ -134,6 +138,8 @@ pub enum QuorumError {
     UnsupportedVersion,
     /// `VOTER_NOT_FOUND`.
     VoterNotFound,
+    /// `DUPLICATE_VOTER`.
+    DuplicateVoter,
     /// `REQUEST_TIMED_OUT`.
     RequestTimedOut,
     /// Any other error, or no answer: the connection was lost or refused.
@@ -209,6 +215,8 @@ pub enum Response {
     FetchSnapshot(Reply<SnapshotPiece>),
     /// To `UpdateRaftVoter`.
     UpdateVoter(Reply<()>),
+    /// To `AddRaftVoter` and `RemoveRaftVoter`, which tell nothing about the leader.
+    VotersChanged(Result<(), QuorumError>),
     /// An error without a reply: an error for the whole request, or a connection lost or refused.
     Failed(QuorumError),
 }

@@ -142,6 +142,7 @@ pub enum Effect {
 pub struct Quorum {
     pub(crate) local: Voter,
     pub(crate) may_become_voter: bool,
+    pub(crate) auto_join: bool,
     pub(crate) settings: Settings,
     pub(crate) bootstrap: Vec<Peer>,
     pub(crate) epoch: LeaderEpoch,
@@ -174,6 +175,7 @@ impl Quorum {
         let mut quorum = Self {
             local: start.local,
             may_become_voter: start.may_become_voter,
+            auto_join: false,
             settings: start.settings,
             bootstrap: start.bootstrap,
             epoch: LeaderEpoch(0),
@@ -222,6 +224,11 @@ impl Quorum {
         } else {
             unattached(election.leader, election.voted, election_at)
         };
+    }
+
+    /// From now on this replica asks to be made a voter (`controller.quorum.auto.join.enable`, KIP-1186).
+    pub fn join_by_itself(&mut self) {
+        self.auto_join = true;
     }
 
     /// Time has passed. Call it when [`Quorum::deadline`] has come; earlier does no harm.
@@ -466,7 +473,8 @@ impl Quorum {
 
     fn become_leader(&mut self, granting: Vec<NodeId>, now: Moment) {
         let start = self.log.end;
-        let leading = Leading::new(start, now.after(self.check_quorum_timeout()), now);
+        let told = self.log.voters().updated_by_id(self.local.clone()).unwrap_or_default();
+        let leading = Leading::new(start, now.after(self.check_quorum_timeout()), told, now);
         self.enter(self.epoch, Role::Leader(leading));
         self.effects.push(Effect::BecameLeader { epoch: self.epoch, start });
         let voters = self.log.voters().ids().collect();

@@ -13,6 +13,9 @@ use crate::quorum::{Effects, Quorum};
 use crate::role::Role;
 use crate::voters::{Endpoint, ReplicaKey};
 
+/// No epoch comes after this one: who names it has gone wrong, and must not take others along.
+pub(crate) const EPOCH_NEVER: LeaderEpoch = LeaderEpoch(i32::MAX);
+
 /// What a request leads to: carry out the effects, then send the reply.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,7 +195,7 @@ impl Quorum {
         Ok(())
     }
 
-    fn heard_of(&mut self, replica: &ReplicaKey, now: Moment) {
+    pub(crate) fn heard_of(&mut self, replica: &ReplicaKey, now: Moment) {
         let check_quorum_at = now.after(self.check_quorum_timeout());
         let Role::Leader(leading) = &mut self.role else { return };
         if leading.heard_of(replica, self.log.voters(), &self.local.key) {
@@ -204,7 +207,7 @@ impl Quorum {
     fn check_voters_request(&self, sender: NodeId, epoch: LeaderEpoch) -> Result<(), QuorumError> {
         if epoch < self.epoch {
             Err(QuorumError::FencedLeaderEpoch)
-        } else if sender.0 < 0 {
+        } else if sender.0 < 0 || epoch == EPOCH_NEVER {
             Err(QuorumError::InvalidRequest)
         } else {
             Ok(())

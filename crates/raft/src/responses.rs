@@ -5,6 +5,7 @@ use thalweg_base::{LeaderEpoch, Moment, NodeId};
 use crate::log_view::OffsetAndEpoch;
 use crate::messages::{Ballot, Fetched, Peer, QuorumError, Reply, RequestId, Response, SnapshotPiece};
 use crate::quorum::{Effect, Effects, Quorum};
+use crate::requests::EPOCH_NEVER;
 use crate::role::Role;
 
 /// What an answer was good for.
@@ -34,7 +35,11 @@ impl Quorum {
                 self.elect(now);
                 Outcome::Progress
             }
-            Response::Failed(_) => Outcome::Pause,
+            // Whether it worked or the leader cannot do it now: the next attempt comes in a while.
+            Response::VotersChanged(
+                Ok(()) | Err(QuorumError::RequestTimedOut | QuorumError::DuplicateVoter | QuorumError::VoterNotFound),
+            ) => Outcome::Progress,
+            Response::VotersChanged(Err(_)) | Response::Failed(_) => Outcome::Pause,
         };
         // A change of role has forgotten the request already.
         if self.links.awaiting(id).is_some() {
@@ -50,7 +55,8 @@ impl Quorum {
     /// request may get; then the rest of it counts.
     fn heed<'a, T>(&mut self, reply: &'a Reply<T>, now: Moment) -> Result<Result<&'a T, QuorumError>, Outcome> {
         let error = reply.result.as_ref().err().copied();
-        if reply.epoch < self.epoch || error == Some(QuorumError::UnknownLeaderEpoch) {
+        let stale = reply.epoch < self.epoch || reply.epoch == EPOCH_NEVER;
+        if stale || error == Some(QuorumError::UnknownLeaderEpoch) {
             return Err(Outcome::Pause);
         }
         let newer = reply.epoch > self.epoch;

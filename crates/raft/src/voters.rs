@@ -143,6 +143,18 @@ impl Voters {
         Some(voters)
     }
 
+    /// The set in which the voter of this id is this one, `None` if the id is no voter's. For `kraft.version` 0, which knows
+    /// no directories.
+    #[must_use]
+    pub fn updated_by_id(&self, voter: Voter) -> Option<Self> {
+        if !self.0.contains_key(&voter.key.id) {
+            return None;
+        }
+        let mut voters = self.clone();
+        voters.0.insert(voter.key.id, voter);
+        Some(voters)
+    }
+
     /// The set in which this replica's voter has new endpoints and versions, `None` if it is no voter.
     #[must_use]
     pub fn updated(&self, voter: Voter) -> Option<Self> {

@@ -78,8 +78,9 @@ impl Disk {
     fn local_log(&self) -> LocalLog {
         let mut epochs: Vec<EpochStart> = Vec::new();
         let mut changes: Vec<(Offset, Change)> = Vec::new();
-        if let Some((_, in_snapshot)) = &self.snapshot {
-            changes.extend(in_snapshot.iter().map(|change| (Offset(-1), change.clone())));
+        if let Some((id, in_snapshot)) = &self.snapshot {
+            let offset = id.offset.plus(-1);
+            changes.extend(in_snapshot.iter().map(|change| (offset, change.clone())));
         }
         for (record, offset) in self.records.iter().zip(self.start..) {
             if epochs.last().is_none_or(|last| last.epoch.0 < record.epoch) {
@@ -262,12 +263,19 @@ impl Cluster {
         state.disk.flushed = state.disk.end();
         state.announced = state.disk.start;
         let peers = self.initial.ids().map(Peer::Node);
+        // What is configured of the others is where they listen.
+        let configured = |voter: &Voter| Voter {
+            key: ReplicaKey { id: voter.key.id, directory: None },
+            kraft_version_max: KRaftVersion::STATIC,
+            ..voter.clone()
+        };
+        let static_voters = Voters::new(self.initial.iter().map(configured));
         let start = Start {
             local: voter(node),
             may_become_voter: self.dynamic,
             election: state.disk.election.clone(),
             log: state.disk.local_log(),
-            static_voters: if self.dynamic { Voters::none() } else { self.initial.clone() },
+            static_voters: if self.dynamic { Voters::none() } else { static_voters },
             bootstrap: peers.collect(),
             settings: Settings {
                 election_timeout: Duration::from_millis(300),
@@ -420,7 +428,18 @@ impl Cluster {
                 let answered = quorum.end_quorum_epoch_requested(r, now);
                 (answered.effects, Response::EndQuorumEpoch(answered.reply))
             }
-            Request::UpdateVoter(_) => (Vec::new(), Response::Failed(QuorumError::UnsupportedVersion)),
+            Request::UpdateVoter(r) => {
+                let answered = quorum.update_voter_requested(r, now);
+                (answered.effects, Response::UpdateVoter(answered.reply))
+            }
+            Request::AddVoter(voter) => match quorum.add_voter(voter.clone(), now) {
+                Ok((_, effects)) => (effects, Response::VotersChanged(Ok(()))),
+                Err(_) => (Vec::new(), Response::VotersChanged(Err(QuorumError::RequestTimedOut))),
+            },
+            Request::RemoveVoter(key) => match quorum.remove_voter(key, now) {
+                Ok((_, effects)) => (effects, Response::VotersChanged(Ok(()))),
+                Err(_) => (Vec::new(), Response::VotersChanged(Err(QuorumError::RequestTimedOut))),
+            },
             Request::Fetch(r) => {
                 let answered = quorum.fetch_requested(r, now);
                 let mut news = true;
@@ -666,6 +685,23 @@ impl Cluster {
         state.disk.start = to;
         state.disk.snapshot = Some((id, changes));
         self.act(node, Payload::None, |quorum, now| quorum.snapshot_written(id, id, Offset(to), now));
+    }
+
+    /// Somebody raises `kraft.version`.
+    pub fn upgrade(&mut self) {
+        let Some(leader) = self.leader() else { return };
+        let now = self.nodes[leader].now(self.at);
+        let Some(quorum) = self.nodes[leader].quorum.as_mut() else { return };
+        if let Ok(Some((_, effects))) = quorum.upgrade(KRaftVersion::DYNAMIC, now) {
+            self.carry_out(leader, effects, Payload::None);
+        }
+    }
+
+    /// Whether everybody knows that voters stand in the log.
+    pub fn is_upgraded(&self) -> bool {
+        self.nodes
+            .iter()
+            .all(|node| node.quorum.as_ref().is_some_and(|quorum| quorum.kraft_version() == KRaftVersion::DYNAMIC))
     }
 
     /// Somebody adds or removes a voter.

@@ -43,13 +43,18 @@ fn run(seed: u64, kind: Kind) -> Cluster {
             67..72 => cluster.cut(),
             72..78 => cluster.snapshot(node),
             78..80 => cluster.resign(node),
-            80..90 if kind.dynamic => cluster.change_voters(),
+            80..88 if kind.dynamic => cluster.change_voters(),
+            88..90 => cluster.upgrade(),
             _ => {}
         }
     }
     cluster.heal();
     cluster.run(5000);
     cluster.assert_settled();
+    cluster.upgrade();
+    cluster.run(1000);
+    cluster.assert_settled();
+    assert!(cluster.is_upgraded(), "all voters have said that they support it");
     cluster
 }
 

@@ -485,3 +485,94 @@ fn a_peer_that_does_not_answer_is_asked_again_after_a_pause() {
     assert_eq!(sent(&quorum.tick(pause)).first().map(|(peer, _, _)| *peer), Some(to));
     assert_eq!(Settings::default().retry_backoff, Duration::from_millis(20));
 }
+
+#[test]
+fn an_upgrade_writes_what_the_voters_have_told() {
+    let configured = |id| Voter {
+        key: ReplicaKey { directory: None, ..key(id) },
+        kraft_version_max: KRaftVersion::STATIC,
+        ..voter(id)
+    };
+    let start = Start {
+        local: voter(0),
+        may_become_voter: true,
+        election: Some(remembers(1, None, Some(0))),
+        log: LocalLog::default(),
+        static_voters: Voters::new((0..2).map(configured)),
+        bootstrap: vec![Peer::Node(NodeId(1))],
+        settings: Settings::default(),
+        seed: 7,
+    };
+    let now = Moment(0);
+    let (mut quorum, effects) = Quorum::start(start, now);
+    let _ = grant(&mut quorum, &effects, 1, now);
+    let _ = quorum.appended(Offset(1), now);
+    let _ = quorum.flushed(Offset(1), now);
+    assert_eq!(quorum.upgrade(KRaftVersion::DYNAMIC, now), Err(VersionRefusal::VoterLacksVersion));
+    let request = UpdateVoterRequest { epoch: LeaderEpoch(1), voter: voter(1) };
+    assert_eq!(quorum.update_voter_requested(&request, now).reply.result, Ok(()));
+    let stranger = UpdateVoterRequest { epoch: LeaderEpoch(1), voter: voter(5) };
+    assert_eq!(quorum.update_voter_requested(&stranger, now).reply.result, Err(QuorumError::VoterNotFound));
+
+    let voters = Voters::new((0..2).map(voter));
+    let records = vec![ControlRecord::KRaftVersion(KRaftVersion::DYNAMIC), ControlRecord::Voters(voters.clone())];
+    let upgraded = quorum.upgrade(KRaftVersion::DYNAMIC, now);
+    assert_eq!(upgraded, Ok(Some((Offset(2), vec![Effect::Append(records)]))));
+    let _ = quorum.appended(Offset(3), now);
+    assert_eq!((quorum.kraft_version(), quorum.voters()), (KRaftVersion::DYNAMIC, &voters));
+    assert_eq!(quorum.upgrade(KRaftVersion::DYNAMIC, now), Ok(None));
+    assert_eq!(quorum.upgrade(KRaftVersion::STATIC, now), Err(VersionRefusal::Downgrade));
+}
+
+#[test]
+fn a_controller_that_may_joins_by_itself() {
+    let predecessor = Voter { key: ReplicaKey { directory: key(9).directory, ..key(7) }, ..voter(7) };
+    for (voters, expected) in [
+        (Voters::new((0..2).map(voter)), Request::AddVoter(voter(7))),
+        (Voters::new([voter(0), predecessor.clone()]), Request::RemoveVoter(predecessor.key)),
+    ] {
+        let changes =
+            vec![(Offset(-1), Change::KRaftVersion(KRaftVersion::DYNAMIC)), (Offset(-1), Change::Voters(voters))];
+        let log = LocalLog { changes, ..LocalLog::default() };
+        let (mut quorum, _) = start(7, 0, None, log);
+        quorum.join_by_itself();
+        let request = BeginQuorumEpochRequest { voter: None, ..begin(0, 3) };
+        let effects = quorum.begin_quorum_epoch_requested(&request, Moment(0)).effects;
+        let mut asked = sent(&effects).remove(0);
+        for millis in (500..5000).step_by(500) {
+            if !matches!(asked.2, Request::Fetch(_)) {
+                break;
+            }
+            let fetched = reply(3, Some(0), Ok(Fetched::Records { high_watermark: None }));
+            let response = Response::Fetch { reply: fetched, has_records: false };
+            asked = sent(&quorum.answered(asked.1, response, Moment(millis))).remove(0);
+        }
+        assert_eq!(asked.2, expected);
+    }
+}
+
+#[test]
+fn what_stood_in_a_log_that_a_snapshot_replaces_is_forgotten() {
+    let mut quorum = fresh();
+    let effects = quorum.begin_quorum_epoch_requested(&begin(1, 1), Moment(1)).effects;
+    let (_, id, _) = sent(&effects).remove(0);
+    let fetched = reply(1, Some(1), Ok(Fetched::Records { high_watermark: None }));
+    let _ = quorum.answered(id, Response::Fetch { reply: fetched, has_records: true }, Moment(2));
+    let epochs = [EpochStart { epoch: LeaderEpoch(1), start: Offset(0) }];
+    let changes = vec![(Offset(8), Change::KRaftVersion(KRaftVersion::DYNAMIC))];
+    let _ = quorum.replicated(Offset(9), &epochs, changes, Moment(3));
+    assert_eq!(quorum.kraft_version(), KRaftVersion::DYNAMIC);
+    let _ = quorum.snapshot_installed(end(5, 2), Vec::new(), Moment(4));
+    assert_eq!(quorum.kraft_version(), KRaftVersion::STATIC, "the upgrade was never committed");
+}
+
+#[test]
+fn nobody_is_led_to_the_end_of_all_epochs() {
+    let mut quorum = fresh();
+    let answered = quorum.vote_requested(&vote(1, i32::MAX, end(0, 0), false), Moment(1));
+    assert_eq!(answered.reply.result, Err(QuorumError::InvalidRequest));
+    let (effects, now) = until(&mut quorum, "prospective");
+    let (_, id, _) = sent(&effects)[0];
+    let _ = quorum.answered(id, Response::Vote(reply(i32::MAX, None, Ok(Ballot::Rejected))), now);
+    assert_eq!(quorum.epoch(), LeaderEpoch(0));
+}
