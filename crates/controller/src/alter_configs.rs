@@ -23,6 +23,7 @@ use crate::{Controller, Outcome, Refusal};
 
 pub use preprocess::{Preprocessed, preprocess_alter_configs, preprocess_incremental_alter_configs};
 
+mod broker_rules;
 mod preprocess;
 
 pub(crate) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
@@ -224,10 +225,8 @@ impl Controller {
             ConfigResourceType::Group if resource.name.is_empty() => {
                 invalid("Default group resources are not allowed.")
             }
-            ConfigResourceType::Group => check_table(ConfigTable::GROUP, "Unknown group config name: ", all),
-            ConfigResourceType::ClientMetrics => {
-                check_table(ConfigTable::CLIENT_METRICS, "Unknown client metrics configuration: ", all)
-            }
+            ConfigResourceType::Group => check_group(all),
+            ConfigResourceType::ClientMetrics => check_client_metrics(all),
             ConfigResourceType::BrokerLogger => invalid("Unknown resource type BROKER_LOGGER"),
         }
     }
@@ -330,12 +329,26 @@ fn table(kind: ConfigResourceType) -> Option<ConfigTable> {
     }
 }
 
-fn check_table(table: ConfigTable, unknown: &str, all: &ConfigMap) -> Result<(), Refusal> {
+fn check_group(all: &ConfigMap) -> Result<(), Refusal> {
+    let invalid = |text| Refusal::because(ErrorCode::InvalidConfig, text);
     for (name, value) in all {
-        let Some(def) = table.get(name) else {
-            return Err(Refusal::because(ErrorCode::InvalidConfig, format!("{unknown}{name}")));
-        };
-        def.parse(value).map_err(|error| Refusal::because(ErrorCode::InvalidConfig, error.message))?;
+        let def = ConfigTable::GROUP.get(name);
+        let def = def.ok_or_else(|| invalid(format!("Unknown group config name: {name}")))?;
+        def.parse(value).map_err(|error| invalid(error.message))?;
+    }
+    Ok(())
+}
+
+fn check_client_metrics(all: &ConfigMap) -> Result<(), Refusal> {
+    let invalid = |text| Refusal::because(ErrorCode::InvalidRequest, text);
+    for (name, value) in all {
+        let def = ConfigTable::CLIENT_METRICS.get(name);
+        let def = def.ok_or_else(|| invalid(format!("Unknown client metrics configuration: {name}")))?;
+        let parsed = def.parse(value).map_err(|error| invalid(error.message))?;
+        if &**name == "interval.ms" && !parsed.as_i64().is_some_and(|ms| (100..=3_600_000).contains(&ms)) {
+            let text = format!("Invalid value {value} for {name}, interval must be between 100 and 3600000 (1 hour)");
+            return Err(invalid(text));
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use thalweg_wire::messages::{
     alter_configs_response, incremental_alter_configs_response,
 };
 
+use super::broker_rules::{self, Level};
 use crate::Refusal;
 use crate::refusal::parts;
 
@@ -28,7 +29,14 @@ pub struct Preprocessed<R> {
 /// One configuration of a request: its name, its operation and its value.
 type Given<'a> = (&'a ByteString, i8, Option<&'a ByteString>);
 
+const SET: i8 = 0;
 const DELETE: i8 = 1;
+
+/// What a request sets: the value where it is the whole of it.
+fn set<'a>(configs: &[Given<'a>]) -> Vec<(&'a str, Option<&'a str>)> {
+    let kept = configs.iter().filter(|(_, operation, _)| *operation != DELETE);
+    kept.map(|(name, operation, value)| (&***name, value.filter(|_| *operation == SET).map(|text| &**text))).collect()
+}
 
 /// Checks a request as the broker `node` that received it.
 #[must_use]
@@ -144,12 +152,13 @@ fn check(
         return invalid(format!("Null value not supported for : {}", nulls.join(", ")));
     }
     match ConfigResourceType::from_id(key.0) {
-        Some(ConfigResourceType::Broker) if !key.1.is_empty() => match key.1.parse::<i32>() {
+        Some(ConfigResourceType::Broker) if key.1.is_empty() => broker_rules::check(Level::Cluster, &set(configs)),
+        Some(ConfigResourceType::Broker) => match key.1.parse::<i32>() {
             Err(_) => invalid(format!("Node id must be an integer, but it is: {}", key.1)),
             Ok(id) if NodeId(id) != node => {
                 invalid(format!("Unexpected broker id, expected {node}, but received {}", key.1))
             }
-            Ok(_) => Ok(()),
+            Ok(_) => broker_rules::check(Level::Broker, &set(configs)),
         },
         Some(ConfigResourceType::BrokerLogger) | None => invalid(format!("Unknown resource type {}", key.0)),
         Some(_) => Ok(()),
