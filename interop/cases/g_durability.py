@@ -82,9 +82,12 @@ def restart(it):
         return str(described.topic_id), [p.leader.id for p in described.partitions], set_here, cluster.cluster_id
 
     def producer_id(node):
+        def given():
+            error, number = struct.unpack(">hq", connection.ask(frames.init_producer_id(4))[5:15])
+            return error == 0 and [number]  # the coordinator may say that it is still loading
+
         with frames.Connection(node.address) as connection:
-            answer = connection.ask(frames.init_producer_id(4))
-        return struct.unpack(">q", answer[7:15])[0]
+            return eventually(given, "a producer id is given")[0]
 
     node = it.start()
     topic = it.topic(3, bootstrap=node.bootstrap, retention_ms=7654321)

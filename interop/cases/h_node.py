@@ -14,6 +14,7 @@ from .b_confluent import produce_all, read_all
 
 def fails_to_start(it, home, *properties, seconds=30, **options):
     """A node that must refuse to start: what it printed. Its exit code must not be 0."""
+    it.target.format(home)
     node = it.target.start(home, *properties, wait=False, **options)
     try:
         code = node.process.wait(seconds)
@@ -27,9 +28,12 @@ def fails_to_start(it, home, *properties, seconds=30, **options):
 @case("node/a_second_node_on_the_same_directory_is_refused", own_node=True)
 def second(it):
     first = it.start()
-    told = fails_to_start(it, it.home / "other", f"log.dirs={first.data}")
+    seconds = 100 if it.is_kafka else 15  # Kafka looks at the lock late
+    told = fails_to_start(it, it.home / "other", overrides=[f"log.dirs={first.data}"], seconds=seconds)
     expect(re.search(r"lock", told, re.I), f"the message speaks of the lock: {told[-1500:]}")
     contains(told, str(first.data), "the message names the directory")
+    if it.is_kafka:
+        return it.note("Kafka's first node does not always survive its second")
     with frames.Connection(first.address) as connection:
         equal(connection.brokers(), 1, "brokers of the first node")
     first.stop()

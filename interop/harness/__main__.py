@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import shutil
 import signal
 import subprocess
@@ -101,7 +102,7 @@ def run_all(chosen, options, root):
             print(f"{'FAIL' if trouble else 'ok  '} {label}{'  ' + '; '.join(notes) if notes else ''}", flush=True)
             if trouble:
                 failed += 1
-                print("\n".join("     " + line for line in trouble.rstrip().splitlines()[-40:]), flush=True)
+                print("\n".join("     " + line for line in told(trouble)), flush=True)
                 if shared is not None and not shared.alive():
                     print("     the shared node ended during this case: " + nodes.logs(shared.home), flush=True)
             else:
@@ -116,6 +117,12 @@ def run_all(chosen, options, root):
     print(f"against {options.bootstrap or options.against}, {time.monotonic() - began:.0f} s")
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
+
+
+def told(trouble, limit=40):
+    """The last lines of a failure, without what librdkafka says of every lost connection."""
+    lines = [line for line in trouble.rstrip().splitlines() if not re.match(r"%\d\|", line)]
+    return lines[-limit:]
 
 
 def start_shared(options, root, number):
