@@ -1,11 +1,13 @@
 use super::*;
 
 #[test]
-fn every_topic_config_has_a_description_and_a_default_that_it_takes() {
-    for def in ConfigTable::TOPIC.iter().filter(|def| !def.internal) {
-        assert!(!def.doc.is_empty(), "{} has no description", def.name);
-        let text = def.default_text().expect("a default");
-        assert_eq!(def.parse(text).map(|value| value.to_text()), Ok(text.to_owned()), "{}", def.name);
+fn every_config_has_a_description_and_a_default_that_it_takes() {
+    let tables = [ConfigTable::TOPIC, ConfigTable::BROKER, ConfigTable::GROUP, ConfigTable::CLIENT_METRICS];
+    for def in tables.into_iter().flat_map(ConfigTable::iter) {
+        assert!(def.internal || def.doc.ends_with('.'), "{} has no description", def.name);
+        if let Some(text) = def.default_text() {
+            assert_eq!(def.parse(text).map(|value| value.to_text()), Ok(text.to_owned()), "{}", def.name);
+        }
     }
 }
 
