@@ -159,12 +159,15 @@ impl Controller {
         }
     }
 
-    /// Fences a broker: it is in no ISR and leads nothing until it reports again. Empty if there is no such broker.
+    /// Fences a broker: it is in no ISR and leads nothing until it reports again. Empty if there is no such broker, or it
+    /// is fenced already.
     #[must_use]
     pub fn fence(&self, image: &MetadataImage, id: NodeId) -> Vec<MetadataRecord> {
         let Some(broker) = image.cluster().broker(id) else { return Vec::new() };
         let mut records = self.partitions_follow(image, BrokerEvent::Leaves(id), |p| p.isr.contains(&id));
-        records.push(change(broker, |record| record.fenced = FENCE));
+        if !broker.fenced {
+            records.push(change(broker, |record| record.fenced = FENCE));
+        }
         records
     }
 

@@ -100,6 +100,12 @@ impl Changes {
     }
 
     fn altered(&mut self, old: &Arc<TopicImage>, new: &Arc<TopicImage>) {
+        if old.name != new.name {
+            // No Kafka renames topics, but a damaged log may.
+            self.deleted(old);
+            self.created(new);
+            return;
+        }
         for item in old.partitions.diff(&new.partitions) {
             match item {
                 DiffItem::Add(&partition, now) => self.push(new, partition, None, Some(now)),

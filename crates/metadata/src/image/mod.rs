@@ -258,4 +258,6 @@ impl MetadataImage {
 }
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod tests;
