@@ -147,8 +147,10 @@ impl Loader<'_> {
 
     /// Recovers the segments from `first` on: the log ends before the first bytes that are no valid batch.
     fn recover_from(&mut self, first: usize) -> Result<(), Fault> {
-        self.reload_producers(self.segments[first].base(), first)?;
         let mut next = self.segments[first].base();
+        self.reload_producers(next, first)?;
+        // Epochs from here on are what the batches say: those of the file may be from before a truncation.
+        self.epochs_dirty |= self.epochs.truncate_from_end(next);
         for at in first..self.segments.len() {
             next = next.max(self.segments[at].base());
             self.producers.set_map_end(next);

@@ -124,7 +124,8 @@ impl Log {
             plan.epochs = Some(self.epochs.to_text());
         }
         let files = plan.logs.len() + plan.indexes.len() + plan.snapshots.len();
-        let needed = files > 0 || plan.epochs.is_some() || (plan.names && (closing || up_to > self.recovery_point));
+        let ahead = up_to > self.recovery_point || (closing && plan.names);
+        let needed = files > 0 || plan.epochs.is_some() || ahead;
         Ok(needed.then_some(plan))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thalweg_base::Offset;
-use thalweg_records::{BatchHeader, HEAD};
+use thalweg_records::{BatchHeader, HEAD, LOG_OVERHEAD, frame_size};
 
 use super::{Log, LogPosition};
 use crate::Fault;
@@ -232,8 +232,8 @@ impl Log {
 
     /// The size of the batch at a position.
     fn batch_size(&self, segment: &Segment, position: u64) -> Result<usize, Fault> {
-        let found = segment.scan(position)?.next()?;
-        let found = found.ok_or_else(|| Fault::corrupt(segment.path(), format!("there is no batch at {position}")))?;
-        Ok(found.header.size())
+        let mut head = [0; LOG_OVERHEAD];
+        segment.log()?.file().read_exact_at(&mut head, position).map_err(Fault::io("read", segment.path()))?;
+        frame_size(&head).map_err(|error| Fault::corrupt(segment.path(), format!("at {position}: {error}")))
     }
 }

@@ -43,6 +43,9 @@ impl Log {
     /// Removes all records at and above `offset`, and says whether there were any. Below the first segment, the log
     /// becomes empty and begins at `offset`.
     ///
+    /// The recovery point moves back: enter it into the checkpoint before anything is appended, or a crash then trusts
+    /// segments that were never flushed.
+    ///
     /// # Errors
     /// When the disk fails: the log is then offline.
     pub fn truncate_to(&mut self, offset: Offset, now: Timestamp) -> Result<bool, Fault> {
@@ -68,13 +71,16 @@ impl Log {
             log.log_end = offset;
             log.log_start = log.log_start.min(offset);
             log.recovery_point = log.recovery_point.min(offset);
-            log.epochs_dirty |= log.epochs.truncate_from_end(offset);
+            if log.epochs.truncate_from_end(offset) {
+                log.replace_epochs()?;
+            }
             log.reload_producers(now)
         })?;
         Ok(true)
     }
 
-    /// Removes all records; the log then begins and ends at `offset`.
+    /// Removes all records; the log then begins and ends at `offset`. Checkpoints are to be written as after
+    /// [`Log::truncate_to`].
     ///
     /// # Errors
     /// When the disk fails: the log is then offline.
@@ -91,7 +97,7 @@ impl Log {
             log.log_end = offset;
             log.recovery_point = log.recovery_point.min(offset);
             log.epochs.clear();
-            log.epochs_dirty = true;
+            log.replace_epochs()?;
             log.producers.restart(&log.dir, offset)
         })
     }
@@ -154,6 +160,15 @@ impl Log {
             }
         }
         Ok(())
+    }
+
+    /// Writes the epochs so that no killed process leaves ones that were truncated. They are synced with the next flush.
+    fn replace_epochs(&mut self) -> Result<(), Fault> {
+        self.epochs_dirty = true;
+        let path = self.dir.join(names::LEADER_EPOCHS);
+        let tmp = path.with_extension("tmp");
+        fs::write(&tmp, self.epochs.to_text().as_bytes()).map_err(Fault::io("write", &tmp))?;
+        fs::rename(&tmp, &path).map_err(Fault::io("rename", &tmp))
     }
 
     fn positions_changed(&mut self) {
