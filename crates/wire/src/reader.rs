@@ -20,8 +20,8 @@ const MEMORY_FREE: usize = 1 << 20;
 /// struct is read without asking after each field, and [`Reader::failure`] is asked at the end.
 ///
 /// Nothing is allocated that the bytes at hand do not justify: a count is checked against the bytes that are left, the
-/// room that is made for an array at once is no larger than they are, and all elements together may take
-/// [`MEMORY_PER_BYTE`] times as much memory as there were bytes, and [`MEMORY_FREE`].
+/// room that is made for an array at once is no larger than they are, and the elements of all arrays together may take
+/// 16 times as much memory as there were bytes, and 1 MiB.
 #[derive(Debug)]
 pub struct Reader {
     bytes: Bytes,
