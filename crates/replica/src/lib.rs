@@ -32,7 +32,7 @@ mod leader;
 mod session;
 mod sessions;
 #[cfg(test)]
-mod simulation;
+mod tests;
 
 pub use follower::{FetchFrom, Follower, FollowerEffects, LeaderAnswer};
 pub use leader::{

@@ -203,6 +203,14 @@ pub fn voter(id: usize) -> Voter {
     }
 }
 
+/// The piece of a snapshot of 100 bytes that a request asks for.
+fn piece(request: &FetchSnapshotRequest, reply: Reply<()>) -> Reply<SnapshotPiece> {
+    let (snapshot, position) = (request.snapshot, request.position);
+    let piece = || SnapshotPiece { snapshot, size: 100, position, length: (100 - position).min(40) };
+    let Reply { epoch, leader, endpoints, result } = reply;
+    Reply { epoch, leader, endpoints, result: result.map(|()| piece()) }
+}
+
 fn index(id: NodeId) -> usize {
     usize::try_from(id.0).unwrap()
 }
@@ -464,15 +472,7 @@ impl Cluster {
                 let held = disk.snapshot.clone().filter(|(id, _)| *id == r.snapshot);
                 let answered = quorum.fetch_snapshot_requested(r, held.as_ref().map(|_| 100), now);
                 payload = Payload::Snapshot(held.map(|(_, changes)| changes).unwrap_or_default());
-                let piece = SnapshotPiece {
-                    snapshot: r.snapshot,
-                    size: 100,
-                    position: r.position,
-                    length: (100 - r.position).min(40),
-                };
-                let Reply { epoch, leader, endpoints, result } = answered.reply;
-                let reply = Reply { epoch, leader, endpoints, result: result.map(|()| piece) };
-                (answered.effects, Response::FetchSnapshot(reply))
+                (answered.effects, Response::FetchSnapshot(piece(r, answered.reply)))
             }
         };
         self.carry_out(to, effects, Payload::None);

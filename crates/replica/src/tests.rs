@@ -1,0 +1,3 @@
+//! Several brokers at once, simulated.
+
+mod simulation;
