@@ -73,7 +73,12 @@ impl<const N: usize> EntryFile<N> {
         }
         let mut entry = [0; N];
         let at = u64::from(slot) * N as u64;
-        self.file()?.read_exact_at(&mut entry, at).map_err(Fault::io("read", &self.path))?;
+        let read = match self.handle.get() {
+            Some(file) => file.read_exact_at(&mut entry, at),
+            // One entry, as retention wants of every segment, is not worth a descriptor that stays.
+            None => File::open(&self.path).and_then(|file| file.read_exact_at(&mut entry, at)),
+        };
+        read.map_err(Fault::io("read", &self.path))?;
         Ok(entry)
     }
 
@@ -138,6 +143,9 @@ impl<const N: usize> EntryFile<N> {
             return Ok(self.written + u32::try_from(of_pending).unwrap_or(u32::MAX));
         }
         let (mut low, mut high) = (0, self.written);
+        if high > 0 {
+            self.file()?;
+        }
         while high - low > BLOCK {
             let middle = low + (high - low) / 2;
             if before(&self.get(middle)?) { low = middle + 1 } else { high = middle }

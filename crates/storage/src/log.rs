@@ -80,8 +80,10 @@ pub struct Log {
     producers: ProducerState,
     /// Snapshot files that were written and not yet synced.
     unsynced_snapshots: Vec<PathBuf>,
-    /// Names in the directory, or the directory itself, are not durable yet.
-    names_unsynced: bool,
+    /// Counts changes of names in the directory, its own included.
+    names_changed: u64,
+    /// The count up to which they are durable.
+    names_synced: u64,
     /// Files that were renamed and wait for their removal.
     doomed: Vec<PathBuf>,
     hints: Mutex<PositionHints>,
@@ -131,7 +133,8 @@ impl Log {
             epochs_dirty: loaded.epochs_dirty,
             producers: loaded.producers,
             unsynced_snapshots: Vec::new(),
-            names_unsynced: !existed || !hints.clean_shutdown,
+            names_changed: u64::from(!existed || !hints.clean_shutdown),
+            names_synced: 0,
             doomed: Vec::new(),
             hints: Mutex::default(),
             truncations: 0,
@@ -295,7 +298,7 @@ impl Log {
             }
         }
         self.dir = to;
-        self.names_unsynced = true;
+        self.names_changed += 1;
         Ok(())
     }
 
@@ -309,10 +312,7 @@ impl Log {
         let snapshot = self.producers.take_snapshot(&self.dir)?;
         self.unsynced_snapshots.extend(snapshot);
         self.active_mut().finish()?;
-        if let Some(plan) = self.flush_plan(Flush::Closing)? {
-            plan.execute()?;
-            self.flushed(&plan, self.last_flush);
-        }
+        self.flush(Flush::Closing, self.last_flush)?;
         self.take_doomed().remove()?;
         Ok(self.recovery_point)
     }

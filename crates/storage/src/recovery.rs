@@ -261,6 +261,7 @@ impl Loader<'_> {
         }
         self.producers.set_map_end(self.log_end);
         self.producers.take_snapshot(self.dir)?;
+        self.segments.iter_mut().for_each(Segment::rest);
         let clean = self.hints.clean_shutdown && self.report.segments == 0;
         let loaded = Loaded {
             log_start,

@@ -297,7 +297,7 @@ impl Log {
             log.unsynced_snapshots.extend(snapshot);
             let segment = Segment::create(&log.dir, base, now)?;
             log.segments.push(segment);
-            log.names_unsynced = true;
+            log.names_changed += 1;
             // The new segment may begin beyond the end of the log until its first batch is written.
             log.log_end = base;
             log.remember(base, LogPosition { base, position: 0 });

@@ -34,7 +34,8 @@ pub struct FlushPlan {
     snapshots: Vec<PathBuf>,
     epochs: Option<String>,
     dir: PathBuf,
-    names: bool,
+    /// The names are to be synced, as they were at this count of changes.
+    names: Option<u64>,
 }
 
 impl FlushPlan {
@@ -68,7 +69,7 @@ impl FlushPlan {
             let path = self.dir.join(names::LEADER_EPOCHS);
             fs::write_atomic(&path, text.as_bytes()).map_err(Fault::io("write", &path))?;
         }
-        if !self.names {
+        if self.names.is_none() {
             return Ok(());
         }
         let topic_id = self.dir.join(names::PARTITION_METADATA);
@@ -105,7 +106,7 @@ impl Log {
             snapshots: std::mem::take(&mut self.unsynced_snapshots),
             epochs: None,
             dir: self.dir.clone(),
-            names: self.names_unsynced,
+            names: (self.names_changed > self.names_synced).then_some(self.names_changed),
         };
         for (at, segment) in self.segments.iter().enumerate() {
             let end = self.segments.get(at + 1).map_or(self.log_end, |next| next.base());
@@ -124,7 +125,7 @@ impl Log {
             plan.epochs = Some(self.epochs.to_text());
         }
         let files = plan.logs.len() + plan.indexes.len() + plan.snapshots.len();
-        let ahead = up_to > self.recovery_point || (closing && plan.names);
+        let ahead = up_to > self.recovery_point || (closing && plan.names.is_some());
         let needed = files > 0 || plan.epochs.is_some() || ahead;
         Ok(needed.then_some(plan))
     }
@@ -146,10 +147,23 @@ impl Log {
                 }
             }
         }
-        // Names that came after the plan are of a later segment, which keeps the flag.
-        self.names_unsynced &= !plan.names || self.active().base() > plan.up_to;
+        self.names_synced = self.names_synced.max(plan.names.unwrap_or(0));
         self.recovery_point = self.recovery_point.max(plan.up_to);
         self.check_invariants();
+    }
+
+    /// Carries out the plan for `flush` here and now, waiting for the disk.
+    ///
+    /// # Errors
+    /// When the disk fails: the log is then offline.
+    pub fn flush(&mut self, flush: Flush, now: Timestamp) -> Result<(), Fault> {
+        self.guarded(|log| {
+            if let Some(plan) = log.flush_plan(flush)? {
+                plan.execute()?;
+                log.flushed(&plan, now);
+            }
+            Ok(())
+        })
     }
 
     /// A plan failed: the log is offline from now on.

@@ -92,7 +92,7 @@ impl Log {
                 log.drop_last()?;
             }
             log.segments.push(Segment::create(&log.dir, offset, now)?);
-            log.names_unsynced = true;
+            log.names_changed += 1;
             log.log_start = offset;
             log.log_end = offset;
             log.recovery_point = log.recovery_point.min(offset);
@@ -147,7 +147,7 @@ impl Log {
 
     /// Renames a segment's files, so that they are none of a log any more.
     fn doom(&mut self, segment: &Segment) -> Result<(), Fault> {
-        self.names_unsynced = true;
+        self.names_changed += 1;
         self.producers.remove_snapshot(&self.dir, segment.base())?;
         for path in segment.paths() {
             let mut doomed = path.as_os_str().to_owned();
