@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use parking_lot::Mutex;
 use thalweg_base::{Moment, Timestamp};
 use thalweg_metadata::MetadataImage;
+use thalweg_records::validate::{Invalid, Rules, Scratch, Validated, validate_with};
 use thalweg_replica::Sessions;
 use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
 use thalweg_wire::messages::CreateTopicsRequest;
@@ -41,6 +43,8 @@ pub(crate) struct Broker {
     pub(crate) maintenance: Maintenance,
     pub(crate) fetch_sessions: Mutex<Sessions>,
     pub(crate) producer_ids: ProducerIds,
+    /// Buffers for checking compressed batches, as many as workers have checked at once.
+    pub(crate) scratches: Mutex<Vec<Scratch>>,
     pub(crate) started: Instant,
 }
 
@@ -64,6 +68,14 @@ impl Broker {
     /// The time for records.
     pub(crate) fn wall_clock(&self) -> Timestamp {
         Timestamp(wall_clock_ms())
+    }
+
+    /// Checks a producer's batch.
+    pub(crate) fn validate(&self, records: Bytes, rules: &Rules) -> Result<Validated, Invalid> {
+        let mut scratch = self.scratches.lock().pop().unwrap_or_default();
+        let validated = validate_with(&mut scratch, records, rules, self.wall_clock());
+        self.scratches.lock().push(scratch);
+        validated
     }
 
     /// Creates topics that a client has asked about, with the broker's defaults. One that cannot be created stays missing.

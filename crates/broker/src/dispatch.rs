@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 use thalweg_wire::messages as m;
-use thalweg_wire::{ApiKey, Codec, DecodeError, Reader, Request, Writer};
+use thalweg_wire::{ApiKey, Codec, DecodeError, Reader, Request, Unstable, Writer};
 use tracing::error;
 
 use crate::broker::Broker;
@@ -132,7 +132,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, listener: &Arc<str>, frame: Bytes) ->
     let Some(served) = APIS.iter().find(|served| served.key == key) else {
         return Reply::Close(format!("API {} is not served here", key.name()));
     };
-    let supported = key.valid_versions().contains(&version);
+    let supported = key.advertised_versions(Unstable::Hidden).contains(&version);
     if !supported && key != ApiKey::ApiVersions {
         return Reply::Close(format!("version {version} of API {} is not served here", key.name()));
     }

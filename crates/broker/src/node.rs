@@ -149,12 +149,15 @@ impl Starting {
             producer_id_expiration_ms: i64::from(config.storage.producer_id_expiration_ms),
         };
         let voter = self.voter(&dirs);
+        // Only a node that shut all of its directories down may say so; else it may have lost records.
+        let epochs: Vec<_> = dirs.iter().map(|dir| dir.checkpoints.previous_broker_epoch()).collect();
+        let previous = epochs.first().copied().flatten().filter(|_| epochs.iter().all(|epoch| *epoch == epochs[0]));
         let metadata_dir = config.storage.metadata_log_dir.clone();
         let partitions =
             Arc::new(Partitions::new(config.node_id, dirs, config.properties.clone(), limits, self.started));
         let (metadata, quorum) = self.start_quorum(&metadata_dir, voter, &partitions)?;
 
-        let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids()).await?;
+        let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids(), previous).await?;
         partitions.load(metadata.image()).await?;
         self.heartbeat_once(&metadata, broker_epoch).await?;
 
@@ -179,6 +182,7 @@ impl Starting {
                 ..SessionLimits::default()
             })),
             producer_ids: ProducerIds::new(config.node_id, broker_epoch),
+            scratches: Mutex::default(),
             started: self.started,
             config: self.config.clone(),
         });
@@ -261,6 +265,7 @@ impl Starting {
         metadata: &MetadataHandle,
         bound: &[Listener],
         log_dirs: Vec<Uuid>,
+        previous: Option<i64>,
     ) -> Result<BrokerEpoch, Cause> {
         let config = &self.config;
         let listeners = config.network.advertised_listeners.iter().map(|advertised| {
@@ -286,6 +291,7 @@ impl Starting {
             features: features.collect(),
             rack: config.rack.as_deref().map(Into::into),
             log_dirs,
+            previous_broker_epoch: previous.unwrap_or(-1),
             ..BrokerRegistrationRequest::default()
         };
         let decide = metadata.decide(move |d| {
@@ -380,7 +386,7 @@ fn open_dirs(config: &NodeConfig) -> Result<(Vec<LogDir>, String), Cause> {
     let mut dirs = Vec::new();
     for (path, lock) in locks {
         match opened.directory_ids.get(&path) {
-            Some(id) => dirs.push(LogDir::new(path, *id, lock)),
+            Some(id) => dirs.push(LogDir::open(path, *id, lock)?),
             None => {
                 let why = opened.offline.get(&path).map_or("it cannot be read", String::as_str);
                 error!(dir = %path.display(), "the log directory stays offline: {why}");

@@ -1,24 +1,49 @@
 //! What concerns the process as a whole: signals and its id.
 
-/// Completes when the process is asked to end: Ctrl-C or SIGTERM. In the simulator it never does.
-///
-/// # Errors
-/// When the signals cannot be listened to.
-pub async fn asked_to_end() -> std::io::Result<()> {
+/// Listens for the wish that the process ends: Ctrl-C or SIGTERM. From its making on, neither kills the process.
+#[derive(Debug)]
+pub struct EndSignals {
     #[cfg(not(sim))]
-    {
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(not(sim))]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl EndSignals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the signals cannot be listened to.
+    #[cfg(not(sim))]
+    pub fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Completes when one has come.
+    #[cfg(not(sim))]
+    pub async fn asked_to_end(&mut self) {
         tokio::select! {
             biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-        Ok(())
     }
+
+    /// Begins to listen; a simulated process is never asked to end.
+    ///
+    /// # Errors
+    /// Never.
     #[cfg(sim)]
-    std::future::pending().await
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Never completes.
+    #[cfg(sim)]
+    pub async fn asked_to_end(&mut self) {
+        std::future::pending().await
+    }
 }
 
 /// This process's id.

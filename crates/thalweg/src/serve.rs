@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use thalweg_broker::Node;
 use thalweg_broker::config::{NodeConfig, Notice};
-use thalweg_sys::{fs, process};
+use thalweg_sys::fs;
+use thalweg_sys::process::{self, EndSignals};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -101,7 +102,12 @@ impl Serve {
 
 async fn serve(config: NodeConfig, ephemeral: bool) -> Result<(), Failed> {
     let dirs: Vec<String> = config.storage.log_dirs.iter().map(|dir| dir.display().to_string()).collect();
-    let mut node = Node::start(config).await?;
+    let mut signals = EndSignals::listen()?;
+    let mut node = tokio::select! {
+        biased;
+        () = signals.asked_to_end() => return Ok(()),
+        started = Node::start(config) => started?,
+    };
     let bootstrap = node.bootstrap_servers();
     if ephemeral {
         println!("bootstrap.servers={bootstrap}");
@@ -110,10 +116,7 @@ async fn serve(config: NodeConfig, ephemeral: bool) -> Result<(), Failed> {
     }
     let failure = tokio::select! {
         biased;
-        asked = process::asked_to_end() => {
-            asked?;
-            None
-        }
+        () = signals.asked_to_end() => None,
         failure = node.failed() => Some(failure),
     };
     node.stop().await;

@@ -20,6 +20,8 @@ pub(crate) struct LogDir {
     pub(crate) path: PathBuf,
     /// From `meta.properties`.
     pub(crate) id: Uuid,
+    /// What its checkpoint files said when the node started.
+    pub(crate) checkpoints: Checkpoints,
     _lock: Lock,
 }
 
@@ -46,17 +48,25 @@ pub(crate) struct Checkpoints {
     recovery_points: BTreeMap<TopicPartition, Offset>,
     log_starts: BTreeMap<TopicPartition, Offset>,
     high_watermarks: BTreeMap<TopicPartition, Offset>,
-    clean: bool,
+    shutdown: Shutdown,
 }
 
 impl Checkpoints {
+    /// The epoch of the broker that shut the directory down cleanly, if that is known.
+    pub(crate) fn previous_broker_epoch(&self) -> Option<i64> {
+        match self.shutdown {
+            Shutdown::Clean { broker_epoch } => broker_epoch,
+            Shutdown::Unclean => None,
+        }
+    }
+
     /// What to tell a log that is opened.
     pub(crate) fn hints(&self, partition: &TopicPartition) -> OpenHints {
         let of = |map: &BTreeMap<_, _>| map.get(partition).copied().unwrap_or(Offset::ZERO);
         OpenHints {
             recovery_point: of(&self.recovery_points),
             log_start_offset: of(&self.log_starts),
-            clean_shutdown: self.clean,
+            clean_shutdown: matches!(self.shutdown, Shutdown::Clean { .. }),
         }
     }
 
@@ -74,18 +84,15 @@ pub(crate) struct Offsets {
 }
 
 impl LogDir {
-    pub(crate) fn new(path: PathBuf, id: Uuid, lock: Lock) -> Self {
-        Self { path, id, _lock: lock }
-    }
-
     /// Reads the checkpoint files. From here on the directory counts as not cleanly shut down.
-    pub(crate) fn load(&self) -> Result<Checkpoints, Fault> {
-        Ok(Checkpoints {
-            recovery_points: read_offsets(&self.path.join(RECOVERY_POINTS))?,
-            log_starts: read_offsets(&self.path.join(LOG_STARTS))?,
-            high_watermarks: read_offsets(&self.path.join(HIGH_WATERMARKS))?,
-            clean: matches!(take_clean_shutdown(&self.path)?, Shutdown::Clean { .. }),
-        })
+    pub(crate) fn open(path: PathBuf, id: Uuid, lock: Lock) -> Result<Self, Fault> {
+        let checkpoints = Checkpoints {
+            recovery_points: read_offsets(&path.join(RECOVERY_POINTS))?,
+            log_starts: read_offsets(&path.join(LOG_STARTS))?,
+            high_watermarks: read_offsets(&path.join(HIGH_WATERMARKS))?,
+            shutdown: take_clean_shutdown(&path)?,
+        };
+        Ok(Self { path, id, checkpoints, _lock: lock })
     }
 
     /// Replaces the checkpoint files.

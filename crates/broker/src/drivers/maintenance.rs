@@ -33,7 +33,7 @@ pub(crate) struct Intervals {
 /// A handle on the task that maintains logs.
 #[derive(Clone, Debug)]
 pub(crate) struct Maintenance {
-    flushes: mpsc::Sender<Arc<Partition>>,
+    flushes: mpsc::Sender<(Arc<Partition>, Flush)>,
 }
 
 impl Maintenance {
@@ -48,10 +48,10 @@ impl Maintenance {
         (Self { flushes }, task::spawn(worker.run(queue, closing)))
     }
 
-    /// A segment of the partition was finished: it is flushed in the background.
-    pub(crate) fn flush_soon(&self, partition: &Arc<Partition>) {
+    /// The partition is flushed in the background.
+    pub(crate) fn flush_soon(&self, partition: &Arc<Partition>, what: Flush) {
         // A full queue is no loss: see `FLUSHES_MAX`.
-        let _ = self.flushes.try_send(Arc::clone(partition));
+        let _ = self.flushes.try_send((Arc::clone(partition), what));
     }
 }
 
@@ -61,7 +61,7 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(self, mut queue: mpsc::Receiver<Arc<Partition>>, mut closing: Closing) {
+    async fn run(self, mut queue: mpsc::Receiver<(Arc<Partition>, Flush)>, mut closing: Closing) {
         let begin = now();
         let mut next = [
             begin + self.intervals.checkpoint,
@@ -76,8 +76,8 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = closing.begun() => return,
-                Some(partition) = queue.recv() => {
-                    blocking(move || flush(&partition, Flush::Finished)).await;
+                Some((partition, what)) = queue.recv() => {
+                    blocking(move || flush(&partition, what)).await;
                 }
                 () = sleep_until(at) => {
                     next[due] = now() + every[due];
@@ -121,7 +121,7 @@ fn time() -> Timestamp {
 }
 
 /// Syncs the log outside of its lock, so that appends go on.
-fn flush(partition: &Partition, what: Flush) {
+pub(crate) fn flush(partition: &Partition, what: Flush) {
     let Some(Some(plan)) = partition.with_log(|log| log.flush_plan(what)) else { return };
     match plan.execute() {
         Ok(()) => {

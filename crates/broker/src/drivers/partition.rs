@@ -80,6 +80,8 @@ pub(crate) struct Appended {
     pub(crate) ack: Ack,
     /// A segment was finished and should be flushed.
     pub(crate) rolled: bool,
+    /// `flush.messages` or `flush.ms` ask for a flush before the answer.
+    pub(crate) flush_due: bool,
 }
 
 /// Why nothing was appended.
@@ -225,13 +227,22 @@ impl Partition {
             AppendOutcome::Duplicate(duplicate) => {
                 let end = duplicate.last_offset.next();
                 let base = duplicate.first_offset;
-                Ok(Appended { base, end, log_append_time: None, log_start, ack: leader.ack(end), rolled: false })
+                Ok(Appended {
+                    base,
+                    end,
+                    log_append_time: None,
+                    log_start,
+                    ack: leader.ack(end),
+                    rolled: false,
+                    flush_due: false,
+                })
             }
             AppendOutcome::Appended(appended) => {
                 let end = appended.last_offset.next();
                 *unannounced_bytes += batches.iter().map(|batch| batch.len() as i64).sum::<i64>();
                 let effects = leader.appended(end, moment);
                 let ack = leader.ack(end);
+                let flush_due = log.is_flush_due(now);
                 state.carry_out(&effects);
                 let log_append_time = appended.log_append_time;
                 Ok(Appended {
@@ -241,6 +252,7 @@ impl Partition {
                     log_start,
                     ack,
                     rolled: appended.rolled,
+                    flush_due,
                 })
             }
         }

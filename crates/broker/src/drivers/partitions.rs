@@ -17,7 +17,7 @@ use thalweg_sys::{fs, task};
 use thalweg_wire::ErrorCode;
 use tracing::{error, info, warn};
 
-use super::log_dirs::{Checkpoints, LogDir, Offsets};
+use super::log_dirs::{LogDir, Offsets};
 use super::partition::Partition;
 use super::settings::{BrokerLimits, Settings};
 use crate::format::METADATA_LOG;
@@ -128,7 +128,6 @@ impl Partitions {
     fn open_all(&self, image: &MetadataImage) -> Result<Vec<Opened>, Fault> {
         let mut opened = Vec::new();
         for (dir, log_dir) in self.dirs.iter().enumerate() {
-            let checkpoints = log_dir.load()?;
             let entries = fs::read_dir(&log_dir.path).map_err(|source| Fault::Io {
                 doing: "list",
                 file: log_dir.path.clone(),
@@ -137,7 +136,7 @@ impl Partitions {
             for entry in entries.into_iter().filter(|entry| entry.is_dir && entry.name != METADATA_LOG) {
                 let path = log_dir.path.join(&entry.name);
                 match names::parse_dir_name(&entry.name) {
-                    Some((id, DirKind::Current)) => opened.extend(self.open(image, id, path, dir, &checkpoints)?),
+                    Some((id, DirKind::Current)) => opened.extend(self.open(image, id, path, dir)?),
                     Some((_, DirKind::Deleted)) => remove(&path),
                     _ => {}
                 }
@@ -153,7 +152,6 @@ impl Partitions {
         id: TopicPartition,
         path: PathBuf,
         dir: usize,
-        checkpoints: &Checkpoints,
     ) -> Result<Option<Opened>, Fault> {
         let topic = image.topics().by_name(&id.topic).filter(|topic| topic.partition(id.partition).is_some());
         let stored = thalweg_storage::checkpoints::read_topic_id(&path)?;
@@ -166,6 +164,7 @@ impl Partitions {
             return Ok(None);
         };
         let settings = self.settings(image, &topic.name, &id);
+        let checkpoints = &self.dirs[dir].checkpoints;
         let (log, recovered) = Log::open(&path, Some(topic.id), settings.log.clone(), &checkpoints.hints(&id), now())?;
         if recovered.truncated_bytes > 0 || recovered.removed_segments > 0 {
             warn!(partition = %id, bytes = recovered.truncated_bytes, segments = recovered.removed_segments, "cut off what was not whole at the end of the log");

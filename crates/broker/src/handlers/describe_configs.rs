@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use bytestring::ByteString;
 use thalweg_metadata::config::{
-    BrokerConfigs, ConfigError, ConfigMap, Entry, describe_broker, describe_broker_defaults, describe_topic,
+    BrokerConfigs, ConfigError, ConfigMap, Entry, describe_broker, describe_broker_defaults, describe_client_metrics,
+    describe_group, describe_topic,
 };
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_metadata::{MetadataImage, topic_name};
@@ -46,8 +47,11 @@ impl View<'_> {
         };
         match self.entries(resource) {
             Ok(entries) => {
-                let wanted: Option<BTreeSet<&ByteString>> =
-                    resource.configuration_keys.as_ref().map(|keys| keys.iter().collect());
+                let wanted: Option<BTreeSet<&ByteString>> = resource
+                    .configuration_keys
+                    .as_ref()
+                    .filter(|keys| !keys.is_empty())
+                    .map(|keys| keys.iter().collect());
                 let is_wanted =
                     |entry: &Entry| wanted.as_ref().is_none_or(|keys| keys.iter().any(|key| ***key == *entry.name));
                 result.configs = entries.into_iter().filter(is_wanted).map(|entry| self.shown(entry)).collect();
@@ -76,7 +80,8 @@ impl View<'_> {
             Some(ConfigResourceType::Topic) => {
                 topic_name::validate(name).map_err(|e| (ErrorCode::InvalidTopicException, e.to_string()))?;
                 if self.image.topics().by_name(name).is_none() {
-                    return Err(usual(ErrorCode::UnknownTopicOrPartition));
+                    // Kafka says nothing more about it.
+                    return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
                 }
                 describe_topic(of(ConfigResourceType::Topic, name), &broker).map_err(stored)
             }
@@ -92,7 +97,19 @@ impl View<'_> {
                     Err((ErrorCode::InvalidRequest, text))
                 }
             },
-            // Loggers, groups and client metrics have no configs here yet.
+            Some(ConfigResourceType::Group) if name.is_empty() => {
+                Err((ErrorCode::InvalidRequest, "Group name must not be empty".to_owned()))
+            }
+            Some(ConfigResourceType::Group) => {
+                describe_group(of(ConfigResourceType::Group, name), &broker).map_err(stored)
+            }
+            Some(ConfigResourceType::ClientMetrics) if name.is_empty() => {
+                Err((ErrorCode::InvalidRequest, "Client metrics subscription name must not be empty".to_owned()))
+            }
+            Some(ConfigResourceType::ClientMetrics) => {
+                describe_client_metrics(of(ConfigResourceType::ClientMetrics, name)).map_err(stored)
+            }
+            // Loggers have no levels here yet.
             Some(kind) => Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {}", kind.name()))),
             None => Err((ErrorCode::InvalidRequest, "Unsupported resource type: UNKNOWN".to_owned())),
         }
@@ -115,10 +132,6 @@ impl View<'_> {
             documentation: self.documentation.then(|| ByteString::from_static(entry.documentation)),
         }
     }
-}
-
-fn usual(error: ErrorCode) -> Refused {
-    (error, error.message().to_owned())
 }
 
 fn stored(error: ConfigError) -> Refused {

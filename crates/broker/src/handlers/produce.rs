@@ -7,8 +7,10 @@ use bytestring::ByteString;
 use thalweg_base::Offset;
 use thalweg_metadata::topic_name;
 use thalweg_records::BatchHeader;
-use thalweg_records::validate::{Invalid, validate};
+use thalweg_records::validate::Invalid;
 use thalweg_replica::{Ack, Acks, TopicRef};
+use thalweg_storage::Flush;
+use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::produce_request::{ProduceRequest, TopicProduceData};
@@ -18,6 +20,7 @@ use thalweg_wire::messages::produce_response::{
 };
 
 use crate::dispatch::{Call, Reply};
+use crate::drivers::maintenance::flush;
 use crate::drivers::parked::Parked;
 use crate::drivers::partition::{AppendRefused, Appended, Partition};
 use crate::endpoints::Leaders;
@@ -31,12 +34,14 @@ const CURRENT_LEADER: i16 = 10;
 /// The client id of Kafka's own admin client, which alone may write to internal topics.
 const ADMIN_CLIENT: &str = "__admin_client";
 
-/// An append that waits for replicas.
+/// An append that waits for the disk or for replicas.
 struct Waiting {
     topic: usize,
     partition: usize,
     place: Arc<Partition>,
     end: Offset,
+    acks: Acks,
+    flush: bool,
 }
 
 pub(crate) fn handle(call: Call, request: ProduceRequest) -> Reply {
@@ -44,6 +49,9 @@ pub(crate) fn handle(call: Call, request: ProduceRequest) -> Reply {
     let no_answer = request.acks == 0;
     let (mut response, waiting) = append_all(&call, request);
     if no_answer {
+        for append in waiting.iter().filter(|append| append.flush) {
+            call.broker.maintenance.flush_soon(&append.place, Flush::All);
+        }
         return match first_error(&response) {
             Some(error) => Reply::Close(format!("a produce with acks=0 failed: {}", error.name())),
             None => Reply::Nothing,
@@ -87,12 +95,14 @@ fn append_all(call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Wai
             };
             partition_responses.push(match appended {
                 Ok((place, appended)) => {
-                    if acks == Some(Acks::All) && appended.ack == Ack::Waiting {
-                        let at = (responses.len(), partition_responses.len());
-                        waiting.push(Waiting { topic: at.0, partition: at.1, place, end: appended.end });
+                    let acks = acks.unwrap_or(Acks::Leader);
+                    let (flush, end) = (appended.flush_due, appended.end);
+                    if flush || acks == Acks::All && appended.ack == Ack::Waiting {
+                        let (topic, partition) = (responses.len(), partition_responses.len());
+                        waiting.push(Waiting { topic, partition, place, end, acks, flush });
                     }
                     let error = match (acks, appended.ack) {
-                        (Some(Acks::All), Ack::NotEnoughReplicasAfterAppend) => ErrorCode::NotEnoughReplicasAfterAppend,
+                        (Acks::All, Ack::NotEnoughReplicasAfterAppend) => ErrorCode::NotEnoughReplicasAfterAppend,
                         _ => ErrorCode::None,
                     };
                     succeeded(data.index, &appended, error)
@@ -130,11 +140,11 @@ fn append(
     let settings = place.settings();
     let now = call.broker.wall_clock();
     let validated = match call.version {
-        7.. => validate(records, &settings.rules, now),
+        7.. => call.broker.validate(records, &settings.rules),
         older => {
             let mut rules = settings.rules.clone();
             rules.produce_version = older;
-            validate(records, &rules, now)
+            call.broker.validate(records, &rules)
         }
     };
     let mut validated = validated.map_err(|invalid| refused(call, place, invalid))?;
@@ -147,7 +157,7 @@ fn append(
             },
         })?;
     if appended.rolled {
-        call.broker.maintenance.flush_soon(place);
+        call.broker.maintenance.flush_soon(place, Flush::Finished);
     }
     Ok(Appended { log_append_time: validated.log_append_time.or(appended.log_append_time), ..appended })
 }
@@ -156,8 +166,18 @@ fn is_transactional(records: &Bytes) -> bool {
     BatchHeader::parse(records).is_ok_and(|header| header.attributes.is_transactional())
 }
 
-/// Waits until every replica in sync has it; gives the error to answer with, if any.
+/// Waits until it is on the disk, if the topic asks for that, and until every replica in sync has it, if the producer
+/// does; gives the error to answer with, if any.
 async fn wait(append: &Waiting, deadline: Instant) -> ErrorCode {
+    if append.flush {
+        let place = Arc::clone(&append.place);
+        if task::blocking(move || flush(&place, Flush::All)).await.is_err() || append.place.high_watermark().is_none() {
+            return ErrorCode::KafkaStorageError;
+        }
+    }
+    if append.acks == Acks::Leader {
+        return ErrorCode::None;
+    }
     let parked = Parked::new();
     append.place.park(&parked);
     loop {

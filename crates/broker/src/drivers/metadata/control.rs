@@ -17,7 +17,7 @@ pub(super) fn batch(records: &[ControlRecord], epoch: LeaderEpoch, now: Timestam
         let mut writer = Writer::new();
         let control = match record {
             ControlRecord::LeaderChange { leader, voters, granting } => {
-                leader_change(*leader, voters, granting).encode(&mut writer, 1).ok()?;
+                leader_change(*leader, voters, granting).encode(&mut writer, 0).ok()?;
                 ControlType::LeaderChange
             }
             ControlRecord::KRaftVersion(version) => {
@@ -38,7 +38,7 @@ pub(super) fn batch(records: &[ControlRecord], epoch: LeaderEpoch, now: Timestam
 fn leader_change(leader: NodeId, voters: &[NodeId], granting: &[NodeId]) -> LeaderChangeMessage {
     let list = |ids: &[NodeId]| ids.iter().map(|id| Voter { voter_id: id.0, ..Voter::default() }).collect::<Vec<_>>();
     LeaderChangeMessage {
-        version: 1,
+        version: 0,
         leader_id: leader.0,
         voters: list(voters),
         granting_voters: list(granting),

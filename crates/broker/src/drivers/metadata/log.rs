@@ -65,8 +65,9 @@ impl MetadataLog {
         if let (Some(oldest), Some((newest, path))) = (snapshots.first(), snapshots.last()) {
             local.snapshots = Some((oldest.0, *newest));
             let bytes = read_file(path)?;
-            // A record in a snapshot counts as if it stood before the log.
-            replay(path, bytes, &mut image, |_, change| local.changes.push((Offset(-1), change)))?;
+            // A record in a snapshot counts as if it stood right before the log.
+            let before = Offset(newest.offset.0 - 1);
+            replay(path, bytes, &mut image, |_, change| local.changes.push((before, change)))?;
             let provenance =
                 Provenance { offset: Offset(newest.offset.0 - 1), epoch: newest.epoch, ..image.provenance() };
             image.set_provenance(provenance);

@@ -1,0 +1,56 @@
+//! One node and its clients on a simulated network and disk.
+
+use std::error::Error;
+use std::time::Duration;
+
+use thalweg_broker::Node;
+use thalweg_broker::config::NodeConfig;
+
+/// The node's host name.
+pub const NODE: &str = "node";
+/// Where clients reach it.
+pub const ADDRESS: &str = "node:9092";
+
+/// What simulated programs return.
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+/// The seeds to run: the one of `THALWEG_SEED`, or the first `count`.
+#[must_use]
+pub fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("THALWEG_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => vec![seed],
+        None => (0..count).collect(),
+    }
+}
+
+/// A simulation of one node, whose writes are lost by a crash unless they were synced.
+#[must_use]
+pub fn with_node<'a>(seed: u64) -> turmoil::Sim<'a> {
+    thalweg_sys::random::seed(seed);
+    let mut builder = turmoil::Builder::new();
+    builder
+        .rng_seed(seed)
+        .simulation_duration(Duration::from_secs(600))
+        .tick_duration(Duration::from_millis(1))
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(Duration::from_millis(5))
+        .enable_tokio_io();
+    builder.fs().sync_probability(0.0);
+    let mut sim = builder.build();
+    sim.host(NODE, || async {
+        let mut node = Node::start(config()?).await?;
+        Err(node.failed().await.into())
+    });
+    sim
+}
+
+fn config() -> Result<NodeConfig, Box<dyn Error>> {
+    let overrides = [
+        ("listeners", "PLAINTEXT://0.0.0.0:9092,CONTROLLER://0.0.0.0:9093"),
+        ("advertised.listeners", "PLAINTEXT://node:9092"),
+        ("controller.quorum.bootstrap.servers", "node:9093"),
+        ("log.dirs", "/data"),
+    ];
+    let overrides = overrides.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    Ok(NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides)?.0)
+}
