@@ -10,7 +10,7 @@ mod open;
 mod scram;
 mod voters;
 
-#[cfg(test)]
+#[cfg(all(test, not(sim)))]
 mod tests;
 
 use std::collections::BTreeMap;
