@@ -138,26 +138,43 @@ impl<const N: usize> EntryFile<N> {
 
     /// How many entries at the beginning satisfy `before`, which must hold for a prefix of the entries only.
     pub(crate) fn partition_point(&self, before: impl Fn(&[u8; N]) -> bool) -> Result<u32, Fault> {
+        Ok(self.split(before)?.0)
+    }
+
+    /// The last of the entries that satisfy `before`, which must hold for a prefix of the entries only.
+    pub(crate) fn last_where(&self, before: impl Fn(&[u8; N]) -> bool) -> Result<Option<[u8; N]>, Fault> {
+        Ok(self.split(before)?.1)
+    }
+
+    /// How many entries satisfy `before`, and the last of them.
+    fn split(&self, before: impl Fn(&[u8; N]) -> bool) -> Result<(u32, Option<[u8; N]>), Fault> {
         if self.pending.first().is_some_and(&before) {
             let of_pending = self.pending.partition_point(before);
-            return Ok(self.written + u32::try_from(of_pending).unwrap_or(u32::MAX));
+            let count = self.written + u32::try_from(of_pending).unwrap_or(u32::MAX);
+            return Ok((count, Some(self.pending[of_pending - 1])));
         }
+        if self.written == 0 {
+            return Ok((0, None));
+        }
+        let file = self.file()?;
         let (mut low, mut high) = (0, self.written);
-        if high > 0 {
-            self.file()?;
-        }
+        let mut last = None;
         while high - low > BLOCK {
             let middle = low + (high - low) / 2;
-            if before(&self.get(middle)?) { low = middle + 1 } else { high = middle }
-        }
-        if low == high {
-            return Ok(low);
+            let entry = self.get(middle)?;
+            if before(&entry) {
+                (low, last) = (middle + 1, Some(entry));
+            } else {
+                high = middle;
+            }
         }
         let mut block = [[0; N]; BLOCK as usize];
         let block = &mut block[..(high - low) as usize];
         let at = u64::from(low) * N as u64;
-        self.file()?.read_exact_at(block.as_flattened_mut(), at).map_err(Fault::io("read", &self.path))?;
-        Ok(low + u32::try_from(block.partition_point(before)).unwrap_or(0))
+        file.read_exact_at(block.as_flattened_mut(), at).map_err(Fault::io("read", &self.path))?;
+        let of_block = block.partition_point(before);
+        let last = of_block.checked_sub(1).map(|i| block[i]).or(last);
+        Ok((low + u32::try_from(of_block).unwrap_or(0), last))
     }
 }
 

@@ -8,7 +8,7 @@ mod timestamps;
 mod truncate;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thalweg_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, Uuid};
 use thalweg_sys::fs;
@@ -75,8 +75,12 @@ pub struct Log {
     log_end: Offset,
     recovery_point: Offset,
     epochs: LeaderEpochs,
-    /// The epochs changed since their file was written.
-    epochs_dirty: bool,
+    /// Counts changes of the epochs.
+    epochs_changed: u64,
+    /// The count up to which they are durable.
+    epochs_synced: u64,
+    /// The count up to which the epochs stand in their file. Whoever writes the file holds the lock.
+    epochs_written: Arc<Mutex<u64>>,
     producers: ProducerState,
     /// Snapshot files that were written and not yet synced.
     unsynced_snapshots: Vec<PathBuf>,
@@ -130,7 +134,9 @@ impl Log {
             log_end: loaded.log_end,
             recovery_point: loaded.recovery_point,
             epochs: loaded.epochs,
-            epochs_dirty: loaded.epochs_dirty,
+            epochs_changed: u64::from(loaded.epochs_dirty),
+            epochs_synced: 0,
+            epochs_written: Arc::default(),
             producers: loaded.producers,
             unsynced_snapshots: Vec::new(),
             names_changed: u64::from(!existed || !hints.clean_shutdown),
@@ -244,7 +250,7 @@ impl Log {
 
     /// A new leader epoch begins at `start_offset`: what a broker enters when it becomes leader, before any append.
     pub fn assign_epoch(&mut self, epoch: LeaderEpoch, start_offset: Offset) {
-        self.epochs_dirty |= self.epochs.assign(epoch, start_offset);
+        self.epochs_changed += u64::from(self.epochs.assign(epoch, start_offset));
     }
 
     /// One producer's state.

@@ -71,11 +71,8 @@ impl OffsetIndex {
 
     /// The entry with the largest offset that is not above `target`, or the segment's beginning.
     pub(crate) fn lookup(&self, target: Offset) -> Result<OffsetPosition, Fault> {
-        let after = self.entries.partition_point(|entry| self.decode(*entry).offset <= target)?;
-        match after.checked_sub(1) {
-            Some(slot) => Ok(self.decode(self.entries.get(slot)?)),
-            None => Ok(self.beginning()),
-        }
+        let floor = self.entries.last_where(|entry| self.decode(*entry).offset <= target)?;
+        Ok(floor.map_or(self.beginning(), |entry| self.decode(entry)))
     }
 
     /// The offset of the first entry whose position is at or after `position`; `None` when there is no such entry.

@@ -304,8 +304,10 @@ pub(crate) fn replay_producers(
     let mut changes = Changes::default();
     let first = segments.partition_point(|s| s.base() <= from).saturating_sub(1);
     for segment in segments.iter().skip(first).filter(|s| s.base() < end && s.size() > 0) {
-        let position = if segment.base() >= from { 0 } else { segment.floor_position(from)? };
-        let mut scan = segment.scan(position)?;
+        let mut scan = segment.scan(0)?;
+        if segment.base() < from {
+            segment.go_near(from, &mut scan)?;
+        }
         while let Some(found) = scan.next()? {
             if found.header.base_offset >= end {
                 break;

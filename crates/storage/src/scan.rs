@@ -73,6 +73,11 @@ impl<'a> Scan<'a> {
         self.at
     }
 
+    /// Goes back or on to a position; what was read there before is not read again.
+    pub(crate) fn go_to(&mut self, at: u64) {
+        self.at = at;
+    }
+
     /// Steps over the next batch.
     pub(crate) fn step(&mut self) -> Result<Step, Fault> {
         let left = self.end.saturating_sub(self.at);

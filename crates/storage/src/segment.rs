@@ -285,15 +285,18 @@ impl Segment {
         Ok(Scan::headers(&log.file, &self.path, position, self.size))
     }
 
-    /// A walk over its whole batches from `position`.
-    pub(crate) fn scan_bodies(&self, position: u64) -> Result<Scan<'_>, Fault> {
+    /// A walk over its whole batches, from a position from which `offset` is found by walking on.
+    pub(crate) fn scan_bodies_near(&self, offset: Offset) -> Result<Scan<'_>, Fault> {
         let log = self.log()?;
-        Ok(Scan::bodies(&log.file, &self.path, position, self.size))
+        let mut scan = Scan::bodies(&log.file, &self.path, 0, self.size);
+        self.go_near(offset, &mut scan)?;
+        Ok(scan)
     }
 
     /// The first batch that ends at or after `offset`; `None` when there is none.
     pub(crate) fn find(&self, offset: Offset) -> Result<Option<Found>, Fault> {
-        let mut scan = self.scan(self.floor_position(offset)?)?;
+        let mut scan = self.scan(0)?;
+        self.go_near(offset, &mut scan)?;
         while let Some(found) = scan.next()? {
             if found.header.last_offset() >= offset {
                 return Ok(Some(found));
@@ -302,27 +305,30 @@ impl Segment {
         Ok(None)
     }
 
-    /// A position where a batch begins from which `offset` is found by walking on. It comes from the index if that tells
-    /// the truth: otherwise it is the segment's beginning.
-    pub(crate) fn floor_position(&self, offset: Offset) -> Result<u64, Fault> {
+    /// Takes a walk to a position where a batch begins from which `offset` is found by walking on. It comes from the index
+    /// if that tells the truth: otherwise it is the segment's beginning.
+    pub(crate) fn go_near(&self, offset: Offset, scan: &mut Scan<'_>) -> Result<(), Fault> {
         let floor = self.offsets.lookup(offset)?;
+        scan.go_to(floor.position);
         if floor.position == 0 {
-            return Ok(0);
+            return Ok(());
         }
-        let truth = if floor.position < self.size { self.scan(floor.position)?.next()? } else { None };
-        match truth {
-            Some(found) if found.header.last_offset() == floor.offset => Ok(floor.position),
-            Some(found) if found.header.base_offset == floor.offset => Ok(floor.position),
-            _ => {
-                tracing::warn!(index = %self.offsets.path().display(), "index entry names no batch, scanning the segment");
-                Ok(0)
-            }
+        let truth = if floor.position < self.size { scan.next()? } else { None };
+        let named = truth.is_some_and(|found| {
+            let header = &found.header;
+            header.last_offset() == floor.offset || header.base_offset == floor.offset
+        });
+        if !named {
+            tracing::warn!(index = %self.offsets.path().display(), "index entry names no batch, scanning the segment");
         }
+        scan.go_to(if named { floor.position } else { 0 });
+        Ok(())
     }
 
     /// The offset after the last batch, and where whole batches end: not the file's size if what follows them is none.
     pub(crate) fn end(&self) -> Result<(Offset, u64), Fault> {
-        let mut scan = self.scan(self.floor_position(self.offsets.last()?.offset)?)?;
+        let mut scan = self.scan(0)?;
+        self.go_near(self.offsets.last()?.offset, &mut scan)?;
         let mut next = self.base;
         while let Some(found) = scan.next()? {
             next = found.header.next_offset();
@@ -383,7 +389,8 @@ impl Segment {
     /// The largest timestamp: the last one of the time index, or that of a batch after it.
     fn scan_newest(&self) -> Result<TimestampOffset, Fault> {
         let mut newest = self.times.last()?;
-        let mut scan = self.scan(self.floor_position(newest.offset)?)?;
+        let mut scan = self.scan(0)?;
+        self.go_near(newest.offset, &mut scan)?;
         while let Some(found) = scan.next()? {
             if found.header.max_timestamp > newest.timestamp {
                 newest = TimestampOffset { timestamp: found.header.max_timestamp, offset: found.header.last_offset() };

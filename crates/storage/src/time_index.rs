@@ -70,11 +70,8 @@ impl TimeIndex {
 
     /// The entry with the largest timestamp that is not above `target`, or "no timestamp" at the segment's base.
     pub(crate) fn lookup(&self, target: Timestamp) -> Result<TimestampOffset, Fault> {
-        let after = self.entries.partition_point(|entry| self.decode(*entry).timestamp <= target)?;
-        match after.checked_sub(1) {
-            Some(slot) => Ok(self.decode(self.entries.get(slot)?)),
-            None => Ok(self.beginning()),
-        }
+        let floor = self.entries.last_where(|entry| self.decode(*entry).timestamp <= target)?;
+        Ok(floor.map_or(self.beginning(), |entry| self.decode(entry)))
     }
 
     /// Adds an entry if its timestamp is above the last one's.

@@ -274,7 +274,7 @@ impl Log {
         for batch in batches {
             let header = batch.header();
             self.active_mut().enter(&header, position, interval)?;
-            self.epochs_dirty |= self.epochs.assign(header.leader_epoch, header.base_offset);
+            self.epochs_changed += u64::from(self.epochs.assign(header.leader_epoch, header.base_offset));
             position += header.size() as u64;
         }
         self.log_end = sum.last.next();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use thalweg_base::{Offset, Timestamp};
 use thalweg_sys::fs::{self, File};
@@ -22,7 +22,7 @@ pub enum Flush {
     Closing,
 }
 
-/// What must be synced so that the log is durable up to an offset. Only one plan of a log is carried out at a time.
+/// What must be synced so that the log is durable up to an offset. Several plans of a log may be carried out at once.
 #[derive(Debug)]
 pub struct FlushPlan {
     up_to: Offset,
@@ -32,7 +32,9 @@ pub struct FlushPlan {
     /// The segments whose indexes are among `indexes`.
     bases: Vec<Offset>,
     snapshots: Vec<PathBuf>,
-    epochs: Option<String>,
+    /// The epochs' file, as it was at this count of changes.
+    epochs: Option<(u64, String)>,
+    epochs_written: Arc<Mutex<u64>>,
     dir: PathBuf,
     /// The names are to be synced, as they were at this count of changes.
     names: Option<u64>,
@@ -65,9 +67,13 @@ impl FlushPlan {
                 Err(e) => return Err(Fault::io("open", path)(e)),
             }
         }
-        if let Some(text) = &self.epochs {
-            let path = self.dir.join(names::LEADER_EPOCHS);
-            fs::write_atomic(&path, text.as_bytes()).map_err(Fault::io("write", &path))?;
+        if let Some((changes, text)) = &self.epochs {
+            let mut written = self.epochs_written.lock().unwrap_or_else(PoisonError::into_inner);
+            if *written <= *changes {
+                let path = self.dir.join(names::LEADER_EPOCHS);
+                fs::write_atomic(&path, text.as_bytes()).map_err(Fault::io("write", &path))?;
+                *written = *changes;
+            }
         }
         if self.names.is_none() {
             return Ok(());
@@ -105,6 +111,7 @@ impl Log {
             bases: Vec::new(),
             snapshots: std::mem::take(&mut self.unsynced_snapshots),
             epochs: None,
+            epochs_written: Arc::clone(&self.epochs_written),
             dir: self.dir.clone(),
             names: (self.names_changed > self.names_synced).then_some(self.names_changed),
         };
@@ -121,8 +128,8 @@ impl Log {
                 plan.bases.push(segment.base());
             }
         }
-        if self.epochs_dirty && (up_to > self.recovery_point || closing) {
-            plan.epochs = Some(self.epochs.to_text());
+        if self.epochs_changed > self.epochs_synced && (up_to > self.recovery_point || closing) {
+            plan.epochs = Some((self.epochs_changed, self.epochs.to_text()));
         }
         let files = plan.logs.len() + plan.indexes.len() + plan.snapshots.len();
         let ahead = up_to > self.recovery_point || (closing && plan.names.is_some());
@@ -132,9 +139,8 @@ impl Log {
 
     /// A plan was carried out: the recovery point moves to where it began.
     pub fn flushed(&mut self, plan: &FlushPlan, now: Timestamp) {
-        if self.epochs_dirty && plan.epochs.as_ref() == Some(&self.epochs.to_text()) {
-            self.epochs_dirty = false;
-        }
+        let epochs = plan.epochs.as_ref().map_or(0, |(changes, _)| *changes);
+        self.epochs_synced = self.epochs_synced.max(epochs);
         self.last_flush = now;
         if plan.truncations != self.truncations {
             return;

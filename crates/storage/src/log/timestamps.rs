@@ -66,7 +66,7 @@ impl Log {
             }
         }
         let Some((segment, timestamp)) = best.filter(|(_, timestamp)| timestamp.0 >= 0) else { return Ok(None) };
-        let mut scan = segment.scan_bodies(segment.floor_position(segment.newest()?.offset)?)?;
+        let mut scan = segment.scan_bodies_near(segment.newest()?.offset)?;
         while let Some(found) = scan.next()? {
             if found.header.max_timestamp != timestamp {
                 continue;
@@ -85,7 +85,7 @@ impl Log {
 
 fn first_since(segment: &Segment, target: Timestamp, from: Offset) -> Result<Option<TimestampedOffset>, Fault> {
     let floor = segment.times.lookup(target)?;
-    let mut scan = segment.scan_bodies(segment.floor_position(floor.offset.max(from))?)?;
+    let mut scan = segment.scan_bodies_near(floor.offset.max(from))?;
     while let Some(found) = scan.next()? {
         if found.header.max_timestamp < target {
             continue;

@@ -1,6 +1,7 @@
 //! Removing records: the newest when a leader never had them, the oldest when nobody needs them.
 
 use std::path::PathBuf;
+use std::sync::PoisonError;
 
 use thalweg_base::{Offset, Timestamp};
 use thalweg_sys::fs;
@@ -53,7 +54,7 @@ impl Log {
         if offset >= self.log_end {
             self.ensure_usable()?;
             // An epoch that began at the end and has no records may be one that the leader does not know.
-            self.epochs_dirty |= self.epochs.truncate_from_end(self.log_end);
+            self.epochs_changed += u64::from(self.epochs.truncate_from_end(self.log_end));
             return Ok(false);
         }
         if offset < self.segments[0].base() {
@@ -115,7 +116,7 @@ impl Log {
         }
         self.log_start = offset;
         self.recovery_point = self.recovery_point.max(offset);
-        self.epochs_dirty |= self.epochs.truncate_from_start(offset);
+        self.epochs_changed += u64::from(self.epochs.truncate_from_start(offset));
         self.producers.log_start_moved(offset);
         self.check_invariants();
         Ok(true)
@@ -164,7 +165,10 @@ impl Log {
 
     /// Writes the epochs so that no killed process leaves ones that were truncated. They are synced with the next flush.
     fn replace_epochs(&mut self) -> Result<(), Fault> {
-        self.epochs_dirty = true;
+        self.epochs_changed += 1;
+        // A flush that began before must not bring the old ones back.
+        let mut written = self.epochs_written.lock().unwrap_or_else(PoisonError::into_inner);
+        *written = self.epochs_changed;
         let path = self.dir.join(names::LEADER_EPOCHS);
         let tmp = path.with_extension("tmp");
         fs::write(&tmp, self.epochs.to_text().as_bytes()).map_err(Fault::io("write", &tmp))?;
