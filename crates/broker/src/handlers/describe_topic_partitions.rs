@@ -17,9 +17,6 @@ use thalweg_wire::messages::describe_topic_partitions_response::{
 use super::topic_view::{TOPIC_OPERATIONS, leader, offline_replicas};
 use crate::dispatch::Call;
 
-/// `max.request.partition.size.limit`: more partitions than this are never in one answer.
-const PARTITIONS_MAX: i32 = 2000;
-
 pub(crate) fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let image = call.broker.image();
     let all = request.topics.is_empty();
@@ -34,7 +31,7 @@ pub(crate) fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> De
     {
         return refused(&request);
     }
-    let room = request.response_partition_limit.min(PARTITIONS_MAX).max(1);
+    let room = request.response_partition_limit.min(call.broker.config.topics.max_request_partition_size_limit).max(1);
     let first_partition = request.cursor.as_ref().map_or(0, |cursor| cursor.partition_index);
     let mut page = Page {
         image: &image,
