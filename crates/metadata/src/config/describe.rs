@@ -140,8 +140,8 @@ pub fn effective_topic_configs(topic: &ConfigMap, broker: &BrokerConfigs<'_>) ->
     let mut entries = Vec::new();
     for def in ConfigTable::TOPIC.iter().filter(|def| !def.internal || topic.contains_key(def.name)) {
         let (value, source) = topic_value(def, topic, broker)?;
-        let value = match topic.get(def.name) {
-            Some(text) => Some(text.to_string()),
+        let value = match written(def, topic, broker) {
+            Some(text) => Some(text.to_owned()),
             None => value.map(|value| value.to_text()),
         };
         let mut entry = entry(def, value, Vec::new(), false);
@@ -149,6 +149,14 @@ pub fn effective_topic_configs(topic: &ConfigMap, broker: &BrokerConfigs<'_>) ->
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// What somebody wrote for a topic's config, if it stands there in the config's own unit.
+fn written<'a>(def: &ConfigDef, topic: &'a ConfigMap, broker: &BrokerConfigs<'a>) -> Option<&'a str> {
+    let own = topic.get(def.name).map(|text| (&**text, Unit::Same));
+    let of_layer = |layer: &'a ConfigMap| def.synonyms.iter().find_map(|s| Some((&**layer.get(s.name)?, s.unit)));
+    let found = own.or_else(|| broker.layers().into_iter().find_map(|(_, layer)| of_layer(layer)));
+    found.filter(|(_, unit)| *unit == Unit::Same).map(|(text, _)| text)
 }
 
 /// All places where a broker config has a value. What stands before the first one under its own name is dropped: a

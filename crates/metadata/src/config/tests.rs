@@ -136,6 +136,21 @@ fn describes_a_topic_as_kafka_does() {
 }
 
 #[test]
+fn a_new_topic_is_answered_with_its_configs_as_they_were_written() {
+    let node = Node::recorded();
+    let overrides = map(&[("retention.ms", " 5000 ")]);
+    let entries = effective_topic_configs(&overrides, &node.configs()).expect("valid configs");
+    let shown = |name: &str| {
+        let entry = entries.iter().find(|entry| entry.name == name).expect(name);
+        (entry.value.clone().unwrap_or_default(), entry.source)
+    };
+    assert_eq!(shown("cleanup.policy"), ("compact, delete".to_owned(), Source::StaticBroker));
+    assert_eq!(shown("retention.ms"), (" 5000 ".to_owned(), Source::Topic));
+    assert_eq!(shown("segment.ms"), ("3600000".to_owned(), Source::StaticBroker));
+    assert_eq!(shown("preallocate"), ("false".to_owned(), Source::Default));
+}
+
+#[test]
 fn describes_a_broker_as_kafka_does() {
     let node = Node::recorded();
     let entries = describe_broker(&node.configs()).expect("valid configs");
