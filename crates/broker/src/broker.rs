@@ -15,6 +15,7 @@ use thalweg_wire::messages::CreateTopicsRequest;
 use thalweg_wire::messages::create_topics_request::CreatableTopic;
 use tracing::debug;
 
+use crate::closing::Closing;
 use crate::config::NodeConfig;
 use crate::drivers::maintenance::Maintenance;
 use crate::drivers::metadata::MetadataHandle;
@@ -46,6 +47,8 @@ pub(crate) struct Broker {
     /// Buffers for checking compressed batches, as many as workers have checked at once.
     pub(crate) scratches: Mutex<Vec<Scratch>>,
     pub(crate) started: Instant,
+    /// The node is going down: whoever waits for records is answered with what there is.
+    pub(crate) closing: Closing,
 }
 
 impl fmt::Debug for Broker {

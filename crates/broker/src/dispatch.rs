@@ -111,6 +111,7 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::Metadata, |call, body| custom(call, body, h::metadata::handle)),
     api(ApiKey::ListOffsets, |call, body| waiting(call, body, h::list_offsets::handle)),
     api(ApiKey::ApiVersions, |call, body| at_once(&call, body, h::api_versions::handle)),
+    api(ApiKey::FindCoordinator, |call, body| at_once(&call, body, h::find_coordinator::handle)),
     api(ApiKey::InitProducerId, |call, body| waiting(call, body, h::init_producer_id::handle)),
     api(ApiKey::CreateTopics, |call, body| waiting(call, body, h::create_topics::handle)),
     api(ApiKey::DeleteTopics, |call, body| waiting(call, body, h::delete_topics::handle)),

@@ -1,5 +1,6 @@
 //! A node from its start to its end.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use thalweg_controller::{Controller, RegistrationContext};
 use thalweg_metadata::feature;
 use thalweg_raft::{Endpoint, KRaftVersion, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_replica::{SessionLimits, Sessions};
-use thalweg_storage::Fault;
+use thalweg_storage::{Fault, LogConfig};
+use thalweg_sys::net::SocketOptions;
 use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, Instant, now, sleep, wall_clock_ms};
 use thalweg_wire::messages::broker_registration_request::{Feature, Listener as RegisteredListener};
@@ -19,7 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::broker::{Broker, ConnectionLimits};
 use crate::closing::{Close, Closing};
-use crate::config::{self, NodeConfig};
+use crate::config::{self, NetworkConfig, NodeConfig};
 use crate::drivers::log_dirs::{self, DirError, LogDir};
 use crate::drivers::maintenance::{Intervals, Maintenance};
 use crate::drivers::metadata::{Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings};
@@ -173,7 +175,7 @@ impl Starting {
         let broker = Arc::new(Broker {
             cluster_id: self.cluster_id.as_str().into(),
             limits: connection_limits(config),
-            seats: Seats::new(count(config.network.max_connections), count(config.network.max_connections_per_ip)),
+            seats: seats(&config.network).await,
             partitions,
             metadata,
             maintenance,
@@ -182,6 +184,7 @@ impl Starting {
                 ..SessionLimits::default()
             })),
             producer_ids: ProducerIds::new(config.node_id, broker_epoch),
+            closing: self.closing_listeners.closing(),
             scratches: Mutex::default(),
             started: self.started,
             config: self.config.clone(),
@@ -231,7 +234,7 @@ impl Starting {
         partitions: &Arc<Partitions>,
     ) -> Result<(MetadataHandle, JoinHandle<Result<(), Ended>>), Cause> {
         let config = &self.config;
-        let loaded = MetadataLog::open(metadata_dir, Timestamp(wall_clock_ms()))?;
+        let loaded = MetadataLog::open(metadata_dir, metadata_log_config(config), Timestamp(wall_clock_ms()))?;
         let is_static = config.quorum.voters.contains_key(&config.node_id);
         let static_voters = if is_static { Voters::new([voter.clone()]) } else { Voters::none() };
         let controller = Controller::new(thalweg_controller::Settings {
@@ -358,9 +361,18 @@ fn check_roles(config: &NodeConfig) -> Result<(), Cause> {
 }
 
 async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
+    let network = &config.network;
+    // Kafka's default of 100 KiB dates from slow networks: then the kernel finds the right size by itself.
+    const DEFAULT: i32 = 102_400;
+    let buffer = |bytes: i32| u32::try_from(bytes).ok().filter(|_| bytes != DEFAULT);
+    let options = SocketOptions {
+        backlog: u32::try_from(network.socket_listen_backlog_size).unwrap_or(0),
+        receive_buffer: buffer(network.socket_receive_buffer_bytes),
+        send_buffer: buffer(network.socket_send_buffer_bytes),
+    };
     let mut bound = Vec::new();
-    for listener in config.network.broker_listeners() {
-        bound.push(bind_one(listener).await.map_err(|source| Cause::Listen {
+    for listener in network.broker_listeners() {
+        bound.push(bind_one(listener, options).await.map_err(|source| Cause::Listen {
             name: listener.name.clone(),
             addr: format!("{}:{}", listener.host.as_deref().unwrap_or("0.0.0.0"), listener.port),
             source,
@@ -369,11 +381,11 @@ async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
     Ok(bound)
 }
 
-async fn bind_one(listener: &config::Listener) -> std::io::Result<Listener> {
+async fn bind_one(listener: &config::Listener, options: SocketOptions) -> std::io::Result<Listener> {
     let host = listener.host.as_deref().unwrap_or_default();
     let addresses = thalweg_sys::net::resolve(host, listener.port).await?;
     let first = addresses.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-    Listener::bind(listener.name.as_str().into(), *first).await
+    Listener::bind(listener.name.as_str().into(), *first, options).await
 }
 
 /// Takes every directory, formats those that are empty, and checks that all of them belong to this node.
@@ -409,6 +421,27 @@ fn connection_limits(config: &NodeConfig) -> ConnectionLimits {
     }
 }
 
+/// The metadata log is never deleted by age or size: what a snapshot holds goes.
+fn metadata_log_config(config: &NodeConfig) -> LogConfig {
+    LogConfig {
+        segment_bytes: u32::try_from(config.storage.metadata_log_segment_bytes).unwrap_or(u32::MAX),
+        segment_ms: config.storage.metadata_log_segment_ms,
+        delete: false,
+        ..LogConfig::default()
+    }
+}
+
+async fn seats(network: &NetworkConfig) -> Arc<Seats> {
+    let mut overrides = HashMap::new();
+    for (host, limit) in &network.max_connections_per_ip_overrides {
+        match thalweg_sys::net::resolve(host, 0).await {
+            Ok(found) => overrides.extend(found.into_iter().map(|addr| (addr.ip(), count(*limit)))),
+            Err(e) => warn!(host, error = %e, "max.connections.per.ip.overrides names an unknown host"),
+        }
+    }
+    Seats::new(count(network.max_connections), count(network.max_connections_per_ip), overrides)
+}
+
 fn intervals(config: &NodeConfig) -> Intervals {
     let storage = &config.storage;
     let checkpoint = i64::from(storage.log_flush_offset_checkpoint_interval_ms)
@@ -417,9 +450,10 @@ fn intervals(config: &NodeConfig) -> Intervals {
     // No interval is so short that a node would do nothing else.
     let at_least = |ms: i64| millis(ms.clamp(100, 86_400_000));
     Intervals {
+        first: millis(storage.log_initial_task_delay_ms),
         checkpoint: at_least(checkpoint),
         retention: at_least(storage.log_retention_check_interval_ms),
-        flush: at_least(storage.log_flush_scheduler_interval_ms.min(1000)),
+        flush: at_least(storage.log_flush_scheduler_interval_ms),
         producers: at_least(i64::from(storage.producer_id_expiration_check_interval_ms)),
     }
 }

@@ -8,21 +8,33 @@ pub use tokio::net::{TcpListener, TcpStream};
 #[cfg(sim)]
 pub use turmoil::net::{TcpListener, TcpStream};
 
-/// How many connections the kernel may hold that were not accepted yet: enough for a fleet of clients that reconnects
-/// at once after a restart.
-#[cfg(not(sim))]
-const BACKLOG: u32 = 1024;
+/// What the kernel is asked for on behalf of a listener and its connections.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    /// How many connections the kernel may hold that were not accepted yet.
+    pub backlog: u32,
+    /// The size of the receive buffer in bytes; `None` lets the kernel adapt it.
+    pub receive_buffer: Option<u32>,
+    /// The size of the send buffer in bytes; `None` lets the kernel adapt it.
+    pub send_buffer: Option<u32>,
+}
 
 /// Listens on `addr`; port 0 takes a free one.
 ///
 /// # Errors
 /// When the address is not ours or its port is taken.
 #[cfg(not(sim))]
-pub async fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+pub async fn listen(addr: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
+    if let Some(bytes) = options.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
     socket.bind(addr)?;
-    socket.listen(BACKLOG)
+    socket.listen(options.backlog)
 }
 
 /// Listens on `addr`; port 0 takes a free one.
@@ -30,7 +42,7 @@ pub async fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 /// # Errors
 /// When the address is not ours or its port is taken.
 #[cfg(sim)]
-pub async fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+pub async fn listen(addr: SocketAddr, _options: SocketOptions) -> io::Result<TcpListener> {
     TcpListener::bind(addr).await
 }
 

@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use thalweg_base::{Offset, TopicPartition, Uuid};
-use thalweg_storage::checkpoints::{Shutdown, mark_clean_shutdown, read_offsets, take_clean_shutdown, write_offsets};
+use thalweg_storage::checkpoints::{
+    HIGH_WATERMARKS, LOCK, LOG_START_OFFSETS, RECOVERY_POINTS, Shutdown, mark_clean_shutdown, read_offsets,
+    take_clean_shutdown, write_offsets,
+};
 use thalweg_storage::{Fault, OpenHints};
 use thalweg_sys::fs::{self, Lock};
-
-const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-const LOG_STARTS: &str = "log-start-offset-checkpoint";
-const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
-const LOCK: &str = ".lock";
 
 /// A log directory that this process owns.
 #[derive(Debug)]
@@ -88,7 +86,7 @@ impl LogDir {
     pub(crate) fn open(path: PathBuf, id: Uuid, lock: Lock) -> Result<Self, Fault> {
         let checkpoints = Checkpoints {
             recovery_points: read_offsets(&path.join(RECOVERY_POINTS))?,
-            log_starts: read_offsets(&path.join(LOG_STARTS))?,
+            log_starts: read_offsets(&path.join(LOG_START_OFFSETS))?,
             high_watermarks: read_offsets(&path.join(HIGH_WATERMARKS))?,
             shutdown: take_clean_shutdown(&path)?,
         };
@@ -98,7 +96,7 @@ impl LogDir {
     /// Replaces the checkpoint files.
     pub(crate) fn write(&self, offsets: &Offsets) -> Result<(), Fault> {
         write_offsets(&self.path.join(RECOVERY_POINTS), &offsets.recovery_points)?;
-        write_offsets(&self.path.join(LOG_STARTS), &offsets.log_starts)?;
+        write_offsets(&self.path.join(LOG_START_OFFSETS), &offsets.log_starts)?;
         write_offsets(&self.path.join(HIGH_WATERMARKS), &offsets.high_watermarks)
     }
 

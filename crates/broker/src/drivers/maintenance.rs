@@ -20,11 +20,13 @@ const FLUSHES_MAX: usize = 10_000;
 /// How often each thing is done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Intervals {
+    /// `log.initial.task.delay.ms`: after so long the first round begins.
+    pub(crate) first: Duration,
     /// `log.flush.offset.checkpoint.interval.ms` and its kin: the smallest of them.
     pub(crate) checkpoint: Duration,
     /// `log.retention.check.interval.ms`.
     pub(crate) retention: Duration,
-    /// `log.flush.scheduler.interval.ms`, if any topic could ask for flushes.
+    /// `log.flush.scheduler.interval.ms`.
     pub(crate) flush: Duration,
     /// `producer.id.expiration.check.interval.ms`.
     pub(crate) producers: Duration,
@@ -62,13 +64,8 @@ struct Worker {
 
 impl Worker {
     async fn run(self, mut queue: mpsc::Receiver<(Arc<Partition>, Flush)>, mut closing: Closing) {
-        let begin = now();
-        let mut next = [
-            begin + self.intervals.checkpoint,
-            begin + self.intervals.retention,
-            begin + self.intervals.flush,
-            begin + self.intervals.producers,
-        ];
+        let begin = now() + self.intervals.first;
+        let mut next = [begin, begin, begin + self.intervals.flush, begin + self.intervals.producers];
         let every =
             [self.intervals.checkpoint, self.intervals.retention, self.intervals.flush, self.intervals.producers];
         loop {

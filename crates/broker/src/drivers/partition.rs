@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp, TopicPartition, Uuid};
-use thalweg_records::PreparedBatch;
+use thalweg_records::{PreparedBatch, TimestampType};
 use thalweg_replica::epochs::{EpochEnd, diverging};
 use thalweg_replica::{Ack, Acks, Assignment, Effects, FetchParams, Leader, LogEnds, Refusal};
 use thalweg_storage::{
@@ -142,7 +142,10 @@ impl State {
     }
 
     fn carry_out(&mut self, effects: &Effects) {
-        if effects.high_watermark.is_some() {
+        if let Some(high_watermark) = effects.high_watermark {
+            if let Some(log) = &mut self.log {
+                log.replicated(high_watermark);
+            }
             let bytes = std::mem::take(&mut self.unannounced_bytes);
             self.waiting.arrived(bytes.max(1));
         }
@@ -208,6 +211,7 @@ impl Partition {
         now: Timestamp,
         moment: Moment,
     ) -> Result<Appended, AppendRefused> {
+        let settings = self.settings();
         let mut state = self.state.lock();
         let absent = state.absent();
         let State { log: Some(log), leader: Some(leader), unannounced_bytes, .. } = &mut *state else {
@@ -227,15 +231,10 @@ impl Partition {
             AppendOutcome::Duplicate(duplicate) => {
                 let end = duplicate.last_offset.next();
                 let base = duplicate.first_offset;
-                Ok(Appended {
-                    base,
-                    end,
-                    log_append_time: None,
-                    log_start,
-                    ack: leader.ack(end),
-                    rolled: false,
-                    flush_due: false,
-                })
+                let by_log = duplicate.timestamp;
+                let log_append_time = (settings.rules.timestamp_type == TimestampType::LogAppendTime).then_some(by_log);
+                let ack = leader.ack(end);
+                Ok(Appended { base, end, log_append_time, log_start, ack, rolled: false, flush_due: false })
             }
             AppendOutcome::Appended(appended) => {
                 let end = appended.last_offset.next();
@@ -354,6 +353,13 @@ impl Partition {
                 error!(partition = %self.id, error = %fault, "a read failed");
                 ErrorCode::KafkaStorageError
             }
+        }
+    }
+
+    /// A fetch was cut by its limits: its client will go on where these bytes end.
+    pub(crate) fn has_read(&self, plan: &ReadPlan, bytes: &[u8]) {
+        if let Some(log) = &self.state.lock().log {
+            log.has_read(plan, bytes);
         }
     }
 

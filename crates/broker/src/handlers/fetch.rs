@@ -169,6 +169,7 @@ impl Fetch {
     /// Parks until there is enough, or until the time is over.
     async fn wait(&self) -> Found {
         let parked = Parked::new();
+        let mut closing = self.call.broker.closing.clone();
         for partition in self.targets.iter().filter_map(|target| target.place.as_ref().ok()) {
             partition.park(&parked);
         }
@@ -179,7 +180,12 @@ impl Fetch {
                 return found;
             }
             parked.expect(self.bytes_min - found.bytes);
-            if !parked.woken_before(self.deadline).await {
+            let more = tokio::select! {
+                biased;
+                more = parked.woken_before(self.deadline) => more,
+                () = closing.begun() => false,
+            };
+            if !more {
                 return self.look();
             }
         }

@@ -159,7 +159,7 @@ fn append(
     if appended.rolled {
         call.broker.maintenance.flush_soon(place, Flush::Finished);
     }
-    Ok(Appended { log_append_time: validated.log_append_time.or(appended.log_append_time), ..appended })
+    Ok(appended)
 }
 
 fn is_transactional(records: &Bytes) -> bool {

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use thalweg_sys::net::{TcpListener, TcpStream, listen};
+use thalweg_sys::net::{SocketOptions, TcpListener, TcpStream, listen};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, sleep};
 use tracing::{debug, info, warn};
@@ -36,8 +36,8 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Binds `addr`.
-    pub(crate) async fn bind(name: Arc<str>, addr: SocketAddr) -> io::Result<Self> {
-        let socket = listen(addr).await?;
+    pub(crate) async fn bind(name: Arc<str>, addr: SocketAddr, options: SocketOptions) -> io::Result<Self> {
+        let socket = listen(addr, options).await?;
         Ok(Self { name, local: socket.local_addr()?, socket })
     }
 
@@ -103,6 +103,8 @@ impl Listener {
 pub(crate) struct Seats {
     connections_max: usize,
     per_ip_max: usize,
+    /// Addresses that may have more or fewer than the others.
+    per_ip_overrides: HashMap<IpAddr, usize>,
     taken: Mutex<Occupied>,
 }
 
@@ -113,14 +115,19 @@ struct Occupied {
 }
 
 impl Seats {
-    pub(crate) fn new(connections_max: usize, per_ip_max: usize) -> Arc<Self> {
-        Arc::new(Self { connections_max, per_ip_max, taken: Mutex::default() })
+    pub(crate) fn new(
+        connections_max: usize,
+        per_ip_max: usize,
+        per_ip_overrides: HashMap<IpAddr, usize>,
+    ) -> Arc<Self> {
+        Arc::new(Self { connections_max, per_ip_max, per_ip_overrides, taken: Mutex::default() })
     }
 
     fn take(this: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
         let mut taken = this.taken.lock();
+        let per_ip_max = this.per_ip_overrides.get(&ip).copied().unwrap_or(this.per_ip_max);
         let from_ip = taken.by_ip.get(&ip).copied().unwrap_or(0);
-        if taken.all >= this.connections_max || from_ip >= this.per_ip_max {
+        if taken.all >= this.connections_max || from_ip >= per_ip_max {
             return None;
         }
         taken.all += 1;
@@ -155,7 +162,7 @@ mod tests {
     #[test]
     fn seats_are_limited_in_all_and_by_address() {
         let (a, b) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let seats = Seats::new(3, 2);
+        let seats = Seats::new(3, 2, HashMap::new());
         let first = Seats::take(&seats, a);
         let second = Seats::take(&seats, a);
         assert!(first.is_some() && second.is_some());

@@ -72,6 +72,12 @@ impl ReadPlan {
         self.len == 0
     }
 
+    /// Whether the range ends because of the limit on bytes: the reader will come back for what follows.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
     /// Nothing is planned because the first batch is larger than `max_bytes`.
     #[must_use]
     pub fn is_first_batch_too_large(&self) -> bool {

@@ -55,9 +55,8 @@ pub(crate) struct MetadataLog {
 
 impl MetadataLog {
     /// Opens, or creates, the metadata log in `log_dir` and replays it.
-    pub(crate) fn open(log_dir: &Path, now: Timestamp) -> Result<Loaded, LoadError> {
+    pub(crate) fn open(log_dir: &Path, config: LogConfig, now: Timestamp) -> Result<Loaded, LoadError> {
         let dir = log_dir.join(METADATA_LOG);
-        let config = LogConfig { delete: false, retention_ms: -1, ..LogConfig::default() };
         let (log, _) = Log::open(&dir, Some(Uuid::ONE), config, &OpenHints::UNKNOWN, now)?;
         let mut image = MetadataImage::default();
         let mut local = LocalLog { start: log.log_start(), end: log.log_end(), ..LocalLog::default() };

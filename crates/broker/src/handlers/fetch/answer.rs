@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use thalweg_base::Offset;
 use thalweg_replica::{NewSession, SessionId, Shown, Topic};
+use thalweg_storage::ReadPlan;
 use thalweg_sys::task;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::fetch_response::{
@@ -27,7 +28,10 @@ impl Fetch {
                 continue;
             };
             match read_cached(plan) {
-                Ok(Some(bytes)) => records.push(Ok(bytes)),
+                Ok(Some(bytes)) => {
+                    target.has_read(plan, &bytes);
+                    records.push(Ok(bytes));
+                }
                 Ok(None) => return None,
                 Err(e) => records.push(Err(target.fail(&e))),
             }
@@ -171,6 +175,14 @@ fn for_version(error: ErrorCode, version: i16) -> ErrorCode {
 }
 
 impl Target {
+    fn has_read(&self, plan: &ReadPlan, bytes: &[u8]) {
+        if let Ok(partition) = &self.place
+            && plan.is_cut()
+        {
+            partition.has_read(plan, bytes);
+        }
+    }
+
     /// A read has failed: its log goes offline, and the client learns of it.
     fn fail(&self, fault: &dyn std::fmt::Display) -> ErrorCode {
         if let Ok(partition) = &self.place {
