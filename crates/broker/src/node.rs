@@ -24,7 +24,7 @@ use crate::closing::{Close, Closing};
 use crate::config::{self, NetworkConfig, NodeConfig};
 use crate::drivers::log_dirs::{self, DirError, LogDir};
 use crate::drivers::maintenance::{Intervals, Maintenance};
-use crate::drivers::metadata::{Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings};
+use crate::drivers::metadata::{Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings, SnapshotPolicy};
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::settings::BrokerLimits;
@@ -257,6 +257,11 @@ impl Starting {
                 retry_backoff: millis(i64::from(config.quorum.retry_backoff_ms)),
             },
             session_timeout_ms: i64::from(config.replication.broker_session_timeout_ms),
+            snapshots: SnapshotPolicy {
+                bytes: u64::try_from(config.storage.metadata_log_max_record_bytes_between_snapshots)
+                    .unwrap_or(u64::MAX),
+                interval: Some(millis(config.storage.metadata_log_max_snapshot_interval_ms)).filter(|ms| !ms.is_zero()),
+            },
         };
         let (driver, metadata) = Driver::new(loaded, controller, settings, Arc::clone(partitions), self.started)?;
         Ok((metadata, task::spawn(driver.run(self.closing_drivers.closing()))))
@@ -371,6 +376,9 @@ async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
         send_buffer: buffer(network.socket_send_buffer_bytes),
     };
     let mut bound = Vec::new();
+    for listener in network.controller_listeners() {
+        info!(listener = %listener.name, "nobody listens here: this node is its own only controller");
+    }
     for listener in network.broker_listeners() {
         bound.push(bind_one(listener, options).await.map_err(|source| Cause::Listen {
             name: listener.name.clone(),

@@ -50,6 +50,8 @@ fn config() -> Result<NodeConfig, Box<dyn Error>> {
         ("advertised.listeners", "PLAINTEXT://node:9092"),
         ("controller.quorum.bootstrap.servers", "node:9093"),
         ("log.dirs", "/data"),
+        // Every few decisions, so that crashes meet snapshots too.
+        ("metadata.log.max.record.bytes.between.snapshots", "500"),
     ];
     let overrides = overrides.map(|(key, value)| (key.to_owned(), value.to_owned()));
     Ok(NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides)?.0)

@@ -1,4 +1,4 @@
-//! The small text files of a log directory: checkpoints, `meta.properties`, the mark of a clean shutdown, topic ids.
+//! The small text files of a log directory: checkpoints, the mark of a clean shutdown, topic ids.
 //!
 //! A checkpoint is a line with the version 0, a line with the number of entries, and a line for each entry.
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use thalweg_base::{NodeId, Offset, TopicPartition, Uuid, properties};
+use thalweg_base::{Offset, TopicPartition, Uuid};
 use thalweg_sys::fs;
 
 use crate::{Fault, names};
@@ -19,8 +19,6 @@ pub const LOG_START_OFFSETS: &str = "log-start-offset-checkpoint";
 pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 /// Up to where the cleaner has cleaned each log.
 pub const CLEANER_OFFSETS: &str = "cleaner-offset-checkpoint";
-/// Whose directory this is.
-pub const META_PROPERTIES: &str = "meta.properties";
 /// Present while the logs are as a clean shutdown left them.
 pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 /// The lock that keeps a second node out of the directory.
@@ -85,64 +83,6 @@ pub fn read_offsets(path: &Path) -> Result<BTreeMap<TopicPartition, Offset>, Fau
 pub fn write_offsets(path: &Path, offsets: &BTreeMap<TopicPartition, Offset>) -> Result<(), Fault> {
     let lines = offsets.iter().map(|(p, offset)| format!("{} {} {offset}", p.topic, p.partition));
     fs::write_atomic(path, text_of(lines).as_bytes()).map_err(Fault::io("write", path))
-}
-
-/// The content of `meta.properties`, which ties a directory to a node of a cluster (KIP-631, KIP-858).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetaProperties {
-    /// The cluster.
-    pub cluster_id: String,
-    /// The node.
-    pub node_id: NodeId,
-    /// The directory's own id, made when it was formatted. Old versions had none.
-    pub directory_id: Option<Uuid>,
-}
-
-impl MetaProperties {
-    /// Reads the file. `None` when there is none: the directory is not formatted.
-    ///
-    /// # Errors
-    /// When it cannot be read, or something in it is missing or malformed.
-    pub fn read(path: &Path) -> Result<Option<Self>, Fault> {
-        let Some(text) = read_if_exists(path)? else { return Ok(None) };
-        // The last entry of a key counts.
-        let entries: BTreeMap<String, String> = properties::parse(&text).into_iter().collect();
-        let required = |key: &str| entries.get(key).ok_or_else(|| Fault::corrupt(path, format!("{key} was not found")));
-        let version = required("version")?;
-        if version != "1" {
-            return Err(Fault::corrupt(path, format!("version {version} is not 1")));
-        }
-        let node_id = required("node.id")?;
-        let node_id = node_id.parse().map_err(|_| Fault::corrupt(path, format!("node.id `{node_id}` is no number")))?;
-        let directory_id = entries.get("directory.id").map(|id| id.parse()).transpose();
-        Ok(Some(Self {
-            cluster_id: required("cluster.id")?.clone(),
-            node_id: NodeId(node_id),
-            directory_id: directory_id
-                .map_err(|e: thalweg_base::ParseUuidError| Fault::corrupt(path, e.to_string()))?,
-        }))
-    }
-
-    /// Replaces the file, durably and atomically. `date` is the comment that Java's `Properties` puts in the second line,
-    /// as in `Sun Nov 22 16:00:00 UTC 2026`.
-    ///
-    /// # Errors
-    /// When it cannot be written; then the old one stands.
-    pub fn write(&self, path: &Path, date: &str) -> Result<(), Fault> {
-        let mut text = format!("#\n#{date}\n");
-        let mut put = |key, value: &str| {
-            text.push_str(&properties::entry(key, value));
-            text.push('\n');
-        };
-        // The order is that of Java's hash table.
-        put("node.id", &self.node_id.to_string());
-        if let Some(id) = self.directory_id {
-            put("directory.id", &id.to_string());
-        }
-        put("version", "1");
-        put("cluster.id", &self.cluster_id);
-        fs::write_atomic(path, text.as_bytes()).map_err(Fault::io("write", path))
-    }
 }
 
 /// Marks `dir` as cleanly shut down by the broker with this epoch (KIP-966). To be written after all logs were closed.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use thalweg_base::{LeaderEpoch, NodeId, Offset, Timestamp, TopicPartition};
+use thalweg_base::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use thalweg_records::batches;
-use thalweg_storage::checkpoints::{self, MetaProperties, Shutdown};
+use thalweg_storage::checkpoints::{self, Shutdown};
 use thalweg_storage::{FirstBatch, Log, LogConfig, OpenHints, Recovered};
 use thalweg_sys::fs;
 
@@ -164,15 +164,4 @@ fn rebuilt_indexes_are_those_that_kafka_wrote() {
     for (name, before) in names.iter().filter(kept).zip(before) {
         assert_eq!(fs::read(&fixture.partition().join(name)).unwrap(), before, "{name}");
     }
-}
-
-#[test]
-fn kafkas_meta_properties_are_read() {
-    let fixture = Copy::of("clean");
-    let path = fixture.root.join(checkpoints::META_PROPERTIES);
-    let before = fs::read_to_string(&path).unwrap();
-    let meta = MetaProperties::read(&path).unwrap().unwrap();
-    assert_eq!((meta.node_id, meta.cluster_id.as_str()), (NodeId(1), "4L6g3nShT-eMCtK--X86sw"));
-    meta.write(&path, before.lines().nth(1).unwrap().trim_start_matches('#')).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), before);
 }

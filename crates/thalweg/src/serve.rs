@@ -79,7 +79,8 @@ impl Serve {
     fn configuration(&self, temporary: Option<&Path>) -> Result<(NodeConfig, Vec<Notice>), Failed> {
         let entries = match &self.properties {
             Some(path) => {
-                let text = fs::read_to_string(path).map_err(|e| Failed(format!("cannot read {}: {e}", path.display())))?;
+                let text =
+                    fs::read_to_string(path).map_err(|e| Failed(format!("cannot read {}: {e}", path.display())))?;
                 thalweg_base::properties::parse(&text)
             }
             None => NodeConfig::default_entries(),
@@ -112,7 +113,11 @@ async fn serve(config: NodeConfig, ephemeral: bool) -> Result<(), Failed> {
     if ephemeral {
         println!("bootstrap.servers={bootstrap}");
     } else {
-        println!("Thalweg listens on {bootstrap}, its data is in {} (cluster {}); Ctrl-C stops it", dirs.join(","), node.cluster_id());
+        println!(
+            "Thalweg listens on {bootstrap}, its data is in {} (cluster {}); Ctrl-C stops it",
+            dirs.join(","),
+            node.cluster_id()
+        );
     }
     let failure = tokio::select! {
         biased;

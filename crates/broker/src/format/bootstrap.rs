@@ -23,20 +23,42 @@ pub(super) fn bootstrap_file(
     version: MetadataVersion,
     now: Timestamp,
 ) -> Result<Bytes, String> {
+    snapshot_file(&SnapshotContent { last: Timestamp(0), epoch: LeaderEpoch(0), quorum: &[], records, version }, now)
+}
+
+/// What a snapshot of the metadata holds.
+pub(crate) struct SnapshotContent<'a> {
+    /// The timestamp of the last batch of the log that is in it.
+    pub(crate) last: Timestamp,
+    /// The epoch of that batch.
+    pub(crate) epoch: LeaderEpoch,
+    /// The quorum's own records: its version and voters.
+    pub(crate) quorum: &'a [(ControlType, Bytes)],
+    /// Everything else.
+    pub(crate) records: &'a [MetadataRecord],
+    /// At which version the records are written.
+    pub(crate) version: MetadataVersion,
+}
+
+/// So many records are in one batch of a snapshot.
+const RECORDS_PER_BATCH: usize = 1000;
+
+/// The bytes of a snapshot (KIP-630): a header, records, a footer.
+pub(crate) fn snapshot_file(content: &SnapshotContent<'_>, now: Timestamp) -> Result<Bytes, String> {
     let mut file = Vec::new();
-    file.extend_from_slice(&header(Timestamp(0), &[], now)?);
-    let mut batch = BatchBuilder::new(BatchOptions {
-        base_offset: Offset(1),
-        leader_epoch: LeaderEpoch(0),
-        ..BatchOptions::default()
-    });
-    for record in records {
-        let value = record.encode_at(version).map_err(|e| e.to_string())?;
-        batch.append(now, None, Some(&value), &[]);
+    file.extend_from_slice(&header(content, now)?);
+    let mut next = Offset(1 + content.quorum.len() as i64);
+    for records in content.records.chunks(RECORDS_PER_BATCH) {
+        let options = BatchOptions { base_offset: next, leader_epoch: content.epoch, ..BatchOptions::default() };
+        let mut batch = BatchBuilder::new(options);
+        for record in records {
+            let value = record.encode_at(content.version).map_err(|e| e.to_string())?;
+            batch.append(now, None, Some(&value), &[]);
+        }
+        next = batch.next_offset();
+        file.extend_from_slice(&batch.build().map_err(|e| e.to_string())?);
     }
-    let end = batch.next_offset();
-    file.extend_from_slice(&batch.build().map_err(|e| e.to_string())?);
-    file.extend_from_slice(&footer(end, now)?);
+    file.extend_from_slice(&footer(next, content.epoch, now)?);
     Ok(file.into())
 }
 
@@ -63,10 +85,9 @@ pub(super) fn first_snapshot(
         (ControlType::KRaftVersion, value(|w| version.encode(w, 0))?),
         (ControlType::KRaftVoters, value(|w| voters.encode(w, 0))?),
     ];
-    let mut file = Vec::new();
-    file.extend_from_slice(&header(now, &more, now)?);
-    file.extend_from_slice(&footer(Offset(1 + more.len() as i64), now)?);
-    Ok(file.into())
+    let version = MetadataVersion::LATEST;
+    let content = SnapshotContent { last: now, epoch: LeaderEpoch(0), quorum: &more, records: &[], version };
+    snapshot_file(&content, now)
 }
 
 fn value(encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> Result<Bytes, String> {
@@ -75,27 +96,23 @@ fn value(encode: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> Result<
     Ok(w.into_bytes())
 }
 
-fn control(base_offset: Offset) -> BatchBuilder {
-    BatchBuilder::new(BatchOptions {
-        base_offset,
-        leader_epoch: LeaderEpoch(0),
-        control: true,
-        ..BatchOptions::default()
-    })
+fn control(base_offset: Offset, leader_epoch: LeaderEpoch) -> BatchBuilder {
+    BatchBuilder::new(BatchOptions { base_offset, leader_epoch, control: true, ..BatchOptions::default() })
 }
 
-fn header(last: Timestamp, more: &[(ControlType, Bytes)], now: Timestamp) -> Result<Bytes, String> {
-    let header = SnapshotHeaderRecord { last_contained_log_timestamp: last.0, ..SnapshotHeaderRecord::default() };
-    let mut batch = control(Offset(0));
+fn header(content: &SnapshotContent<'_>, now: Timestamp) -> Result<Bytes, String> {
+    let header =
+        SnapshotHeaderRecord { last_contained_log_timestamp: content.last.0, ..SnapshotHeaderRecord::default() };
+    let mut batch = control(Offset(0), content.epoch);
     batch.append_control(now, ControlType::SnapshotHeader, &value(|w| header.encode(w, 0))?);
-    for (kind, value) in more {
+    for (kind, value) in content.quorum {
         batch.append_control(now, *kind, value);
     }
     batch.build().map_err(|e| e.to_string())
 }
 
-fn footer(at: Offset, now: Timestamp) -> Result<Bytes, String> {
-    let mut batch = control(at);
+fn footer(at: Offset, epoch: LeaderEpoch, now: Timestamp) -> Result<Bytes, String> {
+    let mut batch = control(at, epoch);
     let footer = SnapshotFooterRecord::default();
     batch.append_control(now, ControlType::SnapshotFooter, &value(|w| footer.encode(w, 0))?);
     batch.build().map_err(|e| e.to_string())

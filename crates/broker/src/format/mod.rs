@@ -25,6 +25,7 @@ use thalweg_sys::fs;
 
 use crate::config::{NodeConfig, Refused};
 
+pub(crate) use bootstrap::{SnapshotContent, snapshot_file};
 pub use bootstrap::{read_bootstrap, read_bootstrap_file};
 pub use info::{Info, info};
 pub use meta_properties::{META_PROPERTIES, MetaProperties};

@@ -26,6 +26,9 @@ use crate::drivers::partition::{Isolation, Look, Partition, Reader};
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;
+/// An answer holds no more records than this, however much a client allows: it is in memory until the client has taken
+/// it. The client asks again; the first batch is whole all the same.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 pub(crate) fn handle(call: Call, request: FetchRequest) -> Reply {
     let fetch = match Fetch::begin(call, &request) {
@@ -127,15 +130,15 @@ impl Fetch {
             Begun::Refused(refusal) => return Err((call, session_error(refusal))),
         };
         let replica = if call.version >= 15 { request.replica_state.replica_id } else { request.replica_id };
+        let limit = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
+        let bytes_max = limit(request.max_bytes).min(limit(broker.config.fetch.max_bytes)).min(ANSWER_BYTES_MAX);
         Ok(Self {
             targets,
             answering,
             reader: if replica >= 0 { Reader::Follower(thalweg_base::NodeId(replica)) } else { Reader::Consumer },
             isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
-            bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
-            bytes_max: usize::try_from(request.max_bytes)
-                .unwrap_or(0)
-                .min(usize::try_from(broker.config.fetch.max_bytes).unwrap_or(0)),
+            bytes_min: usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max),
+            bytes_max,
             deadline: now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
             call,
         })

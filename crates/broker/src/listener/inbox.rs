@@ -19,7 +19,9 @@ use super::budget::{Budget, Taken};
 const PREFIX: usize = 4;
 /// What is read at once while the length of the next frame is not known. Requests other than produce fit in.
 const READ_MIN: usize = 16 << 10;
-/// A frame up to this size is read into one buffer of its size; a larger one's buffer doubles as the bytes arrive.
+/// A buffer with less room than this is enlarged before the next read.
+const ROOM_MIN: usize = 4 << 10;
+/// A buffer grows by at most so much at once.
 const AT_ONCE_MAX: usize = 1 << 20;
 /// What a connection may hold without asking the budget.
 const ALLOWANCE: usize = 64 << 10;
@@ -82,7 +84,7 @@ impl Inbox {
     /// Reads what has arrived.
     pub(super) fn poll_fill(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         let wanted = self.wanted();
-        if self.buf.capacity() - self.buf.len() < wanted.min(READ_MIN) {
+        if self.buf.capacity() - self.buf.len() < wanted.min(ROOM_MIN) {
             let capacity = self.buf.len() + wanted;
             if capacity > ALLOWANCE && self.taken.as_ref().is_none_or(|taken| taken.bytes() < capacity) {
                 self.taken = None;
@@ -101,12 +103,14 @@ impl Inbox {
         }
     }
 
-    /// How many bytes to make room for: the rest of the frame that has begun, in steps.
+    /// How many bytes to make room for: the rest of the frame that has begun, in steps. A client that has sent frames of
+    /// that size gets the room at once; any other's buffer doubles as its bytes arrive, since an announcement is cheap.
     fn wanted(&self) -> usize {
         match self.frame_len() {
             Ok(Some(len)) if PREFIX + len > self.buf.len() => {
                 let missing = PREFIX + len - self.buf.len();
-                missing.min(AT_ONCE_MAX.max(self.buf.len()))
+                let trusted = (2 * self.last_frame).min(AT_ONCE_MAX);
+                missing.min(trusted.max(self.buf.len()).max(READ_MIN))
             }
             _ => self.last_frame.clamp(READ_MIN, AT_ONCE_MAX / 4),
         }
@@ -151,7 +155,7 @@ mod tests {
     fn an_announced_length_takes_no_memory_before_its_bytes_come() {
         let mut inbox = Inbox::new(50 << 20, Budget::new(1 << 20));
         inbox.buf.extend_from_slice(&(50i32 << 20).to_be_bytes());
-        assert_eq!(inbox.wanted(), AT_ONCE_MAX);
+        assert_eq!(inbox.wanted(), READ_MIN);
         inbox.buf.clear();
         inbox.rest();
         assert_eq!(inbox.buf.capacity(), 0);

@@ -31,24 +31,6 @@ fn broken_checkpoints_are_faults() {
 }
 
 #[test]
-fn meta_properties_are_read_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join(META_PROPERTIES);
-    assert_eq!(MetaProperties::read(&path).unwrap(), None);
-    let meta = MetaProperties {
-        cluster_id: "wGmT5HmNQ4mQ0eUYBxHFZw".to_owned(),
-        node_id: NodeId(3),
-        directory_id: Some(Uuid([7; 16])),
-    };
-    meta.write(&path, "Sun Nov 22 16:00:00 UTC 2026").unwrap();
-    assert_eq!(MetaProperties::read(&path).unwrap(), Some(meta));
-    for text in ["version=0\nbroker.id=1\n", "version=1\ncluster.id=x\n", "version=1\ncluster.id=x\nnode.id=y\n", ""] {
-        fs::write(&path, text.as_bytes()).unwrap();
-        assert!(matches!(MetaProperties::read(&path), Err(Fault::Corrupt { .. })), "{text:?}");
-    }
-}
-
-#[test]
 fn the_mark_of_a_clean_shutdown_counts_once() {
     let dir = tempfile::tempdir().unwrap();
     mark_clean_shutdown(dir.path(), 42).unwrap();

@@ -1,5 +1,6 @@
 //! The quorum's own records between the wire and the state machine.
 
+use bytes::Bytes;
 use thalweg_base::{LeaderEpoch, NodeId, Timestamp};
 use thalweg_raft::{Change, ControlRecord, Endpoint, KRaftVersion, ReplicaKey, Voter as QuorumVoter, Voters};
 use thalweg_records::control::ControlType;
@@ -14,36 +15,44 @@ pub(super) fn batch(records: &[ControlRecord], epoch: LeaderEpoch, now: Timestam
     let options = BatchOptions { leader_epoch: epoch, control: true, ..BatchOptions::default() };
     let mut builder = BatchBuilder::new(options);
     for record in records {
-        let mut writer = Writer::new();
-        let control = match record {
-            ControlRecord::LeaderChange { leader, voters, granting } => {
-                leader_change(*leader, voters, granting).encode(&mut writer, 0).ok()?;
-                ControlType::LeaderChange
-            }
-            ControlRecord::KRaftVersion(version) => {
-                let record = KRaftVersionRecord { version: 0, k_raft_version: version.0.cast_signed() };
-                record.encode(&mut writer, 0).ok()?;
-                ControlType::KRaftVersion
-            }
-            ControlRecord::Voters(voters) => {
-                voters_record(voters).encode(&mut writer, 0).ok()?;
-                ControlType::KRaftVoters
-            }
-        };
-        builder.append_control(now, control, &writer.into_bytes());
+        let (control, value) = encoded(record)?;
+        builder.append_control(now, control, &value);
     }
     PreparedBatch::parse(&builder.build().ok()?).ok()
 }
 
+/// The quorum's own records as a snapshot holds them. Static voters stand in the configuration, not in snapshots.
+pub(super) fn in_snapshot(version: KRaftVersion, voters: &Voters) -> Vec<(ControlType, Bytes)> {
+    if !version.supports_reconfiguration() {
+        return Vec::new();
+    }
+    let records = [ControlRecord::KRaftVersion(version), ControlRecord::Voters(voters.clone())];
+    records.iter().filter_map(encoded).collect()
+}
+
+fn encoded(record: &ControlRecord) -> Option<(ControlType, Bytes)> {
+    let mut writer = Writer::new();
+    let control = match record {
+        ControlRecord::LeaderChange { leader, voters, granting } => {
+            leader_change(*leader, voters, granting).encode(&mut writer, 0).ok()?;
+            ControlType::LeaderChange
+        }
+        ControlRecord::KRaftVersion(version) => {
+            let record = KRaftVersionRecord { version: 0, k_raft_version: version.0.cast_signed() };
+            record.encode(&mut writer, 0).ok()?;
+            ControlType::KRaftVersion
+        }
+        ControlRecord::Voters(voters) => {
+            voters_record(voters).encode(&mut writer, 0).ok()?;
+            ControlType::KRaftVoters
+        }
+    };
+    Some((control, writer.into_bytes()))
+}
+
 fn leader_change(leader: NodeId, voters: &[NodeId], granting: &[NodeId]) -> LeaderChangeMessage {
     let list = |ids: &[NodeId]| ids.iter().map(|id| Voter { voter_id: id.0, ..Voter::default() }).collect::<Vec<_>>();
-    LeaderChangeMessage {
-        version: 0,
-        leader_id: leader.0,
-        voters: list(voters),
-        granting_voters: list(granting),
-        ..LeaderChangeMessage::default()
-    }
+    LeaderChangeMessage { version: 0, leader_id: leader.0, voters: list(voters), granting_voters: list(granting) }
 }
 
 fn voters_record(voters: &Voters) -> VotersRecord {

@@ -8,18 +8,19 @@ use parking_lot::RwLock;
 use thalweg_base::{LeaderEpoch, Moment, Offset, Timestamp};
 use thalweg_controller::{Controller, Refusal, Sessions};
 use thalweg_metadata::{MetadataImage, MetadataRecord, Provenance};
-use thalweg_raft::{Effect, ElectionState, LocalLog, Peer, Quorum, Settings, Start, Voter, Voters};
+use thalweg_raft::{Effect, ElectionState, LocalLog, OffsetAndEpoch, Peer, Quorum, Settings, Start, Voter, Voters};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, sleep_until, wall_clock_ms};
 use thalweg_wire::ErrorCode;
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
-use super::MetadataHandle;
-use super::handle::{COMMANDS_MAX, Command, Decide, Decided};
+use super::handle::{Answer, COMMANDS_MAX, Command, Decide, Decided};
 use super::log::{LoadError, Loaded, MetadataLog, WriteError};
+use super::{MetadataHandle, control};
 use crate::closing::Closing;
 use crate::drivers::partitions::Partitions;
+use crate::format::SnapshotContent;
 
 /// So many decisions share one sync of the log.
 const DECISIONS_PER_FLUSH: usize = 256;
@@ -31,6 +32,16 @@ pub(crate) struct QuorumSettings {
     pub(crate) times: Settings,
     /// `broker.session.timeout.ms`.
     pub(crate) session_timeout_ms: i64,
+    pub(crate) snapshots: SnapshotPolicy,
+}
+
+/// When the metadata is written into a snapshot, so that its log does not grow for ever (KIP-630).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SnapshotPolicy {
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub(crate) bytes: u64,
+    /// `metadata.log.max.snapshot.interval.ms`; `None` is never.
+    pub(crate) interval: Option<Duration>,
 }
 
 /// Decisions that are in the log and not committed yet.
@@ -38,7 +49,7 @@ struct Waiting {
     /// The offset after the last record that their answers reveal.
     end: Offset,
     image: MetadataImage,
-    answers: Vec<Box<dyn FnOnce(Result<(), Refusal>) + Send>>,
+    answers: Vec<Answer>,
 }
 
 /// See the module.
@@ -56,6 +67,8 @@ pub(crate) struct Driver {
     elected_at: Option<Offset>,
     /// The controller has written its first records.
     active: bool,
+    snapshots: SnapshotPolicy,
+    last_snapshot: Instant,
     started: Instant,
     published: Arc<RwLock<Arc<MetadataImage>>>,
     commands: mpsc::Receiver<Command>,
@@ -106,6 +119,8 @@ impl Driver {
             high_watermark: Offset::ZERO,
             elected_at: None,
             active: false,
+            snapshots: settings.snapshots,
+            last_snapshot: started,
             started,
             published,
             commands,
@@ -147,7 +162,10 @@ impl Driver {
             .next_deadline()
             .filter(|_| self.active)
             .map_or(FAR, |at| Duration::from_millis(u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0)));
-        thalweg_sys::time::now() + quorum.min(sessions)
+        let now = thalweg_sys::time::now();
+        let snapshot = self.snapshots.interval.filter(|_| self.log.unsnapshotted() > 0);
+        let snapshot = snapshot.map_or(now + FAR, |interval| self.last_snapshot + interval);
+        (now + quorum.min(sessions)).min(snapshot.max(now))
     }
 
     fn tick(&mut self) -> Result<(), Ended> {
@@ -284,6 +302,7 @@ impl Driver {
                 self.carry_out(effects)?;
             }
             self.publish().await;
+            self.snapshot_if_due()?;
             if self.active || self.elected_at.is_none_or(|start| self.high_watermark <= start) {
                 return Ok(());
             }
@@ -292,6 +311,30 @@ impl Driver {
             let records = self.controller.activate(&self.image, &self.bootstrap);
             self.append(&records)?;
         }
+    }
+
+    /// Writes a snapshot when the log has grown enough, or when the last one is old. Everything must be committed.
+    fn snapshot_if_due(&mut self) -> Result<(), Ended> {
+        let grown = self.log.unsnapshotted();
+        let old = self.snapshots.interval.is_some_and(|interval| self.last_snapshot.elapsed() >= interval);
+        let due = grown >= self.snapshots.bytes || old && grown > 0;
+        if !due || !self.active || !self.waiting.is_empty() || self.image.in_transaction() {
+            return Ok(());
+        }
+        let Provenance { offset, epoch, timestamp } = self.image.provenance();
+        let id = OffsetAndEpoch { offset: offset.next(), epoch };
+        let content = SnapshotContent {
+            last: timestamp,
+            epoch,
+            quorum: &control::in_snapshot(self.quorum.kraft_version(), self.quorum.voters()),
+            records: &self.image.to_records(),
+            version: self.image.metadata_version(),
+        };
+        let log_start = self.log.write_snapshot(id, &content, Timestamp(wall_clock_ms()))?;
+        info!(offset = %id.offset, epoch = %id.epoch, "wrote a snapshot of the metadata");
+        self.last_snapshot = thalweg_sys::time::now();
+        let effects = self.quorum.snapshot_written(id, id, log_start, self.moment());
+        self.carry_out(effects)
     }
 
     async fn publish(&mut self) {

@@ -30,8 +30,11 @@ pub(crate) struct Decide<'a> {
 /// A decision as the driver handles it: the records to append, and whom to tell when they are committed.
 pub(super) struct Decided {
     pub(super) records: Vec<MetadataRecord>,
-    pub(super) answer: Box<dyn FnOnce(Result<(), Refusal>) + Send>,
+    pub(super) answer: Answer,
 }
+
+/// Tells whoever asked that the decision is committed, or why it is not.
+pub(super) type Answer = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
 
 pub(super) type Command = Box<dyn FnOnce(&mut Decide<'_>) -> Decided + Send>;
 

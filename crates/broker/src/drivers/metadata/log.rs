@@ -12,7 +12,7 @@ use thalweg_sys::fs;
 use thalweg_wire::EncodeError;
 
 use super::control;
-use crate::format::{METADATA_LOG, read_bootstrap_file};
+use crate::format::{METADATA_LOG, SnapshotContent, read_bootstrap_file, snapshot_file};
 
 const QUORUM_STATE: &str = "quorum-state";
 const SNAPSHOT: &str = ".checkpoint";
@@ -51,6 +51,8 @@ pub(crate) struct Loaded {
 pub(crate) struct MetadataLog {
     dir: PathBuf,
     log: Log,
+    /// How many bytes of records the newest snapshot lacks.
+    unsnapshotted: u64,
 }
 
 impl MetadataLog {
@@ -71,7 +73,7 @@ impl MetadataLog {
                 Provenance { offset: Offset(newest.offset.0 - 1), epoch: newest.epoch, ..image.provenance() };
             image.set_provenance(provenance);
         }
-        let mut this = Self { dir, log };
+        let mut this = Self { dir, log, unsnapshotted: 0 };
         this.catch_up_with_snapshot(&mut local, now)?;
         this.replay_log(&mut image, &mut local)?;
         let epochs =
@@ -94,7 +96,7 @@ impl MetadataLog {
         Ok(())
     }
 
-    fn replay_log(&self, image: &mut MetadataImage, local: &mut LocalLog) -> Result<(), LoadError> {
+    fn replay_log(&mut self, image: &mut MetadataImage, local: &mut LocalLog) -> Result<(), LoadError> {
         let end = self.log.log_end();
         let in_snapshot = image.provenance().offset.next();
         let mut at = in_snapshot.max(self.log.log_start());
@@ -104,6 +106,7 @@ impl MetadataLog {
                 ReadError::Refused(refusal) => self.state(refusal.to_string()),
             })?;
             let bytes = plan.read()?;
+            self.unsnapshotted += bytes.len() as u64;
             let next = replay(&self.dir, bytes, image, |offset, change| local.changes.push((offset, change)))?;
             if next <= at {
                 return Err(self.state(format!("cannot be read at offset {at}")));
@@ -177,6 +180,7 @@ impl MetadataLog {
     }
 
     fn append_batch(&mut self, batch: PreparedBatch, epoch: LeaderEpoch, now: Timestamp) -> Result<Offset, WriteError> {
+        self.unsnapshotted += batch.len() as u64;
         self.log.append(&mut [batch], epoch, Origin::Replication, now)?;
         self.log.assign_epoch(epoch, self.log.log_end());
         Ok(self.log.log_end())
@@ -190,6 +194,37 @@ impl MetadataLog {
     /// A plan was carried out.
     pub(crate) fn flushed(&mut self, plan: &FlushPlan, now: Timestamp) {
         self.log.flushed(plan, now);
+    }
+
+    /// How many bytes of records the newest snapshot lacks.
+    pub(crate) fn unsnapshotted(&self) -> u64 {
+        self.unsnapshotted
+    }
+
+    /// Replaces all snapshots by this one, durably, and removes from the log what it holds. Gives the offset at which the
+    /// log begins now.
+    pub(crate) fn write_snapshot(
+        &mut self,
+        id: OffsetAndEpoch,
+        content: &SnapshotContent<'_>,
+        now: Timestamp,
+    ) -> Result<Offset, LoadError> {
+        let older = snapshots(&self.dir)?;
+        let path = self.dir.join(format!("{:020}-{:010}{SNAPSHOT}", id.offset.0, id.epoch.0));
+        let bytes = snapshot_file(content, now).map_err(|reason| self.state(reason))?;
+        fs::write_atomic(&path, &bytes).map_err(|source| LoadError::Io {
+            doing: "write",
+            path: path.clone(),
+            source,
+        })?;
+        for (_, old) in older.into_iter().filter(|(old, _)| *old != id) {
+            fs::remove_file(&old).map_err(|source| LoadError::Io { doing: "remove", path: old, source })?;
+        }
+        self.log.advance_log_start(id.offset)?;
+        self.log.delete_old_segments(id.offset, now)?;
+        self.log.take_doomed().remove()?;
+        self.unsnapshotted = 0;
+        Ok(self.log.log_start())
     }
 
     /// Syncs and closes all files.
@@ -266,7 +301,7 @@ fn snapshots(dir: &Path) -> Result<Vec<(OffsetAndEpoch, PathBuf)>, LoadError> {
     for entry in fs::read_dir(dir).map_err(|e| io("list", e))? {
         if let Some(id) = entry.name.strip_suffix(SNAPSHOT).and_then(snapshot_id) {
             found.push((id, dir.join(&entry.name)));
-        } else if entry.name.ends_with(".checkpoint.part") {
+        } else if [".checkpoint.part", ".checkpoint.tmp"].iter().any(|part| entry.name.ends_with(part)) {
             fs::remove_file(&dir.join(&entry.name)).map_err(|e| io("remove a part of a snapshot in", e))?;
         }
     }

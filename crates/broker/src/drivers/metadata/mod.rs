@@ -6,6 +6,6 @@ mod driver;
 mod handle;
 mod log;
 
-pub(crate) use driver::{Driver, Ended, QuorumSettings};
+pub(crate) use driver::{Driver, Ended, QuorumSettings, SnapshotPolicy};
 pub(crate) use handle::MetadataHandle;
 pub(crate) use log::{LoadError, MetadataLog};

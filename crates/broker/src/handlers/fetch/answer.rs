@@ -194,7 +194,7 @@ impl Target {
     fn is_of(&self, response: &FetchableTopicResponse) -> bool {
         match &self.topic {
             Topic::Id(id) => response.topic_id == *id,
-            Topic::Name(name) => &*response.topic == &**name,
+            Topic::Name(name) => *response.topic == **name,
         }
     }
 
