@@ -23,7 +23,7 @@ use crate::dispatch::{self, Reply};
 /// (librdkafka's limit is 1,000,000 but its windows are bounded by time), and each holds only its slot.
 const IN_FLIGHT_MAX: usize = 1024;
 /// No request is taken while so many bytes of answers wait for a slow client.
-const UNSENT_BYTES_MAX: usize = 4 << 20;
+const UNSENT_BYTES_MAX: usize = 512 << 10;
 /// How long a closing node waits for a client to take its last answers.
 const FAREWELL: Duration = Duration::from_secs(5);
 
