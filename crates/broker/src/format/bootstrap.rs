@@ -162,6 +162,9 @@ pub(super) fn text(records: &[MetadataRecord], version: MetadataVersion) -> Stri
             "ApiMessageAndVersion(FeatureLevelRecord(name='{}', featureLevel={}) at version 0)",
             level.name, level.feature_level
         ),
+        MetadataRecord::UserScramCredential(credential) => {
+            format!("ApiMessageAndVersion({} at version 0)", super::scram::text(credential))
+        }
         other => format!("ApiMessageAndVersion({} at version {})", other.name(), other.version_at(version)),
     };
     let records: Vec<String> = records.iter().map(record).collect();

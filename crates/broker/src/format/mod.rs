@@ -145,9 +145,6 @@ pub fn format(
         out.push("All of the log directories are already formatted.".to_owned());
         return Ok(());
     }
-    if !request.scram.is_empty() {
-        return Err(FormatError::terse("--add-scram is not built yet: this node cannot hash passwords for SCRAM."));
-    }
     out.push(format!("Bootstrap metadata: {}", bootstrap::text(&plan.records, plan.version)));
     let metadata_directory = name(&config.storage.metadata_log_dir);
     let mut ids: Vec<Uuid> = ensemble.formatted.values().filter_map(|meta| meta.directory_id).collect();
@@ -226,11 +223,11 @@ fn plan(config: &NodeConfig, request: &FormatRequest) -> Result<Plan, FormatErro
     let voters = first_voters(config, request)?;
     let version = version(release, &asked)?;
     let levels = levels(version, asked, config.quorum.voters.is_empty())?;
-    scram::check(&request.scram, version)?;
+    let scram = scram::records(&request.scram, version)?;
     Ok(Plan {
         version,
         kraft_version: levels.get(KRAFT_VERSION.name).copied().unwrap_or_default(),
-        records: bootstrap_records(version, &levels, &[]),
+        records: bootstrap_records(version, &levels, &scram),
         voters,
         listener: config.network.controller_listener_names.first().cloned().unwrap_or_default(),
     })

@@ -1,61 +1,164 @@
-//! `--add-scram`: what may stand in it. The hashing is not built yet.
+//! `--add-scram`: the SCRAM credentials (RFC 5802) of the users that a cluster begins with.
+
+mod base64;
+mod keys;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use thalweg_metadata::MetadataVersion;
+use thalweg_sys::random;
+use thalweg_wire::messages::UserScramCredentialRecord;
 
 use super::FormatError;
+use keys::{EmptyKey, Mechanism};
 
-/// Checks the credentials that were asked for, in Kafka's order and with its messages.
-pub(super) fn check(arguments: &[String], version: MetadataVersion) -> Result<(), FormatError> {
+/// How often a password is hashed when nothing else was asked for, and the fewest times that may be asked for.
+const ITERATIONS_MIN: i32 = 4096;
+/// The most times that may be asked for: each login of a client costs it as much.
+const ITERATIONS_MAX: i32 = 16384;
+
+/// The records of the credentials that were asked for. What cannot be done is refused in Kafka's order and with its
+/// messages.
+pub(super) fn records(
+    arguments: &[String],
+    version: MetadataVersion,
+) -> Result<Vec<UserScramCredentialRecord>, FormatError> {
     if !arguments.is_empty() && version < MetadataVersion::SCRAM {
         return Err(FormatError::terse(format!(
             "SCRAM is only supported in metadata.version {} or later.",
             MetadataVersion::SCRAM
         )));
     }
-    arguments.iter().try_for_each(|argument| credential(argument.trim()).map_err(FormatError::Terse))
+    arguments.iter().map(|argument| Credential::parse(argument)?.record()).collect()
 }
 
-fn credential(argument: &str) -> Result<(), String> {
-    let (mechanism, config) =
-        argument.split_once('=').ok_or_else(|| format!("Failed to find equals sign in SCRAM argument '{argument}'"))?;
-    let iterations_min = match mechanism {
-        "SCRAM-SHA-256" | "SCRAM-SHA-512" => 4096,
-        _ => return Err(format!("The add-scram mechanism {mechanism} is not supported.")),
-    };
-    let config = config.strip_prefix('[').ok_or("Expected configuration string to start with [")?;
-    let config = config.strip_suffix(']').ok_or("Expected configuration string to end with ]")?;
+/// The record as Kafka's tool prints it: Java shows bytes as signed numbers.
+pub(super) fn text(record: &UserScramCredentialRecord) -> String {
+    let signed = |bytes: &Bytes| bytes.iter().map(|byte| byte.cast_signed()).collect::<Vec<i8>>();
+    format!(
+        "UserScramCredentialRecord(name='{}', mechanism={}, salt={:?}, storedKey={:?}, serverKey={:?}, iterations={})",
+        record.name,
+        record.mechanism,
+        signed(&record.salt),
+        signed(&record.stored_key),
+        signed(&record.server_key),
+        record.iterations
+    )
+}
+
+/// What one argument asks for.
+struct Credential {
+    mechanism: Mechanism,
+    name: String,
+    /// A random one when none was given.
+    salt: Option<Vec<u8>>,
+    iterations: i32,
+    secret: Secret,
+}
+
+/// What the keys are made of.
+enum Secret {
+    Password(String),
+    /// A password that somebody has hashed already, with the salt and iterations of the credential.
+    Salted(Vec<u8>),
+}
+
+impl Credential {
+    /// Reads `MECHANISM=[name=NAME,password=PASSWORD]` and its relatives.
+    fn parse(argument: &str) -> Result<Self, FormatError> {
+        let argument = argument.trim_matches(|c: char| c <= ' ');
+        let (mechanism, config) = argument
+            .split_once('=')
+            .ok_or_else(|| FormatError::terse(format!("Failed to find equals sign in SCRAM argument '{argument}'")))?;
+        let mechanism = Mechanism::by_name(mechanism)
+            .ok_or_else(|| FormatError::terse(format!("The add-scram mechanism {mechanism} is not supported.")))?;
+        let config = config
+            .strip_prefix('[')
+            .ok_or_else(|| FormatError::terse("Expected configuration string to start with ["))?;
+        let config = config
+            .strip_suffix(']')
+            .ok_or_else(|| FormatError::terse("Expected configuration string to end with ]"))?;
+        let mut parts = parts(config)?;
+        let name =
+            parts.remove("name").ok_or_else(|| FormatError::terse("You must supply 'name' to add-scram"))?.to_owned();
+        let salt = parts.remove("salt").map(|salt| decode("salt", salt)).transpose()?;
+        let iterations = parts.remove("iterations").map_or(Ok(ITERATIONS_MIN), |text| {
+            text.parse().map_err(|_| FormatError::terse(format!("Failed to parse iterations count: {text}")))
+        })?;
+        let secret = match (parts.remove("password"), parts.remove("saltedpassword")) {
+            (Some(password), _) => Secret::Password(password.to_owned()),
+            (None, Some(_)) if salt.is_none() => {
+                return Err(FormatError::terse("You must supply 'salt' with 'saltedpassword' to add-scram"));
+            }
+            (None, Some(salted)) => Secret::Salted(decode("saltedPassword", salted)?),
+            (None, None) => {
+                return Err(FormatError::terse("You must supply one of 'password' or 'saltedpassword' to add-scram"));
+            }
+        };
+        if !parts.is_empty() {
+            let keys: Vec<&str> = parts.into_keys().collect();
+            return Err(FormatError::terse(format!("Unknown SCRAM configurations: {}", keys.join(", "))));
+        }
+        Ok(Self { mechanism, name, salt, iterations, secret })
+    }
+
+    fn record(self) -> Result<UserScramCredentialRecord, FormatError> {
+        let out_of_range = |sign: &str, bound: i32| {
+            let mechanism = self.mechanism.java_name();
+            Err(FormatError::terse(format!(
+                "The 'iterations' value must be {sign} {bound} for add-scram using {mechanism}"
+            )))
+        };
+        if self.iterations < ITERATIONS_MIN {
+            return out_of_range(">=", ITERATIONS_MIN);
+        }
+        if self.iterations > ITERATIONS_MAX {
+            return out_of_range("<=", ITERATIONS_MAX);
+        }
+        let salt = self.salt.unwrap_or_else(|| random::bytes16().to_vec());
+        // What Java's HMAC says of such a key, and Kafka lets through.
+        let refuse = |EmptyKey| FormatError::illegal("Empty key");
+        let salted = match self.secret {
+            Secret::Salted(salted) => salted,
+            Secret::Password(password) => self
+                .mechanism
+                .salted_password(password.as_bytes(), &salt, self.iterations.unsigned_abs())
+                .map_err(refuse)?,
+        };
+        let keys = self.mechanism.keys(&salted).map_err(refuse)?;
+        Ok(UserScramCredentialRecord {
+            name: self.name.into(),
+            mechanism: self.mechanism.number(),
+            salt: salt.into(),
+            stored_key: keys.stored.into(),
+            server_key: keys.server.into(),
+            iterations: self.iterations,
+        })
+    }
+}
+
+/// What stands between the brackets. A value may be in double quotes; it never holds a comma.
+fn parts(config: &str) -> Result<BTreeMap<&str, &str>, FormatError> {
     let mut parts = BTreeMap::new();
-    for part in config.split(',') {
-        let (key, value) =
-            part.split_once('=').ok_or_else(|| format!("No equals sign found in SCRAM component: {part}"))?;
+    // As Java splits: commas at the end separate nothing, but an empty text is one empty part.
+    let trimmed = config.trim_end_matches(',');
+    if trimmed.is_empty() && !config.is_empty() {
+        return Ok(parts);
+    }
+    for part in trimmed.split(',') {
+        let (key, value) = part
+            .split_once('=')
+            .ok_or_else(|| FormatError::terse(format!("No equals sign found in SCRAM component: {part}")))?;
         let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
         parts.insert(key, unquoted.unwrap_or(value));
     }
-    if parts.remove("name").is_none() {
-        return Err("You must supply 'name' to add-scram".to_owned());
-    }
-    let salt = parts.remove("salt");
-    let iterations = match parts.remove("iterations") {
-        Some(text) => text.parse().map_err(|_| format!("Failed to parse iterations count: {text}"))?,
-        None => 4096,
-    };
-    match (parts.remove("password"), parts.remove("saltedpassword"), salt) {
-        (Some(_), ..) | (None, Some(_), Some(_)) => {}
-        (None, None, _) => return Err("You must supply one of 'password' or 'saltedpassword' to add-scram".to_owned()),
-        (None, Some(_), None) => return Err("You must supply 'salt' with 'saltedpassword' to add-scram".to_owned()),
-    }
-    if !parts.is_empty() {
-        let keys: Vec<&str> = parts.into_keys().collect();
-        return Err(format!("Unknown SCRAM configurations: {}", keys.join(", ")));
-    }
-    let enum_name = mechanism.replace('-', "_");
-    if iterations < iterations_min {
-        return Err(format!("The 'iterations' value must be >= {iterations_min} for add-scram using {enum_name}"));
-    }
-    if iterations > 16384 {
-        return Err(format!("The 'iterations' value must be <= 16384 for add-scram using {enum_name}"));
-    }
-    Ok(())
+    Ok(parts)
+}
+
+fn decode(what: &str, text: &str) -> Result<Vec<u8>, FormatError> {
+    base64::decode(text).ok_or_else(|| FormatError::terse(format!("Failed to decode given {what}: {text}")))
 }

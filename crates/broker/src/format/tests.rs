@@ -155,3 +155,21 @@ fn a_metadata_log_in_another_directory_is_refused() {
     let moved = scratch.config(&format!("metadata.log.dir={}/b\n", scratch.0.display()));
     assert!(open(&moved, NOW).expect_err("refused").to_string().starts_with("Found unexpected metadata location"));
 }
+
+#[test]
+fn credentials_stand_behind_the_features_in_every_directory() {
+    let scratch = Scratch::new();
+    let argument = "SCRAM-SHA-256=[name=alice,password=alice-secret]".to_owned();
+    let request = FormatRequest { scram: vec![argument], ..standalone("x") };
+    let mut lines = Vec::new();
+    format(&scratch.config(""), &request, NOW, &mut lines).expect("formatted");
+    assert!(lines[0].contains("ApiMessageAndVersion(UserScramCredentialRecord(name='alice', mechanism=1, salt=["));
+    let first = read_bootstrap_file(&scratch.0.join("a")).expect("whole");
+    assert_eq!(read_bootstrap_file(&scratch.0.join("b")), Ok(first.clone()));
+    let Some((MetadataRecord::UserScramCredential(alice), features)) = first.split_last() else {
+        panic!("no credential at the end of {first:?}");
+    };
+    assert_eq!((&*alice.name, alice.stored_key.len(), alice.server_key.len()), ("alice", 32, 32));
+    let version = MetadataVersion::LATEST;
+    assert_eq!(features, bootstrap_records(version, &default_levels(version), &[]));
+}

@@ -1,0 +1,94 @@
+//! The keys of a SCRAM credential (RFC 5802, section 3; RFC 7677): what a server keeps instead of a password.
+
+use hmac::{EagerHash, Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256, Sha512};
+
+/// A SCRAM mechanism: the hash function that everything is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mechanism {
+    /// `SCRAM-SHA-256`
+    Sha256,
+    /// `SCRAM-SHA-512`
+    Sha512,
+}
+
+/// What a server needs to check a client and to prove itself. Neither is enough to log in.
+pub(super) struct Keys {
+    /// `H(HMAC(SaltedPassword, "Client Key"))`
+    pub(super) stored: Vec<u8>,
+    /// `HMAC(SaltedPassword, "Server Key")`
+    pub(super) server: Vec<u8>,
+}
+
+/// A password, or salted password, without a single byte: clients in Java cannot log in with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EmptyKey;
+
+impl Mechanism {
+    /// The mechanism of that name in SASL.
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "SCRAM-SHA-256" => Some(Self::Sha256),
+            "SCRAM-SHA-512" => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+
+    /// What stands for it in requests and records (KIP-554).
+    pub(super) fn number(self) -> i8 {
+        match self {
+            Self::Sha256 => 1,
+            Self::Sha512 => 2,
+        }
+    }
+
+    /// How Kafka's messages write it.
+    pub(super) fn java_name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SCRAM_SHA_256",
+            Self::Sha512 => "SCRAM_SHA_512",
+        }
+    }
+
+    /// `Hi(password, salt, iterations)`, which is PBKDF2 with this hash's HMAC and an output of its length.
+    ///
+    /// The password is taken as it is: Kafka does not apply `SASLprep` either.
+    pub(super) fn salted_password(self, password: &[u8], salt: &[u8], iterations: u32) -> Result<Vec<u8>, EmptyKey> {
+        match self {
+            Self::Sha256 => hi::<Sha256>(password, salt, iterations),
+            Self::Sha512 => hi::<Sha512>(password, salt, iterations),
+        }
+    }
+
+    /// The two keys that are made of a salted password.
+    pub(super) fn keys(self, salted_password: &[u8]) -> Result<Keys, EmptyKey> {
+        match self {
+            Self::Sha256 => keys::<Sha256>(salted_password),
+            Self::Sha512 => keys::<Sha512>(salted_password),
+        }
+    }
+}
+
+fn hi<D: EagerHash>(password: &[u8], salt: &[u8], iterations: u32) -> Result<Vec<u8>, EmptyKey> {
+    if password.is_empty() {
+        return Err(EmptyKey);
+    }
+    let mut salted = vec![0; <D as Digest>::output_size()];
+    pbkdf2::pbkdf2_hmac::<D>(password, salt, iterations, &mut salted);
+    Ok(salted)
+}
+
+fn keys<D: EagerHash>(salted_password: &[u8]) -> Result<Keys, EmptyKey> {
+    let client = hmac::<D>(salted_password, b"Client Key")?;
+    Ok(Keys { stored: D::digest(client).to_vec(), server: hmac::<D>(salted_password, b"Server Key")? })
+}
+
+fn hmac<D: EagerHash>(key: &[u8], text: &[u8]) -> Result<Vec<u8>, EmptyKey> {
+    if key.is_empty() {
+        return Err(EmptyKey);
+    }
+    // An HMAC takes keys of any other length.
+    let mut hmac = <Hmac<D> as KeyInit>::new_from_slice(key).map_err(|_| EmptyKey)?;
+    hmac.update(text);
+    Ok(hmac.finalize().into_bytes().to_vec())
+}
