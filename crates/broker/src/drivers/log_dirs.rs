@@ -74,7 +74,7 @@ impl Checkpoints {
 }
 
 /// The offsets that are written to the checkpoint files.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offsets {
     pub(crate) recovery_points: BTreeMap<TopicPartition, Offset>,
     pub(crate) log_starts: BTreeMap<TopicPartition, Offset>,

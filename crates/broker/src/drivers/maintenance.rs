@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_base::Timestamp;
-use thalweg_storage::{Fault, Flush};
+use thalweg_storage::Flush;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now, sleep_until, wall_clock_ms};
 use tokio::sync::mpsc;
@@ -80,7 +80,7 @@ impl Worker {
                     next[due] = now() + every[due];
                     let partitions = Arc::clone(&self.partitions);
                     blocking(move || match due {
-                        0 => checkpoint(&partitions),
+                        0 => partitions.checkpoint(),
                         1 => each(&partitions, retain),
                         2 => each(&partitions, flush_if_due),
                         _ => each(&partitions, expire_producers),
@@ -159,14 +159,5 @@ fn retain(partition: &Partition) {
     }
     if let Err(fault) = doomed.remove() {
         error!(partition = %partition.id, error = %fault, "files of deleted segments cannot be removed");
-    }
-}
-
-fn checkpoint(partitions: &Partitions) {
-    for (dir, offsets) in partitions.offsets() {
-        let written: Result<(), Fault> = dir.write(&offsets);
-        if let Err(fault) = written {
-            error!(dir = %dir.path.display(), error = %fault, "the checkpoints cannot be written; a crash would make the next start slower");
-        }
     }
 }

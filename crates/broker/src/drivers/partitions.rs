@@ -46,6 +46,8 @@ pub(crate) struct Partitions {
     tables: RwLock<Tables>,
     /// Where each partition's log is, by index in `dirs`.
     places: Mutex<BTreeMap<(Uuid, i32), usize>>,
+    /// What the checkpoint files of each directory say; empty before they were first written.
+    checkpointed: Mutex<Vec<Offsets>>,
     /// The image that this node has acted upon; `None` until the logs were opened.
     applied: tokio::sync::Mutex<Option<Arc<MetadataImage>>>,
 }
@@ -73,6 +75,7 @@ impl Partitions {
             started,
             tables: RwLock::default(),
             places: Mutex::default(),
+            checkpointed: Mutex::default(),
             applied: tokio::sync::Mutex::new(None),
         }
     }
@@ -190,6 +193,10 @@ impl Partitions {
         for topic in &changes.topics_deleted {
             self.remove_topic(topic);
         }
+        if !changes.topics_deleted.is_empty() {
+            // A topic that is created anew under the same name must not find the recovery point of the old one.
+            self.checkpoint();
+        }
         for diff in &changes.partitions_changed {
             let Some(registration) = &diff.after else { continue };
             if registration.replicas.contains(&self.node_id) {
@@ -282,9 +289,11 @@ impl Partitions {
             let name = names::renamed_dir_name(&partition.id, DirKind::Deleted, thalweg_sys::random::bytes16());
             match log.rename_dir(&name) {
                 Ok(()) => {
+                    // Removing much data takes time, and nobody needs to wait for it: what is left is removed at the next
+                    // start.
                     let path = log.dir().to_owned();
                     drop(log);
-                    remove(&path);
+                    task::spawn(async move { task::blocking(move || remove(&path)).await });
                 }
                 Err(fault) => {
                     error!(partition = %partition.id, error = %fault, "the log of a deleted topic cannot be removed")
@@ -332,8 +341,27 @@ impl Partitions {
         }
     }
 
+    /// Brings the checkpoint files up to date. While nothing changes, nothing is written.
+    pub(crate) fn checkpoint(&self) {
+        let mut last = self.checkpointed.lock();
+        let now = self.offsets();
+        let is_first = last.is_empty();
+        last.resize_with(now.len(), Offsets::default);
+        for ((dir, offsets), last) in now.into_iter().zip(last.iter_mut()) {
+            if offsets == *last && !is_first {
+                continue;
+            }
+            match dir.write(&offsets) {
+                Ok(()) => *last = offsets,
+                Err(fault) => {
+                    error!(dir = %dir.path.display(), error = %fault, "the checkpoints cannot be written; a crash would make the next start slower");
+                }
+            }
+        }
+    }
+
     /// What the checkpoint files of each directory should say now.
-    pub(crate) fn offsets(&self) -> Vec<(&LogDir, Offsets)> {
+    fn offsets(&self) -> Vec<(&LogDir, Offsets)> {
         let mut by_dir: Vec<Offsets> = self.dirs.iter().map(|_| Offsets::default()).collect();
         for partition in self.all() {
             let Some(dir) = self.places.lock().get(&(partition.topic_id, partition.id.partition)).copied() else {

@@ -24,7 +24,7 @@ use crate::dispatch::{self, Reply};
 const IN_FLIGHT_MAX: usize = 1024;
 /// No request is taken while so many bytes of answers wait for a slow client.
 const UNSENT_BYTES_MAX: usize = 512 << 10;
-/// How long a closing node waits for a client to take its last answers.
+/// How long a client may take for its last answers when the node goes down, or when it has sent what cannot be taken.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why a connection ended, other than by its client's wish.
@@ -60,8 +60,11 @@ pub(super) struct Connection {
     outbox: Outbox,
     /// An exclusive request is under way.
     exclusive: bool,
-    /// No more requests are taken: the client has closed its side, or the node is going down.
+    /// No more requests are taken: the client has closed its side or sent what cannot be taken, or the node is going
+    /// down. What was taken before is answered.
     ending: bool,
+    /// Why the connection ends, if not by its client's wish.
+    refused: Option<Ended>,
     idle_max: Duration,
     last_active: Instant,
     idle_timer: Pin<Box<Sleep>>,
@@ -80,6 +83,7 @@ impl Connection {
             outbox: Outbox::default(),
             exclusive: false,
             ending: false,
+            refused: None,
             idle_max,
             last_active: now(),
             idle_timer: Box::pin(sleep(idle_max)),
@@ -100,7 +104,14 @@ impl Connection {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         loop {
-            let taken = self.take_requests(cx)?;
+            let taken = match self.take_requests(cx) {
+                Ok(taken) => taken,
+                Err(ended @ Ended::Io(_)) => return Poll::Ready(Err(ended)),
+                Err(ended) => {
+                    self.refuse(ended);
+                    true
+                }
+            };
             let answered = self.collect_answers(cx);
             let flushed = match self.outbox.poll_flush(&mut self.stream, cx) {
                 Poll::Ready(result) => {
@@ -110,7 +121,7 @@ impl Connection {
                 Poll::Pending => false,
             };
             if self.ending && self.slots.is_empty() && flushed {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(self.refused.take().map_or(Ok(()), Err));
             }
             if !taken && !answered {
                 self.inbox.rest();
@@ -181,12 +192,21 @@ impl Connection {
         progress
     }
 
+    /// Takes no more requests because of this one; those before it are still answered, if the client takes its answers
+    /// soon.
+    fn refuse(&mut self, why: Ended) {
+        self.ending = true;
+        self.refused = Some(why);
+        self.idle_max = FAREWELL;
+        self.idle_timer.as_mut().reset(now() + FAREWELL);
+    }
+
     /// Nothing can be done: waits, but not for ever.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         while self.idle_timer.as_mut().poll(cx).is_ready() {
             let until = self.last_active + self.idle_max;
-            if now() >= until && self.slots.is_empty() {
-                return Poll::Ready(Err(Ended::Idle));
+            if now() >= until && (self.ending || self.slots.is_empty()) {
+                return Poll::Ready(Err(self.refused.take().unwrap_or(Ended::Idle)));
             }
             self.idle_timer.as_mut().reset(until.max(now() + Duration::from_millis(1)));
         }
