@@ -46,6 +46,22 @@ impl EndSignals {
     }
 }
 
+/// Lets this process open as many files as the system allows it: each partition holds one open, each connection another.
+/// Gives how many that are.
+#[must_use]
+pub fn raise_open_files_max() -> u64 {
+    #[cfg(not(sim))]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limits = getrlimit(Resource::Nofile);
+        let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+        let counts = if setrlimit(Resource::Nofile, raised).is_ok() { limits.maximum } else { limits.current };
+        counts.unwrap_or(u64::MAX)
+    }
+    #[cfg(sim)]
+    u64::MAX
+}
+
 /// This process's id.
 #[must_use]
 pub fn id() -> u32 {

@@ -8,7 +8,7 @@ use thalweg_broker::Node;
 use thalweg_broker::config::{NodeConfig, Notice};
 use thalweg_sys::fs;
 use thalweg_sys::process::{self, EndSignals};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 /// Run a node.
@@ -72,6 +72,7 @@ impl Serve {
                 Notice::Unknown { .. } | Notice::Warning(_) => warn!("{notice}"),
             }
         }
+        debug!(open_files_max = process::raise_open_files_max(), "raised the limit on open files");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(serve(config, self.ephemeral))
     }
