@@ -14,8 +14,11 @@ fn main() -> ExitCode {
         Some("import-configs") => configs::import(arguments.get(1)),
         Some("check-wire-java") => schema::check(arguments.get(1)),
         Some("test") => test::run(),
+        Some("sim") => test::simulate(),
         Some("tidy") => tidy::run(),
-        _ => Err("chores: test, tidy; import-schemas, import-configs, check-wire-java [KAFKA_HOME/lib]".to_owned()),
+        _ => {
+            Err("chores: test, sim, tidy; import-schemas, import-configs, check-wire-java [KAFKA_HOME/lib]".to_owned())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -45,28 +45,43 @@ fn before(text: &str, word: &str) -> u64 {
 /// Runs the unit tests, the simulation, the release build and the quick interoperability tests, in that order; each
 /// runs even when one before it failed, except that nothing runs against a binary that was not built.
 pub fn run() -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let cargo = || {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(&root);
-        cargo
-    };
     let mut total = Count::default();
     total.add(step("unit tests", cargo().args(["test", "--workspace"]), Count::of_cargo));
-    let simulation = ["test", "--package", "thalweg-sim", "--target-dir"];
-    total.add(step(
-        "simulation",
-        cargo().args(simulation).arg(target.join("sim")).env("RUSTFLAGS", "--cfg sim"),
-        Count::of_cargo,
-    ));
+    total.add(simulation());
     let built =
         step("release build", cargo().args(["build", "--release", "--package", "thalweg"]), |_| Count::default());
     total.add(built);
     if built.failed == 0 {
-        let interop = root.join("interop/run");
+        let interop = root().join("interop/run");
         total.add(step("interoperability", Command::new(interop).arg("--quick"), Count::of_closing_line));
     }
+    close(total)
+}
+
+/// Runs the whole node in the simulator. `THALWEG_SEED` chooses one seed.
+pub fn simulate() -> Result<(), String> {
+    close(simulation())
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root());
+    cargo
+}
+
+/// The simulation is another build of everything, so it has a target directory of its own.
+fn simulation() -> Count {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let test = ["test", "--package", "thalweg-sim", "--target-dir"];
+    let mut command = cargo();
+    step("simulation", command.args(test).arg(target.join("sim")).env("RUSTFLAGS", "--cfg sim"), Count::of_cargo)
+}
+
+fn close(total: Count) -> Result<(), String> {
     println!("{} passed, {} failed", total.passed, total.failed);
     if total.failed == 0 { Ok(()) } else { Err("some tests failed".to_owned()) }
 }
