@@ -220,6 +220,26 @@ def dump_tool(it):
         contains(dump(it, [checkpoint], "--cluster-metadata-decoder"), "metadata.version", "bootstrap.checkpoint")
 
 
+@case("java/delete_records_log_dirs_and_quorum")
+def administration(it):
+    name = it.topic()
+    it.command("kcat", "-b", it.bootstrap, "-q", "-P", "-t", name, stdin="".join(f"{n}\n" for n in range(10)))
+    wish = it.home / "delete.json"
+    wish.write_text('{"partitions":[{"topic":"%s","partition":0,"offset":4}],"version":1}' % name)
+    out = it.java("kafka-delete-records.sh", "--bootstrap-server", it.bootstrap, "--offset-json-file", wish)
+    contains(out, f"partition: {name}-0\tlow_watermark: 4", "deletion")
+    equal(get_offsets(it, name, "--time", -2), [f"{name}:0:4"], "the first offset")
+    equal(console_consume(it, name, "--from-beginning", count=6), [str(n) for n in range(4, 10)], "what is left")
+    shown = it.java("kafka-log-dirs.sh", "--bootstrap-server", it.bootstrap, "--describe", "--topic-list", name)
+    contains(shown, f'"partition":"{name}-0","size":', "the size of the log")
+    shown = it.java("kafka-metadata-quorum.sh", "--bootstrap-server", it.bootstrap, "describe", "--status")
+    expect(re.search(r"LeaderId: +1\n", shown) and re.search(r"HighWatermark: +[1-9]", shown), shown)
+    shown = it.java("kafka-features.sh", "--bootstrap-server", it.bootstrap, "describe")
+    expect(re.search(r"Feature: kraft.version.*FinalizedVersionLevel: 1 ", shown), shown)
+    moving = it.java("kafka-reassign-partitions.sh", "--bootstrap-server", it.bootstrap, "--list")
+    contains(moving, "No partition reassignments found.\n", "reassignments")
+
+
 @case("java/tools_end_in_good_time_without_a_topic")
 def nothing(it):
     began = time.monotonic()

@@ -120,6 +120,19 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::DescribeConfigs, |call, body| at_once(&call, body, h::describe_configs::handle)),
     api(ApiKey::DescribeCluster, |call, body| at_once(&call, body, h::describe_cluster::handle)),
     api(ApiKey::DescribeTopicPartitions, |call, body| at_once(&call, body, h::describe_topic_partitions::handle)),
+    api(ApiKey::DescribeQuorum, |call, body| at_once(&call, body, h::describe_quorum::handle)),
+    api(ApiKey::DeleteRecords, |call, body| at_once(&call, body, h::delete_records::handle)),
+    api(ApiKey::OffsetForLeaderEpoch, |call, body| at_once(&call, body, h::offset_for_leader_epoch::handle)),
+    api(ApiKey::DescribeProducers, |call, body| at_once(&call, body, h::describe_producers::handle)),
+    api(ApiKey::DescribeLogDirs, |call, body| waiting(call, body, h::describe_log_dirs::handle)),
+    api(ApiKey::AlterConfigs, |call, body| waiting(call, body, h::alter_configs::handle)),
+    api(ApiKey::ListConfigResources, |call, body| at_once(&call, body, h::list_config_resources::handle)),
+    api(ApiKey::ElectLeaders, |call, body| waiting(call, body, h::elect_leaders::handle)),
+    api(ApiKey::AlterPartitionReassignments, |call, body| {
+        waiting(call, body, h::alter_partition_reassignments::handle)
+    }),
+    api(ApiKey::ListPartitionReassignments, |call, body| at_once(&call, body, h::list_partition_reassignments::handle)),
+    api(ApiKey::UpdateFeatures, |call, body| waiting(call, body, h::update_features::handle)),
 ];
 
 /// Handles one frame, without its length.

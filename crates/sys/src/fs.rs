@@ -253,6 +253,32 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
+/// The room on the file system of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// How many bytes it has.
+    pub total: u64,
+    /// How many of them this process may still take.
+    pub usable: u64,
+}
+
+/// How much room there is on the file system of `path`; unlimited in the simulator.
+///
+/// # Errors
+/// As the operating system says.
+pub fn space(path: &Path) -> io::Result<Space> {
+    #[cfg(not(sim))]
+    {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok(Space { total: stat.f_blocks * stat.f_frsize, usable: stat.f_bavail * stat.f_frsize })
+    }
+    #[cfg(sim)]
+    {
+        let _ = path;
+        Ok(Space { total: u64::MAX, usable: u64::MAX })
+    }
+}
+
 /// Renames a file or directory; an existing file at `to` is replaced.
 ///
 /// # Errors

@@ -392,6 +392,38 @@ impl Partition {
         }
     }
 
+    /// Deletes the records before `to` (`None`: all that are committed); gives the offset of the first one left.
+    pub(crate) fn delete_records(&self, to: Option<Offset>) -> Result<Offset, ErrorCode> {
+        let settings = self.settings();
+        let mut state = self.state.lock();
+        let absent = state.absent();
+        let State { log: Some(log), leader: Some(leader), .. } = &mut *state else { return Err(absent) };
+        let to = leader.may_delete_to(to).map_err(error_of)?;
+        if !settings.log.delete {
+            return Err(ErrorCode::PolicyViolation);
+        }
+        if let Err(fault) = log.advance_log_start(to) {
+            self.fail(&mut state, &fault);
+            return Err(ErrorCode::KafkaStorageError);
+        }
+        let log_start = log.log_start();
+        let effects = leader.log_start_moved(log_start);
+        state.carry_out(&effects);
+        Ok(log_start)
+    }
+
+    /// Where an epoch ended in this log: the offset after its last record, with the largest epoch that is not above it.
+    pub(crate) fn end_of_epoch(
+        &self,
+        epoch: LeaderEpoch,
+        current_leader_epoch: Option<LeaderEpoch>,
+    ) -> Result<Option<EpochEnd>, ErrorCode> {
+        let state = self.state.lock();
+        let (log, leader) = state.serving()?;
+        leader.check_epoch(current_leader_epoch).map_err(error_of)?;
+        Ok(log.end_offset_for_epoch(epoch).map(|(epoch, end)| EpochEnd { epoch, end }))
+    }
+
     /// The log's first offset has moved: consumers and followers are told.
     pub(crate) fn log_start_moved(&self) {
         let mut state = self.state.lock();

@@ -52,6 +52,14 @@ pub(crate) struct Partitions {
     applied: tokio::sync::Mutex<Option<Arc<MetadataImage>>>,
 }
 
+/// A partition's log and its size, for whoever asks what lies where.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) partition: TopicPartition,
+    /// In bytes.
+    pub(crate) size: u64,
+}
+
 /// A log that was found on disk when the node started.
 struct Opened {
     partition: Arc<Partition>,
@@ -413,6 +421,18 @@ impl Partitions {
                 error!(dir = %dir.path.display(), error = %fault, "the directory cannot be marked as cleanly shut down");
             }
         }
+    }
+
+    /// What lies in each log directory.
+    pub(crate) fn placed(&self) -> Vec<(PathBuf, Vec<Placed>)> {
+        let mut found: Vec<_> = self.dirs.iter().map(|dir| (dir.path.clone(), Vec::new())).collect();
+        for partition in self.all() {
+            let place = self.places.lock().get(&(partition.topic_id, partition.id.partition)).copied();
+            let Some(dir) = place else { continue };
+            let Some(size) = partition.with_log(|log| Ok(log.size())) else { continue };
+            found[dir].1.push(Placed { partition: partition.id.clone(), size });
+        }
+        found
     }
 
     /// The ids of the log directories.

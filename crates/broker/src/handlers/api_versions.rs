@@ -15,7 +15,10 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsRes
         return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..ApiVersionsResponse::default() };
     }
     let image = call.broker.image();
-    let finalized = image.features().iter().map(|(name, level)| FinalizedFeatureKey {
+    // The quorum keeps its own feature; at level 0 it counts as not finalized, as every other does.
+    let kraft = (feature::KRAFT_VERSION.name, call.broker.metadata.quorum().kraft_version);
+    let levels = image.features().iter().chain(Some(kraft).filter(|(_, level)| *level > 0));
+    let finalized = levels.map(|(name, level)| FinalizedFeatureKey {
         name: name.into(),
         max_version_level: level,
         min_version_level: level,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use thalweg_base::{LeaderEpoch, Moment, Offset, Timestamp};
+use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp};
 use thalweg_controller::{Controller, Refusal, Sessions};
 use thalweg_metadata::{MetadataImage, MetadataRecord, Provenance};
 use thalweg_raft::{Effect, ElectionState, LocalLog, OffsetAndEpoch, Peer, Quorum, Settings, Start, Voter, Voters};
@@ -15,7 +15,7 @@ use thalweg_wire::ErrorCode;
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
-use super::handle::{Answer, COMMANDS_MAX, Command, Decide, Decided};
+use super::handle::{Answer, COMMANDS_MAX, Command, Decide, Decided, Published, QuorumView};
 use super::log::{LoadError, Loaded, MetadataLog, WriteError};
 use super::{MetadataHandle, control};
 use crate::closing::Closing;
@@ -70,7 +70,7 @@ pub(crate) struct Driver {
     snapshots: SnapshotPolicy,
     last_snapshot: Instant,
     started: Instant,
-    published: Arc<RwLock<Arc<MetadataImage>>>,
+    published: Arc<RwLock<Published>>,
     commands: mpsc::Receiver<Command>,
     partitions: Arc<Partitions>,
 }
@@ -105,9 +105,10 @@ impl Driver {
         // The run of this node's own broker that registered before has ended: it was this process's predecessor.
         sessions.end(controller.settings().node_id);
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let published = Arc::new(RwLock::new(Arc::new(MetadataImage::default())));
-        let handle = MetadataHandle { commands: sender, image: Arc::clone(&published) };
         let (quorum, effects) = Quorum::start(start, Moment(0));
+        let first = Published { image: Arc::default(), quorum: view(&quorum) };
+        let published = Arc::new(RwLock::new(first));
+        let handle = MetadataHandle { commands: sender, published: Arc::clone(&published) };
         let mut this = Self {
             quorum,
             log,
@@ -350,11 +351,22 @@ impl Driver {
             let image = Arc::new(image.visible().clone());
             // This node acts first, then clients are told.
             self.partitions.apply(Arc::clone(&image)).await;
-            *self.published.write() = image;
+            *self.published.write() = Published { image, quorum: view(&self.quorum) };
         }
         for answer in answers {
             answer(Ok(()));
         }
+    }
+}
+
+fn view(quorum: &Quorum) -> QuorumView {
+    QuorumView {
+        leader: quorum.leader().unwrap_or(NodeId::NONE),
+        epoch: quorum.epoch(),
+        high_watermark: quorum.high_watermark(),
+        log_end: quorum.log_end(),
+        voters: quorum.voters().iter().cloned().collect(),
+        kraft_version: quorum.kraft_version().0.cast_signed(),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use thalweg_base::{Offset, Timestamp};
+use thalweg_base::{LeaderEpoch, NodeId, Offset, Timestamp};
 use thalweg_controller::{Controller, Outcome, Refusal, Sessions};
 use thalweg_metadata::{MetadataImage, MetadataRecord};
+use thalweg_raft::Voter;
 use thalweg_wire::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
@@ -38,17 +39,42 @@ pub(super) type Answer = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
 
 pub(super) type Command = Box<dyn FnOnce(&mut Decide<'_>) -> Decided + Send>;
 
+/// The quorum as clients may see it.
+#[derive(Clone, Debug)]
+pub(crate) struct QuorumView {
+    /// -1 while nobody is known to lead.
+    pub(crate) leader: NodeId,
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) high_watermark: Offset,
+    pub(crate) log_end: Offset,
+    pub(crate) voters: Vec<Voter>,
+    /// The level of the feature `kraft.version`, which the quorum keeps.
+    pub(crate) kraft_version: i16,
+}
+
+/// What the driver publishes.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) image: Arc<MetadataImage>,
+    pub(super) quorum: QuorumView,
+}
+
 /// A handle on the metadata quorum: cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct MetadataHandle {
     pub(super) commands: mpsc::Sender<Command>,
-    pub(super) image: Arc<RwLock<Arc<MetadataImage>>>,
+    pub(super) published: Arc<RwLock<Published>>,
 }
 
 impl MetadataHandle {
     /// The cluster as it is committed and as this node has acted upon it.
     pub(crate) fn image(&self) -> Arc<MetadataImage> {
-        Arc::clone(&self.image.read())
+        Arc::clone(&self.published.read().image)
+    }
+
+    /// The quorum when it last committed something.
+    pub(crate) fn quorum(&self) -> QuorumView {
+        self.published.read().quorum.clone()
     }
 
     /// Has the controller decide, and waits until what it decided is committed.
