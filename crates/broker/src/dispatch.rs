@@ -132,6 +132,7 @@ pub(crate) const APIS: &[Api] = &[
         waiting(call, body, h::alter_partition_reassignments::handle)
     }),
     api(ApiKey::ListPartitionReassignments, |call, body| at_once(&call, body, h::list_partition_reassignments::handle)),
+    api(ApiKey::UnregisterBroker, |call, body| waiting(call, body, h::unregister_broker::handle)),
     api(ApiKey::UpdateFeatures, |call, body| waiting(call, body, h::update_features::handle)),
 ];
 

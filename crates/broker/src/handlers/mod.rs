@@ -25,4 +25,5 @@ pub(crate) mod metadata;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
 mod topic_view;
+pub(crate) mod unregister_broker;
 pub(crate) mod update_features;

@@ -1,8 +1,11 @@
 //! UpdateFeatures: raises or lowers the levels of features (KIP-584).
 
+use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{UpdateFeaturesRequest, UpdateFeaturesResponse};
 
 use crate::dispatch::Call;
+
+const REFUSED: &str = "The update failed for all features since the following feature had an error: ";
 
 pub(crate) async fn handle(call: Call, request: UpdateFeaturesRequest) -> UpdateFeaturesResponse {
     let version = call.version;
@@ -11,9 +14,13 @@ pub(crate) async fn handle(call: Call, request: UpdateFeaturesRequest) -> Update
         .metadata
         .decide(move |d| d.controller.update_features(d.image, d.kraft_version, &request, version))
         .await;
-    decided.unwrap_or_else(|refusal| UpdateFeaturesResponse {
-        error_code: refusal.code.code(),
-        error_message: refusal.text(),
-        ..UpdateFeaturesResponse::default()
+    decided.unwrap_or_else(|refusal| {
+        let text = refusal.text().map(|text| match refusal.code {
+            // One refused level keeps all of them from changing, and tools print that.
+            ErrorCode::InvalidUpdateVersion => format!("{REFUSED}{text}").into(),
+            _ => text,
+        });
+        let error_code = refusal.code.code();
+        UpdateFeaturesResponse { error_code, error_message: text, ..UpdateFeaturesResponse::default() }
     })
 }
