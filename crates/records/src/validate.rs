@@ -160,17 +160,22 @@ pub struct Invalid {
     pub message: String,
     /// What counts the refusal, if anything does.
     pub meter: Option<Meter>,
+    /// The request is wrong as such: nobody has looked at the log.
+    pub of_request: bool,
+    /// What Kafka tells the client, where it tells something without record errors.
+    told: Option<String>,
 }
 
 impl Invalid {
-    /// The error message of the response: Kafka sends one only along with record errors.
+    /// The error message of the response: Kafka sends one along with record errors, and when it finds no batch at all.
     #[must_use]
     pub fn response_message(&self) -> Option<&str> {
-        (!self.record_errors.is_empty()).then_some(&self.message)
+        self.told.as_deref().or_else(|| (!self.record_errors.is_empty()).then_some(&self.message))
     }
 
     fn new(kind: InvalidKind, meter: impl Into<Option<Meter>>, message: impl Into<String>) -> Self {
-        Self { kind, record_errors: Vec::new(), message: message.into(), meter: meter.into() }
+        let (record_errors, meter) = (Vec::new(), meter.into());
+        Self { kind, record_errors, message: message.into(), meter, of_request: false, told: None }
     }
 }
 
@@ -189,7 +194,7 @@ pub fn validate_with(
     rules: &Rules,
     now: Timestamp,
 ) -> Result<Validated, Invalid> {
-    let view = only_batch(records, rules)?;
+    let view = only_batch(records, rules).map_err(|invalid| Invalid { of_request: true, ..invalid })?;
     let header = *view.header();
     check_frame(&view, rules)?;
     check_header(&header, rules)?;
@@ -239,7 +244,7 @@ fn only_batch(records: Bytes, rules: &Rules) -> Result<BatchView, Invalid> {
     let mut found: Batches = batches(records);
     let view = match found.next() {
         Some(Ok(view)) => view,
-        Some(Err(error)) if !error.is_truncated() => return Err(from_batch_error(&error, rules)),
+        Some(Err(error)) if !error.is_truncated() => return Err(no_batch(&error, rules)),
         _ => {
             let message = format!("a produce request has no record batch for {topic_partition}");
             return Err(Invalid::new(InvalidKind::InvalidRecord, None, message));
@@ -257,7 +262,7 @@ fn only_batch(records: Bytes, rules: &Rules) -> Result<BatchView, Invalid> {
     match found.next() {
         None => Ok(view),
         Some(Err(error)) if error.is_truncated() => Ok(view),
-        Some(Err(error)) => Err(from_batch_error(&error, rules)),
+        Some(Err(error)) => Err(no_batch(&error, rules)),
         Some(Ok(_)) => {
             let message = format!("a produce request has more than one record batch for {topic_partition}");
             Err(Invalid::new(InvalidKind::InvalidRecord, None, message))
@@ -361,6 +366,20 @@ fn rebuild(view: &BatchView, codec: Codec, rules: &Rules, now: Timestamp) -> Res
     let batch = PreparedBatch::parse(&bytes).map_err(failed)?;
     let max_timestamp = batch.max_timestamp();
     Ok(Validated { rebuilt: true, ..finish(batch, max_timestamp, rules, now) })
+}
+
+/// The refusal for bytes that are no batch, with what Kafka says to them.
+fn no_batch(error: &BatchError, rules: &Rules) -> Invalid {
+    /// The size of the smallest record that any format has had.
+    const SMALLEST: i32 = 14;
+    let told = match error {
+        BatchError::Magic(magic) => Some(format!("Invalid magic found in record: {magic}")),
+        BatchError::Length(size) if *size < SMALLEST => {
+            Some(format!("Record size {size} is less than the minimum record overhead ({SMALLEST})"))
+        }
+        _ => None,
+    };
+    Invalid { told, ..from_batch_error(error, rules) }
 }
 
 /// The refusal for bytes that cannot be read.

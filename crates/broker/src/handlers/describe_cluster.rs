@@ -25,7 +25,8 @@ pub(crate) fn handle(call: &Call, request: DescribeClusterRequest) -> DescribeCl
         return DescribeClusterResponse {
             error_code: error.code(),
             error_message: Some(message.into()),
-            endpoint_type: request.endpoint_type,
+            // As Kafka does, whatever was asked for.
+            endpoint_type: BROKERS,
             ..DescribeClusterResponse::default()
         };
     }

@@ -109,9 +109,9 @@ impl View<'_> {
             Some(ConfigResourceType::ClientMetrics) => {
                 describe_client_metrics(of(ConfigResourceType::ClientMetrics, name)).map_err(stored)
             }
-            // Loggers have no levels here yet.
-            Some(kind) => Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {}", kind.name()))),
-            None => Err((ErrorCode::InvalidRequest, "Unsupported resource type: UNKNOWN".to_owned())),
+            Some(ConfigResourceType::BrokerLogger) => Err((ErrorCode::InvalidRequest, loggers(node.0, name))),
+            // Kafka says nothing of its own about a type that it does not know.
+            None => Err((ErrorCode::InvalidRequest, ErrorCode::InvalidRequest.message().to_owned())),
         }
     }
 
@@ -131,6 +131,16 @@ impl View<'_> {
             config_type: entry.kind_code,
             documentation: self.documentation.then(|| ByteString::from_static(entry.documentation)),
         }
+    }
+}
+
+/// Why the loggers of a broker cannot be shown. Those of this one have no levels here yet.
+fn loggers(node: i32, name: &str) -> String {
+    match name.parse::<i32>() {
+        _ if name.is_empty() => "Broker id must not be empty".to_owned(),
+        Ok(id) if id == node => "Unsupported resource type: BROKER_LOGGER".to_owned(),
+        Ok(_) => format!("Unexpected broker id, expected {node} but received {name}"),
+        Err(_) => format!("Broker id must be an integer, but it is: {name}"),
     }
 }
 

@@ -71,16 +71,16 @@ impl Page<'_> {
     /// Adds a topic from its partition `first` on. Says whether there was room for all of it; if not, the cursor points
     /// to what comes next.
     fn add(&mut self, name: &ByteString, first: i32, all: bool) -> bool {
+        if self.room == 0 {
+            self.response.next_cursor = Some(Cursor { topic_name: name.clone(), partition_index: first });
+            return false;
+        }
         let Some(topic) = self.image.topics().by_name(name) else {
             if !all {
                 self.response.topics.push(missing(name));
             }
             return true;
         };
-        if self.room == 0 {
-            self.response.next_cursor = Some(Cursor { topic_name: name.clone(), partition_index: first });
-            return false;
-        }
         let partitions: Vec<_> = topic
             .partitions
             .range(first..)

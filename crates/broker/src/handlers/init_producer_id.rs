@@ -16,6 +16,9 @@ pub(crate) async fn handle(call: Call, request: InitProducerIdRequest) -> InitPr
         // There is no transaction coordinator yet; an empty id is invalid in any case.
         return refuse(if id.is_empty() { ErrorCode::InvalidRequest } else { ErrorCode::CoordinatorNotAvailable });
     }
+    if (request.producer_id == -1) != (request.producer_epoch == -1) {
+        return refuse(ErrorCode::InvalidRequest);
+    }
     // A producer that has an id and asks again, after an error, gets another one: its old sequences end with it.
     match call.broker.producer_ids.next(&call.broker.metadata).await {
         Ok(id) => InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..InitProducerIdResponse::default() },

@@ -50,6 +50,7 @@ fn refuse(call: &Call, request: &MetadataRequest) -> Option<MetadataResponse> {
             .map(|topic| MetadataResponseTopic {
                 error_code: ErrorCode::InvalidRequest.code(),
                 name: Some(topic.name.clone().unwrap_or_default()),
+                topic_id: topic.topic_id,
                 ..MetadataResponseTopic::default()
             })
             .collect(),

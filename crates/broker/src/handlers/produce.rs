@@ -1,5 +1,6 @@
 //! Produce: checks each batch, appends it, and waits until enough replicas have it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -81,16 +82,22 @@ fn append_all(call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Wai
     };
     let mut waiting = Vec::new();
     let mut responses = Vec::with_capacity(request.topic_data.len());
-    for topic in request.topic_data {
+    let superseded = superseded(&request);
+    // A transaction belongs to an id; without one Kafka takes nothing of the request.
+    let nameless = request.transactional_id.is_none() && has_transactional(&request);
+    for (topic_at, topic) in request.topic_data.into_iter().enumerate() {
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
-        for data in &topic.partition_data {
+        for (data_at, data) in topic.partition_data.iter().enumerate() {
+            if superseded.contains(&(topic_at, data_at)) {
+                continue;
+            }
             let place = find(call, &topic, data.index);
-            let transactional = request.transactional_id.is_some();
             let appended = match (acks, place) {
+                (_, _) if nameless => Err(failed(data.index, ErrorCode::TransactionalIdAuthorizationFailed)),
                 (None, _) => Err(failed(data.index, ErrorCode::InvalidRequiredAcks)),
                 (_, Err(error)) => Err(failed(data.index, error)),
                 (Some(acks), Ok(place)) => {
-                    append(call, &place, data.records.clone(), acks, transactional).map(|appended| (place, appended))
+                    append(call, &place, data.records.clone(), acks).map(|appended| (place, appended))
                 }
             };
             partition_responses.push(match appended {
@@ -115,6 +122,24 @@ fn append_all(call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Wai
     (ProduceResponse { responses, ..ProduceResponse::default() }, waiting)
 }
 
+/// The places of data for a partition that the request names again later: of those only the last counts, as in Kafka.
+fn superseded(request: &ProduceRequest) -> BTreeSet<(usize, usize)> {
+    let mut superseded = BTreeSet::new();
+    let many = request.topic_data.len() > 1 || request.topic_data.iter().any(|topic| topic.partition_data.len() > 1);
+    if !many {
+        return superseded;
+    }
+    let mut seen = BTreeSet::new();
+    for (topic_at, topic) in request.topic_data.iter().enumerate().rev() {
+        for (data_at, data) in topic.partition_data.iter().enumerate().rev() {
+            if !seen.insert((&topic.name, topic.topic_id, data.index)) {
+                superseded.insert((topic_at, data_at));
+            }
+        }
+    }
+    superseded
+}
+
 fn find(call: &Call, topic: &TopicProduceData, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
     let name = if call.version >= BY_ID { TopicRef::Id(topic.topic_id) } else { TopicRef::Name(&topic.name) };
     let place = call.broker.partitions.find(name, partition)?;
@@ -129,11 +154,11 @@ fn append(
     place: &Arc<Partition>,
     records: Option<Bytes>,
     acks: Acks,
-    transactional: bool,
 ) -> Result<Appended, PartitionProduceResponse> {
     let index = place.id.partition;
     let records = records.unwrap_or_default();
-    if transactional || is_transactional(&records) {
+    // A transactional id alone says nothing: it is the batch that belongs to a transaction or not.
+    if is_transactional(&records) {
         // There is no transaction coordinator yet, so no transaction can have begun.
         return Err(failed(index, ErrorCode::InvalidTxnState));
     }
@@ -160,6 +185,11 @@ fn append(
         call.broker.maintenance.flush_soon(place, Flush::Finished);
     }
     Ok(appended)
+}
+
+fn has_transactional(request: &ProduceRequest) -> bool {
+    let mut data = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    data.any(|data| data.records.as_ref().is_some_and(is_transactional))
 }
 
 fn is_transactional(records: &Bytes) -> bool {
@@ -214,6 +244,11 @@ fn refused(call: &Call, place: &Partition, invalid: Invalid) -> PartitionProduce
     let mut response =
         PartitionProduceResponse { index: place.id.partition, base_offset: -1, ..PartitionProduceResponse::default() };
     response.error_code = invalid.kind.code();
+    // Kafka tells where the log begins unless the bytes themselves are wrong or too many.
+    let unlooked = [ErrorCode::CorruptMessage, ErrorCode::MessageTooLarge, ErrorCode::RecordListTooLarge];
+    if !invalid.of_request && !unlooked.contains(&ErrorCode::from(response.error_code)) {
+        response.log_start_offset = place.with_log(|log| Ok(log.log_start())).map_or(-1, |start| start.0);
+    }
     if call.version >= RECORD_ERRORS {
         response.error_message = invalid.response_message().map(ByteString::from);
         let error = |(batch_index, message): (i32, String)| BatchIndexAndErrorMessage {

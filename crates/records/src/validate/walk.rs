@@ -181,7 +181,7 @@ impl Walk<'_> {
             ),
             false => (InvalidKind::InvalidRecord, self.record_errors_message()),
         };
-        Err(Invalid { kind, record_errors: self.errors, message, meter: self.meter })
+        Err(Invalid { record_errors: self.errors, ..Invalid::new(kind, self.meter, message) })
     }
 
     /// What clients print.

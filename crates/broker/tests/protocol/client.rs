@@ -1,0 +1,78 @@
+//! A node and a connection to it.
+
+use bytes::{BufMut as _, BytesMut};
+use thalweg_base::Uuid;
+use thalweg_broker::Node;
+use thalweg_broker::config::NodeConfig;
+use thalweg_sys::net::TcpStream;
+use thalweg_wire::messages as m;
+use thalweg_wire::{Codec as _, Reader, Request, Writer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// A node with one client.
+pub(crate) struct Cluster {
+    node: Node,
+    stream: TcpStream,
+    _dir: tempfile::TempDir,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let overrides = [
+            ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".to_owned()),
+            ("log.dirs".to_owned(), dir.path().display().to_string()),
+        ];
+        let (config, _) = NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("a config");
+        let node = Node::start(config).await.expect("a node");
+        let stream = TcpStream::connect(&node.bootstrap_servers()).await.expect("a connection");
+        Self { node, stream, _dir: dir }
+    }
+
+    pub(crate) async fn stop(self) {
+        drop(self.stream);
+        self.node.stop().await;
+    }
+
+    /// Asks, and gives the answer.
+    pub(crate) async fn ask<Q: Request>(&mut self, request: &Q, version: i16) -> Q::Response {
+        let header = m::RequestHeader {
+            request_api_key: Q::API.code(),
+            request_api_version: version,
+            client_id: Some("test".into()),
+            ..m::RequestHeader::default()
+        };
+        let mut writer = Writer::new();
+        header.encode(&mut writer, Q::API.request_header_version(version)).expect("a header");
+        request.encode(&mut writer, version).expect("a request");
+        let body = writer.into_bytes();
+        let mut frame = BytesMut::new();
+        frame.put_u32(u32::try_from(body.len()).expect("a short request"));
+        frame.extend_from_slice(&body);
+        self.stream.write_all(&frame).await.expect("the node reads");
+        let len = self.stream.read_i32().await.expect("an answer");
+        let mut answer = vec![0; usize::try_from(len).expect("a length")];
+        self.stream.read_exact(&mut answer).await.expect("a whole answer");
+        let mut reader = Reader::new(answer.into());
+        m::ResponseHeader::decode(&mut reader, Q::API.response_header_version(version)).expect("a header");
+        Q::Response::decode(&mut reader, version).expect("a decodable answer")
+    }
+
+    /// Creates a topic with one partition; gives its id.
+    pub(crate) async fn create(&mut self, name: &str, configs: &[(&str, &str)]) -> Uuid {
+        use m::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+        let config =
+            |(name, value): &(&str, &str)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) };
+        let topic = CreatableTopic {
+            name: name.into(),
+            num_partitions: 1,
+            replication_factor: 1,
+            configs: configs.iter().map(config).collect(),
+            ..CreatableTopic::default()
+        };
+        let request = m::CreateTopicsRequest { topics: vec![topic], ..m::CreateTopicsRequest::default() };
+        let response = self.ask(&request, 7).await;
+        assert_eq!(response.topics[0].error_code, 0);
+        response.topics[0].topic_id
+    }
+}

@@ -1,0 +1,6 @@
+//! Whole answers of a node on a temporary directory, as Apache Kafka 4.3.1 gives them: each was compared with the
+//! example `compare`.
+
+mod client;
+mod describing;
+mod producing;
