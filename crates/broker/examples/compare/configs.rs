@@ -12,12 +12,6 @@ const LOGGER: i8 = 8;
 const METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
-pub(crate) fn play(pair: &mut Pair) {
-    described(pair);
-    altered(pair);
-    described(pair);
-}
-
 fn describe(asked: &[(i8, &str)], keys: Option<&[&str]>, all: bool) -> m::DescribeConfigsRequest {
     m::DescribeConfigsRequest {
         resources: asked
@@ -34,7 +28,7 @@ fn describe(asked: &[(i8, &str)], keys: Option<&[&str]>, all: bool) -> m::Descri
     }
 }
 
-fn described(pair: &mut Pair) {
+pub(crate) fn described(pair: &mut Pair) {
     pair.all("nothing", |_| describe(&[], None, true));
     for all in [false, true] {
         for kind in [0, 1, 3, 5, TOPIC, BROKER, LOGGER, METRICS, GROUP, 64, -1] {
@@ -135,7 +129,7 @@ fn alter(resources: &[(i8, &str, &[Change<'_>])], validate_only: bool) -> m::Inc
     }
 }
 
-fn altered(pair: &mut Pair) {
+pub(crate) fn altered(pair: &mut Pair) {
     let resources =
         [(TOPIC, "one"), (TOPIC, "none"), (TOPIC, "a b"), (TOPIC, ""), (BROKER, "1"), (BROKER, ""), (BROKER, "2")];
     let more = [

@@ -24,9 +24,11 @@ type Group = fn(&mut Pair);
 const GROUPS: &[(&str, Group)] = &[
     ("topics", topics::play),
     ("views", views::play),
-    ("configs", configs::play),
+    ("configs", configs::described),
+    ("changes", configs::altered),
     ("writes", writes::play),
-    ("reads", reads::play),
+    ("offsets", reads::offsets),
+    ("fetches", reads::play),
 ];
 
 fn main() -> ExitCode {

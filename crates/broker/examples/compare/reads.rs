@@ -13,7 +13,6 @@ pub(crate) fn play(pair: &mut Pair) {
     for name in ["one", "three", "compacted", "small", "appended", "timely", "both", "strict"] {
         pair.learn(name);
     }
-    offsets(pair);
     fetches(pair);
     limits(pair);
     sessions(pair);
@@ -22,7 +21,7 @@ pub(crate) fn play(pair: &mut Pair) {
 /// A topic, and of its partitions the index, the leader epoch and the timestamp.
 type Asked<'a> = (&'a str, &'a [(i32, i32, i64)]);
 
-fn offsets(pair: &mut Pair) {
+pub(crate) fn offsets(pair: &mut Pair) {
     let ask = |topics: &[Asked<'_>], isolation, replica| m::ListOffsetsRequest {
         replica_id: replica,
         isolation_level: isolation,
