@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp, TopicPartition, Uuid};
-use thalweg_records::{PreparedBatch, TimestampType};
+use thalweg_records::PreparedBatch;
 use thalweg_replica::epochs::{EpochEnd, diverging};
 use thalweg_replica::{Ack, Acks, Assignment, Effects, FetchParams, Leader, LogEnds, Refusal};
 use thalweg_storage::{
@@ -211,7 +211,6 @@ impl Partition {
         now: Timestamp,
         moment: Moment,
     ) -> Result<Appended, AppendRefused> {
-        let settings = self.settings();
         let mut state = self.state.lock();
         let absent = state.absent();
         let State { log: Some(log), leader: Some(leader), unannounced_bytes, .. } = &mut *state else {
@@ -231,8 +230,8 @@ impl Partition {
             AppendOutcome::Duplicate(duplicate) => {
                 let end = duplicate.last_offset.next();
                 let base = duplicate.first_offset;
-                let by_log = duplicate.timestamp;
-                let log_append_time = (settings.rules.timestamp_type == TimestampType::LogAppendTime).then_some(by_log);
+                // Kafka tells the timestamp of the first copy, whoever set it.
+                let log_append_time = Some(duplicate.timestamp);
                 let ack = leader.ack(end);
                 Ok(Appended { base, end, log_append_time, log_start, ack, rolled: false, flush_due: false })
             }
