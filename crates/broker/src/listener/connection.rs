@@ -113,6 +113,7 @@ impl Connection {
                 }
             };
             let answered = self.collect_answers(cx);
+            let unsent = self.outbox.bytes() > 0;
             let flushed = match self.outbox.poll_flush(&mut self.stream, cx) {
                 Poll::Ready(result) => {
                     result?;
@@ -123,7 +124,9 @@ impl Connection {
             if self.ending && self.slots.is_empty() && flushed {
                 return Poll::Ready(self.refused.take().map_or(Ok(()), Err));
             }
-            if !taken && !answered {
+            // Answers that are all sent now may be what kept requests from being taken.
+            let drained = unsent && flushed;
+            if !taken && !answered && !drained {
                 self.inbox.rest();
                 return self.poll_idle(cx);
             }

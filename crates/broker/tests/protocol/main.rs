@@ -3,4 +3,5 @@
 
 mod client;
 mod describing;
+mod fetching;
 mod producing;

@@ -10,6 +10,13 @@ use thalweg_wire::messages as m;
 
 use crate::client::Cluster;
 
+/// One record with this value.
+pub(crate) fn batch_of(value: &[u8]) -> Bytes {
+    let mut builder = BatchBuilder::new(BatchOptions::default());
+    builder.append(Timestamp(1), None, Some(value), &[]);
+    builder.build().expect("a batch")
+}
+
 fn batch(count: u8, key: Option<&[u8]>) -> Bytes {
     let mut builder = BatchBuilder::new(BatchOptions::default());
     for _ in 0..count {
@@ -18,7 +25,7 @@ fn batch(count: u8, key: Option<&[u8]>) -> Bytes {
     builder.build().expect("a batch")
 }
 
-async fn produce(
+pub(crate) async fn produce(
     cluster: &mut Cluster,
     topic_id: Uuid,
     transactional_id: Option<&str>,
