@@ -74,9 +74,9 @@ impl Broker {
     }
 
     /// Checks a producer's batch.
-    pub(crate) fn validate(&self, records: Bytes, rules: &Rules) -> Result<Validated, Invalid> {
+    pub(crate) fn validate(&self, records: Bytes, rules: &Rules, now: Timestamp) -> Result<Validated, Invalid> {
         let mut scratch = self.scratches.lock().pop().unwrap_or_default();
-        let validated = validate_with(&mut scratch, records, rules, self.wall_clock());
+        let validated = validate_with(&mut scratch, records, rules, now);
         self.scratches.lock().push(scratch);
         validated
     }

@@ -43,7 +43,7 @@ pub(crate) fn handle(call: Call, request: FetchRequest) -> Reply {
         return match fetch.read_cached(&found) {
             Some(records) => Reply::Now(fetch.answer(found, records)),
             None => Reply::Parked(Box::pin(async move {
-                let records = fetch.read(&found).await;
+                let records = fetch.read_from_disk(&found).await;
                 fetch.answer(found, records)
             })),
         };

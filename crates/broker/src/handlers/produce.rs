@@ -165,11 +165,11 @@ fn append(
     let settings = place.settings();
     let now = call.broker.wall_clock();
     let validated = match call.version {
-        7.. => call.broker.validate(records, &settings.rules),
+        7.. => call.broker.validate(records, &settings.rules, now),
         older => {
             let mut rules = settings.rules.clone();
             rules.produce_version = older;
-            call.broker.validate(records, &rules)
+            call.broker.validate(records, &rules, now)
         }
     };
     let mut validated = validated.map_err(|invalid| refused(call, place, invalid))?;

@@ -41,9 +41,14 @@ impl Fetch {
 
     /// The records of every target; waits for the disk where it must.
     pub(super) async fn read(&self, found: &Found) -> Vec<Records> {
-        if let Some(records) = self.read_cached(found) {
-            return records;
+        match self.read_cached(found) {
+            Some(records) => records,
+            None => self.read_from_disk(found).await,
         }
+    }
+
+    /// The records of every target, where not all of them are in memory.
+    pub(super) async fn read_from_disk(&self, found: &Found) -> Vec<Records> {
         let mut records = Vec::with_capacity(found.looks.len());
         for (target, look) in self.targets.iter().zip(&found.looks) {
             let read = match look.read.clone() {
