@@ -1,6 +1,7 @@
 //! From a frame to its handler and back: the one table of APIs that this node serves.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub(crate) struct Call {
     correlation_id: i32,
     pub(crate) client_id: Option<ByteString>,
     pub(crate) listener: Arc<str>,
+    /// The client's address.
+    pub(crate) peer: IpAddr,
 }
 
 impl Call {
@@ -137,7 +140,7 @@ pub(crate) const APIS: &[Api] = &[
 ];
 
 /// Handles one frame, without its length.
-pub(crate) fn handle(broker: &Arc<Broker>, listener: &Arc<str>, frame: Bytes) -> Reply {
+pub(crate) fn handle(broker: &Arc<Broker>, listener: &Arc<str>, peer: IpAddr, frame: Bytes) -> Reply {
     let Some((api, version)) = peek(&frame) else {
         return Reply::Close("a request is too short for its header".to_owned());
     };
@@ -165,6 +168,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, listener: &Arc<str>, frame: Bytes) ->
         correlation_id: header.correlation_id,
         client_id: header.client_id,
         listener: Arc::clone(listener),
+        peer,
     };
     if !supported {
         let response = h::api_versions::unsupported();

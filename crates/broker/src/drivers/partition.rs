@@ -203,10 +203,11 @@ impl Partition {
         state.waiting.wake_all();
     }
 
-    /// Appends a producer's batches.
+    /// Appends a producer's batches, or a coordinator's.
     pub(crate) fn append(
         &self,
         batches: &mut [PreparedBatch],
+        origin: Origin,
         acks: Acks,
         now: Timestamp,
         moment: Moment,
@@ -217,7 +218,7 @@ impl Partition {
             return Err(AppendRefused::Error(absent));
         };
         leader.may_append(acks).map_err(|refusal| AppendRefused::Error(error_of(refusal)))?;
-        let outcome = match log.append(batches, leader.leader_epoch(), Origin::Client, now) {
+        let outcome = match log.append(batches, leader.leader_epoch(), origin, now) {
             Ok(outcome) => outcome,
             Err(AppendError::Refused(refusal)) => return Err(append_refused(&refusal)),
             Err(AppendError::Fault(fault)) => {

@@ -10,7 +10,7 @@ use thalweg_metadata::topic_name;
 use thalweg_records::BatchHeader;
 use thalweg_records::validate::Invalid;
 use thalweg_replica::{Ack, Acks, TopicRef};
-use thalweg_storage::Flush;
+use thalweg_storage::{Flush, Origin};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now};
 use thalweg_wire::ErrorCode;
@@ -174,12 +174,14 @@ fn append(
     };
     let mut validated = validated.map_err(|invalid| refused(call, place, invalid))?;
     let appended =
-        place.append(&mut validated.batches, acks, now, call.broker.moment()).map_err(|refusal| match refusal {
-            AppendRefused::Error(error) => failed(index, error),
-            AppendRefused::Sequence(error, message) => PartitionProduceResponse {
-                error_message: (call.version >= RECORD_ERRORS).then(|| message.into()),
-                ..failed(index, error)
-            },
+        place.append(&mut validated.batches, Origin::Client, acks, now, call.broker.moment()).map_err(|refusal| {
+            match refusal {
+                AppendRefused::Error(error) => failed(index, error),
+                AppendRefused::Sequence(error, message) => PartitionProduceResponse {
+                    error_message: (call.version >= RECORD_ERRORS).then(|| message.into()),
+                    ..failed(index, error)
+                },
+            }
         })?;
     if appended.rolled {
         call.broker.maintenance.flush_soon(place, Flush::Finished);

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -55,6 +56,8 @@ pub(super) struct Connection {
     broker: Arc<Broker>,
     /// The listener's name: decides which endpoints the client is told.
     listener: Arc<str>,
+    /// The client's address.
+    peer: IpAddr,
     inbox: Inbox,
     slots: VecDeque<Slot>,
     outbox: Outbox,
@@ -71,13 +74,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, listener: Arc<str>, broker: Arc<Broker>) -> Self {
+    pub(super) fn new(stream: TcpStream, peer: IpAddr, listener: Arc<str>, broker: Arc<Broker>) -> Self {
         let inbox = Inbox::new(broker.limits.request_bytes_max, Arc::clone(&broker.limits.request_memory));
         let idle_max = broker.limits.idle_max;
         Self {
             stream,
             broker,
             listener,
+            peer,
             inbox,
             slots: VecDeque::new(),
             outbox: Outbox::default(),
@@ -161,7 +165,7 @@ impl Connection {
     }
 
     fn handle(&mut self, frame: Bytes) -> Result<(), Ended> {
-        match dispatch::handle(&self.broker, &self.listener, frame) {
+        match dispatch::handle(&self.broker, &self.listener, self.peer, frame) {
             Reply::Now(parts) if self.slots.is_empty() => parts.into_iter().for_each(|part| self.outbox.push(part)),
             Reply::Now(parts) => self.slots.push_back(Slot::Ready(parts)),
             Reply::Parked(future) => self.slots.push_back(Slot::Parked(future)),

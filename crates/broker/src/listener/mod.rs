@@ -78,7 +78,7 @@ impl Listener {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let mut connection = Connection::new(stream, Arc::clone(&self.name), Arc::clone(broker));
+        let mut connection = Connection::new(stream, peer.ip(), Arc::clone(&self.name), Arc::clone(broker));
         task::spawn(async move {
             let (_seat, _open) = (seat, open);
             let ended = tokio::select! {
