@@ -7,6 +7,7 @@
 //! - It hands in requests, the time, and new metadata, and carries out the [`Effect`]s that come back, in order.
 //! - It carries out [`Effect::Write`] by appending the records as one batch. If the append succeeded it replays them and
 //!   then reports it; if it failed it reports why and nothing was replayed. Whatever effects the report gives come next.
+//!   All of that is done before the shard is called for anything else: between a decision and its replay nothing happens.
 //! - It carries out [`Effect::Answer`] once everything that was appended before is committed (the high watermark has
 //!   passed it). So no client sees a state that a change of leader could take back.
 //!
@@ -15,6 +16,7 @@
 mod timers;
 
 use bytes::Bytes;
+use thalweg_base::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
 pub use timers::Timers;
 
@@ -35,6 +37,17 @@ pub struct LogRecord {
     pub value: Option<Bytes>,
 }
 
+/// Where in the log a record stands, and who wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The record's offset.
+    pub offset: Offset,
+    /// When it was written.
+    pub timestamp: Timestamp,
+    /// The producer whose transaction it belongs to; `None` if it belongs to none.
+    pub producer: Option<(ProducerId, ProducerEpoch)>,
+}
+
 /// What a shard asks of its driver. `A` is the shard's type of answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect<A> {
@@ -42,6 +55,8 @@ pub enum Effect<A> {
     Write {
         /// Under which name to report it.
         write: WriteId,
+        /// In whose transaction; `None` if in none.
+        producer: Option<(ProducerId, ProducerEpoch)>,
         /// What to append; never empty.
         records: Vec<LogRecord>,
     },

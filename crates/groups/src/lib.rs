@@ -3,8 +3,16 @@
 //! A [`Shard`] is one partition of that topic with the groups that live there. It is pure: `thalweg_coordinator` says
 //! what its driver does for it.
 
+mod classic;
+mod consumer;
+mod group;
+mod offsets;
+mod outbox;
+pub mod records;
 mod request;
+mod settings;
 mod shard;
 
 pub use request::{Answer, Caller, Request};
-pub use shard::{Now, Settings, Shard};
+pub use settings::{MigrationPolicy, Settings};
+pub use shard::{Now, Shard};

@@ -1,6 +1,7 @@
 //! What a shard is asked and what it answers: Kafka's messages, those about several groups taken apart by group.
 
 use bytestring::ByteString;
+use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
 /// Who asks, and how.
@@ -69,4 +70,173 @@ pub enum Answer {
     TxnOffsetCommit(m::TxnOffsetCommitResponse),
     OffsetFetch(m::offset_fetch_response::OffsetFetchResponseGroup),
     OffsetDelete(m::OffsetDeleteResponse),
+}
+
+impl Request {
+    /// The group that it is about; `None` if it is about all.
+    #[must_use]
+    pub fn group_id(&self) -> Option<&ByteString> {
+        match self {
+            Self::JoinGroup(request) => Some(&request.group_id),
+            Self::SyncGroup(request) => Some(&request.group_id),
+            Self::Heartbeat(request) => Some(&request.group_id),
+            Self::LeaveGroup(request) => Some(&request.group_id),
+            Self::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
+            Self::ConsumerGroupDescribe(group) | Self::DescribeGroup(group) | Self::DeleteGroup(group) => Some(group),
+            Self::ListGroups(_) => None,
+            Self::OffsetCommit(request) => Some(&request.group_id),
+            Self::TxnOffsetCommit(request) => Some(&request.group_id),
+            Self::OffsetFetch { group, .. } => Some(&group.group_id),
+            Self::OffsetDelete(request) => Some(&request.group_id),
+        }
+    }
+
+    /// Whether the group's id is empty in a request that does not take that. Offsets of a group without a name may be
+    /// committed, fetched and deleted with it: very old clients did.
+    pub(crate) fn has_forbidden_group_id(&self) -> bool {
+        let takes_empty = matches!(
+            self,
+            Self::OffsetCommit(_)
+                | Self::OffsetFetch { .. }
+                | Self::DeleteGroup(_)
+                | Self::DescribeGroup(_)
+                | Self::ConsumerGroupDescribe(_)
+                | Self::ConsumerGroupHeartbeat(_)
+        );
+        !takes_empty && self.group_id().is_some_and(|id| id.is_empty())
+    }
+
+    /// The answer that refuses the request as a whole with `error`.
+    #[must_use]
+    pub fn refuse(&self, error: ErrorCode) -> Answer {
+        let error_code = error.code();
+        match self {
+            Self::JoinGroup(request) => {
+                Answer::JoinGroup(m::JoinGroupResponse { member_id: request.member_id.clone(), ..refused_join(error) })
+            }
+            Self::SyncGroup(_) => Answer::SyncGroup(m::SyncGroupResponse { error_code, ..Default::default() }),
+            Self::Heartbeat(_) => Answer::Heartbeat(m::HeartbeatResponse { error_code, ..Default::default() }),
+            Self::LeaveGroup(_) => Answer::LeaveGroup(m::LeaveGroupResponse { error_code, ..Default::default() }),
+            Self::ConsumerGroupHeartbeat(_) => {
+                Answer::ConsumerGroupHeartbeat(m::ConsumerGroupHeartbeatResponse { error_code, ..Default::default() })
+            }
+            Self::ConsumerGroupDescribe(group) => {
+                Answer::ConsumerGroupDescribe(m::consumer_group_describe_response::DescribedGroup {
+                    error_code,
+                    group_id: group.clone(),
+                    ..Default::default()
+                })
+            }
+            Self::DescribeGroup(group) => Answer::DescribeGroup(m::describe_groups_response::DescribedGroup {
+                error_code,
+                group_id: group.clone(),
+                ..Default::default()
+            }),
+            Self::ListGroups(_) => Answer::ListGroups(Vec::new()),
+            Self::DeleteGroup(group) => Answer::DeleteGroup(m::delete_groups_response::DeletableGroupResult {
+                error_code,
+                group_id: group.clone(),
+            }),
+            Self::OffsetCommit(request) => Answer::OffsetCommit(refused_commit(request, error)),
+            Self::TxnOffsetCommit(request) => Answer::TxnOffsetCommit(refused_txn_commit(request, error)),
+            Self::OffsetFetch { group, .. } => {
+                Answer::OffsetFetch(m::offset_fetch_response::OffsetFetchResponseGroup {
+                    error_code,
+                    group_id: group.group_id.clone(),
+                    ..Default::default()
+                })
+            }
+            Self::OffsetDelete(_) => Answer::OffsetDelete(m::OffsetDeleteResponse { error_code, ..Default::default() }),
+        }
+    }
+}
+
+impl Answer {
+    /// The answer as `version` of its message says it: older ones have no null where newer ones have it, or one member
+    /// where newer ones have several. To be called before it is sent.
+    #[must_use]
+    pub fn to_version(self, version: i16) -> Self {
+        match self {
+            Self::JoinGroup(mut response) if version < 7 => {
+                response.protocol_name.get_or_insert_default();
+                Self::JoinGroup(response)
+            }
+            Self::LeaveGroup(mut response) if version < 3 => {
+                let members = std::mem::take(&mut response.members);
+                if let (0, [member]) = (response.error_code, &members[..]) {
+                    response.error_code = member.error_code;
+                }
+                Self::LeaveGroup(response)
+            }
+            other => other,
+        }
+    }
+
+    /// The same answer with `error` in place of success, for a write that failed after it was decided.
+    #[must_use]
+    pub(crate) fn refused(self, error: ErrorCode) -> Self {
+        let error_code = error.code();
+        match self {
+            Self::JoinGroup(_) => Self::JoinGroup(refused_join(error)),
+            Self::SyncGroup(_) => Self::SyncGroup(m::SyncGroupResponse { error_code, ..Default::default() }),
+            Self::Heartbeat(_) => Self::Heartbeat(m::HeartbeatResponse { error_code, ..Default::default() }),
+            Self::LeaveGroup(_) => Self::LeaveGroup(m::LeaveGroupResponse { error_code, ..Default::default() }),
+            Self::ConsumerGroupHeartbeat(_) => {
+                Self::ConsumerGroupHeartbeat(m::ConsumerGroupHeartbeatResponse { error_code, ..Default::default() })
+            }
+            Self::DeleteGroup(result) => {
+                Self::DeleteGroup(m::delete_groups_response::DeletableGroupResult { error_code, ..result })
+            }
+            Self::OffsetCommit(mut response) => {
+                for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                    partition.error_code = error_code;
+                }
+                Self::OffsetCommit(response)
+            }
+            Self::TxnOffsetCommit(mut response) => {
+                for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                    partition.error_code = error_code;
+                }
+                Self::TxnOffsetCommit(response)
+            }
+            Self::OffsetDelete(_) => Self::OffsetDelete(m::OffsetDeleteResponse { error_code, ..Default::default() }),
+            // These read only: no write goes before their answers.
+            reading @ (Self::ConsumerGroupDescribe(_)
+            | Self::DescribeGroup(_)
+            | Self::ListGroups(_)
+            | Self::OffsetFetch(_)) => reading,
+        }
+    }
+}
+
+/// A refused JoinGroup, of a member without an id.
+pub(crate) fn refused_join(error: ErrorCode) -> m::JoinGroupResponse {
+    m::JoinGroupResponse { error_code: error.code(), protocol_name: None, ..Default::default() }
+}
+
+fn refused_commit(request: &m::OffsetCommitRequest, error: ErrorCode) -> m::OffsetCommitResponse {
+    use m::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+    let topics = request.topics.iter().map(|topic| OffsetCommitResponseTopic {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|p| OffsetCommitResponsePartition { partition_index: p.partition_index, error_code: error.code() })
+            .collect(),
+    });
+    m::OffsetCommitResponse { topics: topics.collect(), ..Default::default() }
+}
+
+fn refused_txn_commit(request: &m::TxnOffsetCommitRequest, error: ErrorCode) -> m::TxnOffsetCommitResponse {
+    use m::txn_offset_commit_response::{TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic};
+    let topics = request.topics.iter().map(|topic| TxnOffsetCommitResponseTopic {
+        name: topic.name.clone(),
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|p| TxnOffsetCommitResponsePartition { partition_index: p.partition_index, error_code: error.code() })
+            .collect(),
+    });
+    m::TxnOffsetCommitResponse { topics: topics.collect(), ..Default::default() }
 }

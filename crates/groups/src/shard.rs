@@ -1,15 +1,17 @@
 //! One partition of `__consumer_offsets` and its groups.
 
-use thalweg_base::{LeaderEpoch, Moment, ProducerEpoch, ProducerId, Timestamp};
-use thalweg_coordinator::{Effect, LogRecord, Ticket, WriteId};
+use thalweg_base::{LeaderEpoch, Moment, ProducerId, Timestamp};
+use thalweg_coordinator::{Effect, LogRecord, Origin, Ticket, WriteId};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_wire::ErrorCode;
 
+use crate::classic;
+use crate::group::{Group, Groups, owned};
+use crate::offsets::Offsets;
+use crate::outbox::{After, Outbox, Timer};
+use crate::records::Record;
 use crate::request::{Answer, Caller, Request};
-
-/// The broker's configuration as groups need it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {}
+use crate::settings::Settings;
 
 /// The two clocks: one orders and says when something is due, the other dates what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,69 +22,227 @@ pub struct Now {
     pub timestamp: Timestamp,
 }
 
-/// See the module.
+/// When something is decided, and how the cluster looks then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'a> {
+    /// When.
+    pub(crate) now: Now,
+    /// The cluster.
+    pub(crate) image: &'a MetadataImage,
+}
+
+/// One partition of `__consumer_offsets` and the groups that live there.
+///
+/// What the log says about a group is changed by [`Shard::replay`] alone. What the log does not hold of a classic group
+/// (who waits for an answer, who has joined the rebalance that is under way) changes with requests and time; it is lost
+/// with the shard, and the members begin a new generation.
+///
+/// Invariants:
+/// - While a write is open, nothing else is decided: the driver reports it before the next call.
+/// - A ticket is answered at most once.
 #[derive(Debug)]
-pub struct Shard {}
+pub struct Shard {
+    pub(crate) settings: Settings,
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) groups: Groups,
+    pub(crate) offsets: Offsets,
+    pub(crate) outbox: Outbox,
+    /// Whether the log was replayed and requests are answered.
+    loaded: bool,
+}
 
 impl Shard {
     /// A shard without groups, whose partition this node leads in `epoch`. `random` seeds the member ids that it makes.
     #[must_use]
-    pub fn new(_settings: Settings, _epoch: LeaderEpoch, _random: u64) -> Self {
-        Self {}
+    pub fn new(settings: Settings, epoch: LeaderEpoch, random: u64) -> Self {
+        let (groups, offsets, outbox) = (Groups::default(), Offsets::default(), Outbox::new(random));
+        Self { settings, epoch, groups, offsets, outbox, loaded: false }
     }
 
-    /// Applies one record of the log: of `producer`'s transaction if there is one. It cannot fail: a record that this
-    /// version does not know is passed over.
-    pub fn replay(&mut self, _producer: Option<(ProducerId, ProducerEpoch)>, _record: &LogRecord, _written: Timestamp) {
+    /// Applies one record of the log. It cannot fail: a record that this version does not know is passed over.
+    pub fn replay(&mut self, origin: Origin, record: &LogRecord) {
+        match Record::decode(record) {
+            Ok(Record::OffsetCommit { key, value: Some(value) }) => {
+                if !self.groups.contains_key(&*key.group) {
+                    // Offsets without members: a so-called simple group.
+                    let id = owned(&key.group);
+                    self.groups.insert(id, Group::Classic(classic::ClassicGroup::simple(origin.timestamp)));
+                }
+                self.offsets.replay(origin, &key, &value);
+            }
+            Ok(Record::OffsetCommit { key, value: None }) => self.offsets.replay_tombstone(&key),
+            Ok(Record::GroupMetadata { key, value }) => self.classic_replay(&key.group, value),
+            Ok(record) => self.consumer_replay(record),
+            Err(_) => {}
+        }
     }
 
     /// The end of `producer`'s transaction, from a marker in the log.
-    pub fn replay_end_of_transaction(&mut self, _producer: ProducerId, _committed: bool) {}
+    pub fn replay_end_of_transaction(&mut self, producer: ProducerId, committed: bool) {
+        self.offsets.replay_end_of_transaction(producer, committed);
+    }
 
     /// All of the log was replayed: members that it names have their session from now.
-    pub fn loaded(&mut self, _now: Now, _image: &MetadataImage) -> Vec<Effect<Answer>> {
-        Vec::new()
+    pub fn loaded(&mut self, now: Now, image: &MetadataImage) -> Vec<Effect<Answer>> {
+        assert!(!self.loaded, "a shard is loaded once");
+        self.loaded = true;
+        let at = At { now, image };
+        let due = now.moment.after(self.settings.offsets_retention_check_interval);
+        self.outbox.timers.set(Timer::OffsetExpiry, due);
+        let ids: Vec<_> = self.groups.keys().cloned().collect();
+        for id in ids {
+            match self.groups.get(&id) {
+                Some(Group::Classic(_)) => self.classic_loaded(at, &id),
+                Some(Group::Consumer(_)) => self.consumer_loaded(at, &id),
+                None => {}
+            }
+        }
+        self.effects(at)
     }
 
     /// A request has arrived.
     pub fn request(
         &mut self,
-        _now: Now,
-        _image: &MetadataImage,
-        _ticket: Ticket,
-        _caller: &Caller,
-        _request: Request,
+        now: Now,
+        image: &MetadataImage,
+        ticket: Ticket,
+        caller: &Caller,
+        request: Request,
     ) -> Vec<Effect<Answer>> {
-        Vec::new()
+        assert!(self.loaded, "a shard answers once it is loaded");
+        assert!(!self.outbox.has_writes(), "every write is reported before the next request");
+        let at = At { now, image };
+        if request.has_forbidden_group_id() {
+            self.outbox.answer(ticket, request.refuse(ErrorCode::InvalidGroupId));
+            return self.effects(at);
+        }
+        match request {
+            Request::JoinGroup(request) => self.join(at, ticket, caller, request),
+            Request::SyncGroup(request) => self.sync(at, ticket, request),
+            Request::Heartbeat(request) => self.heartbeat(at, ticket, request),
+            Request::LeaveGroup(request) => self.leave(at, ticket, request),
+            Request::ConsumerGroupHeartbeat(request) => self.consumer_heartbeat(at, ticket, caller, request),
+            Request::ConsumerGroupDescribe(group) => {
+                let described = self.consumer_describe(image, &group);
+                self.outbox.answer(ticket, Answer::ConsumerGroupDescribe(described));
+            }
+            Request::DescribeGroup(group) => {
+                let described = self.describe(&group, caller.version);
+                self.outbox.answer(ticket, Answer::DescribeGroup(described));
+            }
+            Request::ListGroups(request) => {
+                let listed = self.list(&request);
+                self.outbox.answer(ticket, Answer::ListGroups(listed));
+            }
+            Request::DeleteGroup(group) => self.delete_group(ticket, &group),
+            Request::OffsetCommit(request) => self.commit_offsets(at, ticket, caller, &request),
+            Request::TxnOffsetCommit(request) => self.commit_transactional_offsets(at, ticket, caller, &request),
+            Request::OffsetFetch { group, require_stable } => {
+                let fetched = self.fetch_offsets(&group, require_stable);
+                self.outbox.answer(ticket, Answer::OffsetFetch(fetched));
+            }
+            Request::OffsetDelete(request) => self.delete_offsets(ticket, &request),
+        }
+        self.effects(at)
     }
 
     /// A write was appended and replayed, or refused.
     pub fn written(
         &mut self,
-        _now: Now,
-        _image: &MetadataImage,
-        _write: WriteId,
-        _result: Result<(), ErrorCode>,
+        now: Now,
+        image: &MetadataImage,
+        write: WriteId,
+        result: Result<(), ErrorCode>,
     ) -> Vec<Effect<Answer>> {
-        Vec::new()
+        let after = self.outbox.reported(write);
+        assert!(after.is_some(), "a write is reported once, and only if it was asked for");
+        let at = At { now, image };
+        if let Some(after) = after {
+            self.finish(at, after, result.map_err(refused_write));
+        }
+        self.effects(at)
     }
 
     /// When to call [`Shard::tick`] next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        None
+        if self.loaded { self.outbox.timers.next() } else { None }
     }
 
-    /// The deadline has come.
-    pub fn tick(&mut self, _now: Now, _image: &MetadataImage) -> Vec<Effect<Answer>> {
-        Vec::new()
+    /// The deadline has come. What is due beyond the first write is left to the next call, which may follow at once.
+    pub fn tick(&mut self, now: Now, image: &MetadataImage) -> Vec<Effect<Answer>> {
+        assert!(self.loaded, "time passes for a shard once it is loaded");
+        let at = At { now, image };
+        while !self.outbox.has_writes() {
+            let Some(timer) = self.outbox.timers.pop_due(now.moment) else { break };
+            match timer {
+                Timer::OffsetExpiry => self.expire_offsets(at),
+                Timer::ClassicJoin(group) => self.classic_join_timer(at, &group),
+                Timer::ClassicSync(group) => self.classic_sync_timer(at, &group),
+                Timer::ClassicMember(group, member) => self.classic_member_timer(at, &group, &member),
+                Timer::Consumer(group, timer) => self.consumer_timer(at, &group, &timer),
+            }
+        }
+        self.effects(at)
     }
 
     /// The cluster has changed: topics were created, grew or went away.
-    pub fn metadata_changed(&mut self, _now: Now, _image: &MetadataImage, _changes: &Changes) -> Vec<Effect<Answer>> {
-        Vec::new()
+    pub fn metadata_changed(&mut self, now: Now, image: &MetadataImage, changes: &Changes) -> Vec<Effect<Answer>> {
+        if !self.loaded {
+            return Vec::new();
+        }
+        let at = At { now, image };
+        self.consumer_topics_changed(at, changes);
+        self.delete_offsets_of(&changes.topics_deleted);
+        self.effects(at)
     }
 
-    /// The broker's or a group's configuration has changed.
-    pub fn set_settings(&mut self, _settings: Settings) {}
+    /// The broker's configuration has changed. What waits already waits as long as it was told to.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// The epoch in which this node leads the partition.
+    #[must_use]
+    pub fn epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    /// Whether the log was replayed.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
+    fn finish(&mut self, at: At<'_>, after: After, result: Result<(), ErrorCode>) {
+        match (after, result) {
+            (After::Nothing, _) => {}
+            (After::Answer(ticket, answer), Ok(())) => self.outbox.answer(ticket, answer),
+            (After::Answer(ticket, answer), Err(error)) => self.outbox.answer(ticket, answer.refused(error)),
+            (After::ClassicSync(pending), result) => self.classic_assignment_written(at, pending, result),
+            (After::ClassicReplace(pending), result) => self.classic_replacement_written(at, pending, result),
+            (After::Consumer(after), result) => self.consumer_written(at, after, result),
+        }
+    }
+
+    fn effects(&mut self, at: At<'_>) -> Vec<Effect<Answer>> {
+        while let Some(after) = self.outbox.pop_unwritable() {
+            self.finish(at, after, Err(ErrorCode::UnknownServerError));
+        }
+        self.outbox.take_effects()
+    }
+}
+
+/// What a client is told when the log did not take the records.
+fn refused_write(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
+            ErrorCode::CoordinatorNotAvailable
+        }
+        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        ErrorCode::NetworkException => ErrorCode::CoordinatorLoadInProgress,
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize => {
+            ErrorCode::UnknownServerError
+        }
+        other => other,
+    }
 }

@@ -1,0 +1,43 @@
+//! The groups of a shard by id, of whatever kind.
+
+use std::collections::BTreeMap;
+
+use bytestring::ByteString;
+
+use crate::classic::ClassicGroup;
+use crate::consumer::ConsumerGroup;
+
+/// A group of one kind or the other.
+#[derive(Debug)]
+pub(crate) enum Group {
+    /// Members rebalance by JoinGroup and SyncGroup. A group that only has committed offsets is one, without members.
+    Classic(ClassicGroup),
+    /// KIP-848.
+    Consumer(Box<ConsumerGroup>),
+}
+
+/// Every group of a shard.
+pub(crate) type Groups = BTreeMap<ByteString, Group>;
+
+impl Group {
+    /// Whether it has no members.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Classic(group) => group.is_empty(),
+            Self::Consumer(group) => group.is_empty(),
+        }
+    }
+
+    /// Whether some member reads `topic`, or may do so.
+    pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
+        match self {
+            Self::Classic(group) => group.is_subscribed_to(topic),
+            Self::Consumer(group) => group.is_subscribed_to(topic),
+        }
+    }
+}
+
+/// A copy that does not keep the frame alive which the string came in.
+pub(crate) fn owned(text: &str) -> ByteString {
+    ByteString::from(text)
+}

@@ -1,0 +1,158 @@
+//! What a shard has decided and its driver is to do, and what it waits for.
+
+use std::collections::BTreeMap;
+
+use bytestring::ByteString;
+use thalweg_base::{ProducerEpoch, ProducerId};
+use thalweg_coordinator::{Effect, LogRecord, Ticket, Timers, WriteId};
+
+use crate::consumer;
+use crate::records::Record;
+use crate::request::Answer;
+
+/// How many records go into one batch at most when there is no need for them to be one: far below what a topic takes.
+const RECORDS_PER_BATCH_MAX: usize = 1_000;
+
+/// What a shard waits for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// Offsets are to be looked through for those that have expired.
+    OffsetExpiry,
+    /// A classic group waits for members to join.
+    ClassicJoin(ByteString),
+    /// A classic group waits for members to ask for their assignment.
+    ClassicSync(ByteString),
+    /// A classic group's member, or one that was only given its id, is to be heard of.
+    ClassicMember(ByteString, ByteString),
+    /// Something of a consumer group.
+    Consumer(ByteString, consumer::Timer),
+}
+
+/// What follows once a write was carried out or refused.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum After {
+    /// Nothing: nobody waits for it.
+    Nothing,
+    /// The answer; if the write was refused, the refusal that belongs to it.
+    Answer(Ticket, Answer),
+    /// The assignment that a classic group's leader has made goes to the members.
+    ClassicSync(crate::classic::PendingAssignment),
+    /// A static member has taken the place of its former self.
+    ClassicReplace(crate::classic::PendingReplacement),
+    /// Something of a consumer group.
+    Consumer(consumer::After),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    /// What is due when.
+    pub(crate) timers: Timers<Timer>,
+    effects: Vec<Effect<Answer>>,
+    writes: BTreeMap<WriteId, After>,
+    next_write: u64,
+    /// What follows writes whose records no schema can hold.
+    unwritable: Vec<After>,
+    random: u64,
+}
+
+impl Outbox {
+    pub(crate) fn new(random: u64) -> Self {
+        Self {
+            timers: Timers::default(),
+            effects: Vec::new(),
+            writes: BTreeMap::new(),
+            next_write: 0,
+            unwritable: Vec::new(),
+            random,
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.effects.push(Effect::Answer { ticket, answer });
+    }
+
+    /// Writes `records` as one batch if there are any; `after` follows in any case.
+    pub(crate) fn write(&mut self, records: &[Record], after: After) {
+        self.write_for(None, records, after);
+    }
+
+    /// Like [`Self::write`], in the transaction of `producer`.
+    pub(crate) fn write_for(
+        &mut self,
+        producer: Option<(ProducerId, ProducerEpoch)>,
+        records: &[Record],
+        after: After,
+    ) {
+        if records.is_empty() {
+            if let After::Answer(ticket, answer) = after {
+                self.answer(ticket, answer);
+            }
+            return;
+        }
+        let encoded: Result<Vec<LogRecord>, _> = records.iter().map(Record::encode).collect();
+        match encoded {
+            Ok(records) => {
+                let write = WriteId(self.next_write);
+                self.next_write += 1;
+                self.writes.insert(write, after);
+                self.effects.push(Effect::Write { write, producer, records });
+            }
+            Err(_) => self.unwritable.push(after),
+        }
+    }
+
+    /// Writes any number of records in as many batches as it takes; `after` follows the last.
+    pub(crate) fn write_all(&mut self, records: &[Record], after: After) {
+        let last = records.len().saturating_sub(1) / RECORDS_PER_BATCH_MAX * RECORDS_PER_BATCH_MAX;
+        let (before, rest) = records.split_at(last);
+        for batch in before.chunks(RECORDS_PER_BATCH_MAX) {
+            self.write(batch, After::Nothing);
+        }
+        self.write(rest, after);
+    }
+
+    /// Whether a write waits to be carried out: nothing more may be decided before that.
+    pub(crate) fn has_writes(&self) -> bool {
+        !self.writes.is_empty() || !self.unwritable.is_empty()
+    }
+
+    /// What follows the write `id`.
+    pub(crate) fn reported(&mut self, id: WriteId) -> Option<After> {
+        self.writes.remove(&id)
+    }
+
+    /// What follows a write that cannot be carried out at all.
+    pub(crate) fn pop_unwritable(&mut self) -> Option<After> {
+        self.unwritable.pop()
+    }
+
+    /// What the driver is to do.
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect<Answer>> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// A random UUID (version 4) as text, from the seed.
+    pub(crate) fn random_uuid(&mut self) -> String {
+        let high = (self.next_random() & !0xf000) | 0x4000;
+        let low = (self.next_random() & !(0b11 << 62)) | (0b10 << 62);
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xffff,
+            low >> 48,
+            low & 0xffff_ffff_ffff
+        )
+    }
+
+    /// SplitMix64: every seed gives a sequence of its own.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
