@@ -1,7 +1,7 @@
 //! What a log needs to know of its topic's configuration.
 
 /// The settings of one log, with Kafka's defaults. Negative times and sizes mean "no limit" where Kafka says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment is rolled before it would grow beyond this.
     pub segment_bytes: u32,
@@ -25,6 +25,14 @@ pub struct LogConfig {
     pub delete: bool,
     /// `cleanup.policy` contains `compact`.
     pub compact: bool,
+    /// `min.cleanable.dirty.ratio`: so large a share of the log must be dirty before it is cleaned.
+    pub min_cleanable_ratio: f64,
+    /// `min.compaction.lag.ms`: so long a record is not cleaned away.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`: after so long a record is looked at by the cleaner, however clean the log is.
+    pub max_compaction_lag_ms: i64,
+    /// `delete.retention.ms`: so long tombstones stay after they were first cleaned.
+    pub delete_retention_ms: i64,
     /// `producer.id.expiration.ms`: a producer that wrote nothing for so long is forgotten.
     pub producer_id_expiration_ms: i64,
 }
@@ -44,6 +52,10 @@ impl Default for LogConfig {
             retention_bytes: -1,
             delete: true,
             compact: false,
+            min_cleanable_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            delete_retention_ms: DAY_MS,
             producer_id_expiration_ms: DAY_MS,
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! [`Log`] is the whole of it; [`checkpoints`] are the small files that several logs share; [`names`] says how all of
 //! them are called. Nothing here knows topics, requests or replication: a log is a directory, and who owns it decides
-//! when it is appended to, flushed, truncated and deleted. Time comes in as an argument, no thread is started, and
+//! when it is appended to, flushed, cleaned, truncated and deleted. Time comes in as an argument, no thread is started, and
 //! calls block until the operating system has answered.
 
 pub mod checkpoints;
+mod cleaner;
 mod config;
 mod entry_file;
 mod fault;
@@ -23,12 +24,13 @@ mod segment;
 mod time_index;
 mod txn_index;
 
+pub use cleaner::{CleanPlan, Cleaned, CleanerLimits, Cleaning, Dirt, Progress};
 pub use config::LogConfig;
 pub use fault::Fault;
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
-    AppendError, AppendOutcome, AppendRefusal, Appended, Doomed, Duplicate, FirstBatch, Flush, FlushPlan, Log,
-    OpenHints, ReadError, ReadPlan, ReadRefusal, Recovered, TimestampedOffset,
+    AppendError, AppendOutcome, AppendRefusal, Appended, CleanedGroup, Doomed, Duplicate, FirstBatch, Flush, FlushPlan,
+    Log, OpenHints, ReadError, ReadPlan, ReadRefusal, Recovered, Swap, TimestampedOffset,
 };
 pub use producer_entry::{Origin, Producer, ProducerRefusal, WrittenBatch};
 pub use segment::SegmentFile;

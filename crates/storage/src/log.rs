@@ -4,6 +4,7 @@ mod append;
 mod flush;
 mod position_hints;
 mod read;
+mod swap;
 mod timestamps;
 mod truncate;
 
@@ -17,13 +18,14 @@ use crate::checkpoints::{read_topic_id, write_topic_id};
 use crate::leader_epochs::LeaderEpochs;
 use crate::producer_entry::Producer;
 use crate::producer_state::{Changes, ProducerState};
-use crate::segment::Segment;
+use crate::segment::{Segment, remove_if_exists};
 use crate::{Fault, LogConfig, names};
 
 pub use append::{AppendError, AppendOutcome, AppendRefusal, Appended, Duplicate};
 pub use flush::{Flush, FlushPlan};
 use position_hints::{LogPosition, PositionHints};
 pub use read::{FirstBatch, ReadError, ReadPlan, ReadRefusal};
+pub use swap::{CleanedGroup, Swap};
 pub use timestamps::TimestampedOffset;
 pub use truncate::Doomed;
 
@@ -91,6 +93,12 @@ pub struct Log {
     /// Files that were renamed and wait for their removal.
     doomed: Vec<PathBuf>,
     hints: Mutex<PositionHints>,
+    /// Counts truncations and deletions of segments, so that a cleaning that began before one brings nothing back.
+    removals: u64,
+    /// Counts changes of where batches stand, so that nothing is concluded from where they stood.
+    layout: u64,
+    /// Files of a cleaning that would take the place of segments after a crash.
+    swapping: Vec<PathBuf>,
     /// Counts truncations, so that a flush that began before one does not claim what was written after it.
     truncations: u64,
     last_flush: Timestamp,
@@ -143,6 +151,9 @@ impl Log {
             names_synced: 0,
             doomed: Vec::new(),
             hints: Mutex::default(),
+            removals: 0,
+            layout: 0,
+            swapping: Vec::new(),
             truncations: 0,
             last_flush: now,
             failed: false,
@@ -327,6 +338,16 @@ impl Log {
         &self.segments
     }
 
+    pub(crate) fn removals(&self) -> u64 {
+        self.removals
+    }
+
+    /// Segments are about to be removed or cut: what a cleaning has made of them counts no more, even after a crash.
+    fn segments_go(&mut self) -> Result<(), Fault> {
+        self.removals += 1;
+        std::mem::take(&mut self.swapping).iter().try_for_each(|path| remove_if_exists(path))
+    }
+
     fn active(&self) -> &Segment {
         &self.segments[self.segments.len() - 1]
     }
@@ -341,7 +362,7 @@ impl Log {
         self.segments.partition_point(|s| s.base() <= offset).checked_sub(1)
     }
 
-    fn ensure_usable(&self) -> Result<(), Fault> {
+    pub(crate) fn ensure_usable(&self) -> Result<(), Fault> {
         if self.failed { Err(Fault::Offline { dir: self.dir.clone() }) } else { Ok(()) }
     }
 
@@ -372,6 +393,7 @@ impl Log {
     }
 
     fn forget_positions(&mut self) {
+        self.layout += 1;
         *self.hints.get_mut().unwrap_or_else(PoisonError::into_inner) = PositionHints::default();
     }
 }

@@ -56,6 +56,11 @@ impl OffsetIndex {
         self.entries.len() >= index_bytes / ENTRY as u32
     }
 
+    /// Its size in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(self.entries.len()) * ENTRY as u64
+    }
+
     /// Whether what the last entry says can be true: the position of a batch inside a file of `log_len` bytes.
     pub(crate) fn is_sane(&self, log_len: u64) -> Result<bool, Fault> {
         Ok(self.entries.last()?.is_none_or(|entry| {

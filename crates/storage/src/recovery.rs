@@ -428,8 +428,11 @@ fn finish_swaps(dir: &Path) -> Result<(), Fault> {
             high = high.max(found.header.next_offset());
         }
     }
+    let bases: BTreeSet<Offset> = swaps.iter().map(|(base, _, _)| *base).collect();
     for entry in entries.iter().filter(|e| !e.is_dir && !e.name.ends_with(names::SWAP)) {
-        if names::offset_of(&entry.name).is_some_and(|(offset, _)| offset >= low && offset < high) {
+        let replaced = |offset: Offset| (offset >= low && offset < high) || bases.contains(&offset);
+        let is_segments = |kind: &str| kind != names::PRODUCER_SNAPSHOT;
+        if names::offset_of(&entry.name).is_some_and(|(offset, kind)| replaced(offset) && is_segments(kind)) {
             remove_if_exists(&dir.join(&entry.name))?;
         }
     }

@@ -136,6 +136,16 @@ impl<'a> Scan<'a> {
         Ok(BatchView::parse(&bytes))
     }
 
+    /// The bytes of a batch, however large.
+    pub(crate) fn raw(&mut self, found: &Found) -> Result<&[u8], Fault> {
+        self.bytes(found.position, found.header.size())
+    }
+
+    /// The fault of a file that holds no batch at a position where one must be.
+    pub(crate) fn corrupt(&self, at: u64, reason: &dyn std::fmt::Display) -> Fault {
+        Fault::corrupt(self.path, format!("at {at}: {reason}"))
+    }
+
     /// The transaction marker in a control batch of a producer; `None` when the batch is none or is empty.
     pub(crate) fn marker(&mut self, found: &Found) -> Result<Result<Option<Marker>, BatchError>, Fault> {
         if !found.header.attributes.is_control() || found.header.count == 0 {

@@ -25,7 +25,7 @@ pub struct SegmentFile {
 }
 
 impl SegmentFile {
-    fn open(path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
         let file = File::open(path).map_err(Fault::io("open", path))?;
         Ok(Self { path: path.to_owned(), file })
     }
@@ -78,7 +78,12 @@ pub(crate) struct Segment {
 impl Segment {
     /// Creates an empty segment. Files that a crash left at its place are emptied.
     pub(crate) fn create(dir: &Path, base: Offset, now: Timestamp) -> Result<Self, Fault> {
-        let path = |kind| names::file_at(dir, base, kind);
+        Self::create_as(dir, base, "", now)
+    }
+
+    /// Creates an empty segment whose files have this suffix, so that they are none of the log yet.
+    pub(crate) fn create_as(dir: &Path, base: Offset, suffix: &str, now: Timestamp) -> Result<Self, Fault> {
+        let path = |kind: &str| names::file_at(dir, base, &format!("{kind}{suffix}"));
         let log = path(names::LOG);
         let file = File::open_rw(&log).map_err(Fault::io("create", &log))?;
         file.set_len(0).map_err(Fault::io("empty", &log))?;
@@ -147,6 +152,33 @@ impl Segment {
         self.offsets.moved(path(names::OFFSET_INDEX));
         self.times.moved(path(names::TIME_INDEX));
         self.txns.moved(path(names::TXN_INDEX));
+    }
+
+    /// Renames the files from one suffix to another: the batches first, so that index files alone never look complete.
+    pub(crate) fn change_suffix(&mut self, from: &str, to: &str) -> Result<(), Fault> {
+        let renamed = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let stem = name.strip_suffix(from).unwrap_or(&name);
+            path.with_file_name(format!("{stem}{to}"))
+        };
+        for path in self.paths() {
+            match fs::rename(path, &renamed(path)) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && path == self.txns.path() => {}
+                other => other.map_err(Fault::io("rename", path))?,
+            }
+        }
+        let [log, offsets, times, txns] = self.paths().map(renamed);
+        self.path = log;
+        self.log = OnceLock::new();
+        self.offsets.moved(offsets);
+        self.times.moved(times);
+        self.txns.moved(txns);
+        Ok(())
+    }
+
+    /// Removes the files of a segment that is in no log.
+    pub(crate) fn remove_files(&self) -> Result<(), Fault> {
+        self.paths().into_iter().try_for_each(remove_if_exists)
     }
 
     /// Whether an offset is within reach of the segment's 31-bit relative offsets.
@@ -273,10 +305,25 @@ impl Segment {
         self.times.trim()
     }
 
+    /// Makes a finished segment that nobody reads yet durable, all files of it, and lets it look as if it had been written
+    /// at `modified`.
+    pub(crate) fn seal(&mut self, modified: Timestamp) -> Result<(), Fault> {
+        let log = self.log()?;
+        log.file.sync_data().map_err(Fault::io("sync", &self.path))?;
+        log.file.set_modified_ms(modified.0).map_err(Fault::io("set the time of", &self.path))?;
+        for index in [Some(self.offsets.file()?), Some(self.times.file()?), self.txns.file()?].into_iter().flatten() {
+            index.sync_data().map_err(Fault::io("sync an index of", &self.path))?;
+        }
+        self.indexes_synced();
+        self.rest();
+        Ok(())
+    }
+
     /// Closes the index files until they are needed again.
     pub(crate) fn rest(&mut self) {
         self.offsets.rest();
         self.times.rest();
+        self.txns.rest();
     }
 
     /// A walk over the headers of its batches from `position`.

@@ -56,6 +56,11 @@ impl TimeIndex {
         self.entries.len() + 1 >= index_bytes / ENTRY as u32
     }
 
+    /// Its size in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::from(self.entries.len()) * ENTRY as u64
+    }
+
     /// Whether the first and the last entry can be true.
     pub(crate) fn is_sane(&self) -> Result<bool, Fault> {
         let Some(last) = self.entries.last()? else { return Ok(true) };

@@ -54,6 +54,16 @@ impl TxnIndex {
         self.path = path;
     }
 
+    /// Its size in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.len
+    }
+
+    /// Closes the file until it is needed again.
+    pub(crate) fn rest(&mut self) {
+        self.handle.take();
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -158,6 +158,24 @@ impl File {
         self.inner.set_len(len)
     }
 
+    /// Lets the file look as if it had been written at this time, in milliseconds since 1970-01-01 UTC. In the simulator
+    /// it does nothing.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn set_modified_ms(&self, ms: i64) -> io::Result<()> {
+        #[cfg(not(sim))]
+        {
+            let since_epoch = std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+            self.inner.set_modified(std::time::UNIX_EPOCH + since_epoch)
+        }
+        #[cfg(sim)]
+        {
+            let _ = ms;
+            Ok(())
+        }
+    }
+
     /// Makes the file's bytes durable. After an error the bytes written before may be lost: never retry, take the
     /// directory offline.
     ///

@@ -50,7 +50,7 @@ pub struct ReadPlan {
     /// The range ends because of the limit on bytes.
     cut: bool,
     first_too_large: bool,
-    truncations: u64,
+    layout: u64,
 }
 
 impl ReadPlan {
@@ -147,7 +147,7 @@ impl Log {
     /// Tells the log what a plan's bytes were, so that it knows where the reader will go on. It is worth a call only
     /// when the reader will come back; nothing depends on it.
     pub fn has_read(&self, plan: &ReadPlan, bytes: &[u8]) {
-        if !plan.cut || plan.truncations != self.truncations {
+        if !plan.cut || plan.layout != self.layout {
             return;
         }
         let (mut at, mut next) = (0, None);
@@ -163,7 +163,9 @@ impl Log {
         }
     }
 
-    /// The transactions among the records of a plan that were aborted: a consumer of committed records skips them.
+    /// The transactions among the records of a plan that were aborted: a consumer of committed records skips them. It
+    /// is to be asked under the same lock under which the plan was made: a cleaning in between would have forgotten
+    /// transactions whose records the plan still reads.
     ///
     /// # Errors
     /// When a transaction index cannot be read.
@@ -192,7 +194,7 @@ impl Log {
 
     fn nothing(&self) -> ReadPlan {
         let start = LogPosition::default();
-        ReadPlan { file: None, start, len: 0, cut: false, first_too_large: false, truncations: self.truncations }
+        ReadPlan { file: None, start, len: 0, cut: false, first_too_large: false, layout: self.layout }
     }
 
     /// The segment and position of the first batch that ends at or after `offset`; `None` when there is none.

@@ -62,7 +62,7 @@ impl Log {
             return Ok(true);
         }
         self.guarded(|log| {
-            log.positions_changed();
+            log.positions_changed()?;
             let keep = log.segments.partition_point(|s| s.base() <= offset);
             // The newest goes first, so that a crash leaves no gap.
             while log.segments.len() > keep {
@@ -88,7 +88,7 @@ impl Log {
     pub fn truncate_fully_and_start_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), Fault> {
         assert!(offset.0 >= 0, "a log cannot begin at {offset}");
         self.guarded(|log| {
-            log.positions_changed();
+            log.positions_changed()?;
             while !log.segments.is_empty() {
                 log.drop_last()?;
             }
@@ -131,6 +131,7 @@ impl Log {
     pub(crate) fn drop_first(&mut self, count: usize) -> Result<(), Fault> {
         assert!(count < self.segments.len(), "the active segment stays");
         self.guarded(|log| {
+            log.segments_go()?;
             for _ in 0..count {
                 let segment = log.segments.remove(0);
                 log.doom(&segment)?;
@@ -146,10 +147,15 @@ impl Log {
         }
     }
 
-    /// Renames a segment's files, so that they are none of a log any more.
+    /// Lets go of a segment and of the producers' state at its beginning.
     fn doom(&mut self, segment: &Segment) -> Result<(), Fault> {
-        self.names_changed += 1;
         self.producers.remove_snapshot(&self.dir, segment.base())?;
+        self.doom_files(segment)
+    }
+
+    /// Renames a segment's files, so that they are none of a log any more.
+    pub(super) fn doom_files(&mut self, segment: &Segment) -> Result<(), Fault> {
+        self.names_changed += 1;
         for path in segment.paths() {
             let mut doomed = path.as_os_str().to_owned();
             doomed.push(names::DELETED);
@@ -175,9 +181,10 @@ impl Log {
         fs::rename(&tmp, &path).map_err(Fault::io("rename", &tmp))
     }
 
-    fn positions_changed(&mut self) {
+    fn positions_changed(&mut self) -> Result<(), Fault> {
         self.truncations += 1;
         self.forget_positions();
+        self.segments_go()
     }
 
     /// Goes back to what the producers were at the log's end, by the newest snapshot and the batches after it.
