@@ -149,7 +149,7 @@ impl Client {
         let answer = response.responses.first().and_then(|topic| topic.partitions.first());
         let answer = answer.ok_or(io::ErrorKind::InvalidData)?;
         refused(answer.error_code)?;
-        Ok(answer.records.clone().unwrap_or_default())
+        Ok(answer.records.as_ref().and_then(|records| records.here()).cloned().unwrap_or_default())
     }
 }
 

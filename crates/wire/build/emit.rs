@@ -72,6 +72,7 @@ fn element_type(ty: &Type) -> String {
         Type::Uuid => "Uuid".to_owned(),
         Type::String => "ByteString".to_owned(),
         Type::Bytes | Type::Records => "Bytes".to_owned(),
+        Type::AnswerRecords => "Records".to_owned(),
         Type::Struct(name) => name.clone(),
         Type::Array(element) => format!("Vec<{}>", element_type(element)),
         scalar => scalar.scalar().to_owned(),
@@ -151,7 +152,7 @@ impl Emit<'_> {
     fn default_value(&self, field: &Field) -> Option<String> {
         let optional = field.optional(self.one.versions);
         let default = field.default.as_deref().unwrap_or("");
-        if field.null_default() || field.ty == Type::Records {
+        if field.null_default() || matches!(field.ty, Type::Records | Type::AnswerRecords) {
             return None;
         }
         match &field.ty {
@@ -304,6 +305,7 @@ impl Emit<'_> {
         match &field.ty {
             Type::String | Type::Bytes => format!("r.{opt}{}(&mut self.{name}, {flexible});", field.ty.scalar()),
             Type::Records => format!("r.opt_bytes(&mut self.{name}, {flexible});"),
+            Type::AnswerRecords => format!("r.opt_records(&mut self.{name}, {flexible});"),
             Type::Struct(_) if opt.is_empty() => format!("self.{name}.read(r, version);"),
             Type::Struct(_) if tagged => format!("r.opt_struct_in_tag(&mut self.{name}, version);"),
             Type::Struct(_) if self.must_be_some(field, field.in_place(self.one.versions)).is_empty() => {
@@ -388,6 +390,7 @@ impl Emit<'_> {
         match &field.ty {
             Type::String | Type::Bytes => format!("w.{opt}{}(&self.{name}, {flexible});", field.ty.scalar()),
             Type::Records => format!("w.opt_bytes(&self.{name}, {flexible});"),
+            Type::AnswerRecords => format!("w.opt_records(&self.{name}, {flexible});"),
             Type::Struct(_) if opt.is_empty() => format!("self.{name}.write(w, version);"),
             Type::Struct(_) if tagged => format!("w.opt_struct_in_tag(&self.{name}, version);"),
             Type::Struct(_) => format!("w.opt_struct(&self.{name}, version);"),

@@ -106,7 +106,10 @@ pub enum Type {
     Uuid,
     String,
     Bytes,
+    /// Records that a request brings.
     Records,
+    /// Records of an answer, which need not be in memory.
+    AnswerRecords,
     Struct(String),
     Array(Box<Type>),
 }
@@ -159,7 +162,7 @@ impl Type {
             Self::Uuid => "uuid",
             Self::String => "string",
             Self::Bytes => "bytes",
-            Self::Records => "records",
+            Self::Records | Self::AnswerRecords => "records",
             Self::Struct(_) | Self::Array(_) => "",
         }
     }
@@ -197,7 +200,9 @@ impl Field {
 
     /// Whether the Rust type is an `Option`.
     pub fn optional(&self, within: Versions) -> bool {
-        self.ty == Type::Records || !self.nullable.and(self.present(within)).is_empty() || self.null_default()
+        matches!(self.ty, Type::Records | Type::AnswerRecords)
+            || !self.nullable.and(self.present(within)).is_empty()
+            || self.null_default()
     }
 
     pub fn null_default(&self) -> bool {

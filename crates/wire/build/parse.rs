@@ -41,6 +41,10 @@ pub fn parse(text: &str) -> Result<Vec<Message>, String> {
     }
     for message in &mut messages {
         merge(message)?;
+        if message.kind == Kind::Response {
+            let fields = message.structs.iter_mut().flat_map(|one| &mut one.fields);
+            fields.filter(|field| field.ty == Type::Records).for_each(|field| field.ty = Type::AnswerRecords);
+        }
     }
     Ok(messages)
 }

@@ -24,6 +24,7 @@ mod error;
 mod error_code;
 pub mod messages;
 mod reader;
+mod records;
 mod writer;
 
 pub use api_key::{ApiKey, Unstable};
@@ -31,4 +32,5 @@ pub use codec::{Codec, Request};
 pub use error::{DecodeError, DecodeProblem, EncodeError};
 pub use error_code::ErrorCode;
 pub use reader::Reader;
+pub use records::{Gap, Records};
 pub use writer::Writer;

@@ -14,6 +14,7 @@ mod parts {
     pub(super) use crate::codec::Codec;
     pub(super) use crate::error::{DecodeError, EncodeError};
     pub(super) use crate::reader::Reader;
+    pub(super) use crate::records::Records;
     pub(super) use crate::writer::Writer;
 }
 

@@ -6,6 +6,7 @@ use thalweg_base::Uuid;
 
 use crate::codec::{Codec, Scalar};
 use crate::error::{DecodeError, DecodeProblem};
+use crate::records::Records;
 
 /// How much memory the elements of arrays may take for each byte of a frame. An empty string of two bytes becomes a value
 /// of 32, so that a hostile frame could otherwise take 30 times its size; what clients send takes about 4 times.
@@ -215,6 +216,11 @@ impl Reader {
     /// Reads a byte string or null.
     pub fn opt_bytes(&mut self, out: &mut Option<Bytes>, flexible: bool) {
         *out = self.length(flexible).map(|length| self.take(length));
+    }
+
+    /// Reads the records of an answer, or null.
+    pub fn opt_records(&mut self, out: &mut Option<Records>, flexible: bool) {
+        *out = self.length(flexible).map(|length| Records::Here(self.take(length)));
     }
 
     /// Reads the count of an array: not more than there are bytes left, since no element is smaller than one byte.

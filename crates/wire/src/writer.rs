@@ -6,6 +6,7 @@ use thalweg_base::Uuid;
 
 use crate::codec::{Codec, Scalar};
 use crate::error::EncodeError;
+use crate::records::{Gap, Records};
 
 /// Byte strings of this length or more become parts of their own. Below it, a copy is cheaper than one more entry in a
 /// vectored write.
@@ -17,7 +18,9 @@ const SHARED_FROM: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Writer {
     parts: Vec<Bytes>,
-    /// How many bytes are in `parts`.
+    /// Where bytes belong that are not in `parts`, in their order.
+    gaps: Vec<Gap>,
+    /// How many bytes are in `parts` and `gaps`.
     done: usize,
     buffer: BytesMut,
     failure: Option<EncodeError>,
@@ -62,25 +65,29 @@ impl Writer {
     }
 
     /// The parts of the encoding, none of them empty.
+    ///
+    /// # Panics
+    /// When records of it are elsewhere: only [`Writer::into_frame_with_gaps`] can say where they belong.
     #[must_use]
     pub fn into_parts(mut self) -> Vec<Bytes> {
+        assert!(self.gaps.is_empty(), "records that are elsewhere need a frame with gaps");
         self.flush();
         self.parts
     }
 
     /// The encoding in one piece. This copies when there is more than one part.
     #[must_use]
-    pub fn into_bytes(mut self) -> Bytes {
-        if self.parts.is_empty() {
+    pub fn into_bytes(self) -> Bytes {
+        if self.parts.is_empty() && self.gaps.is_empty() {
             return self.buffer.freeze();
         }
         let length = self.len();
-        self.flush();
-        if self.parts.len() == 1 {
-            return self.parts.swap_remove(0);
+        let mut parts = self.into_parts();
+        if parts.len() == 1 {
+            return parts.swap_remove(0);
         }
         let mut all = BytesMut::with_capacity(length);
-        for part in &self.parts {
+        for part in &parts {
             all.extend_from_slice(part);
         }
         all.freeze()
@@ -90,22 +97,38 @@ impl Writer {
     ///
     /// # Errors
     /// [`EncodeError::TooLong`] when the length does not fit in an `int32`, and what went wrong before.
+    ///
+    /// # Panics
+    /// As [`Writer::into_parts`].
     pub fn into_frame(self) -> Result<Vec<Bytes>, EncodeError> {
+        let (parts, gaps) = self.into_frame_with_gaps()?;
+        assert!(gaps.is_empty(), "records that are elsewhere need a frame with gaps");
+        Ok(parts)
+    }
+
+    /// The encoding as a frame whose length counts the records that are elsewhere, and where those belong.
+    ///
+    /// # Errors
+    /// As [`Writer::into_frame`].
+    pub fn into_frame_with_gaps(mut self) -> Result<(Vec<Bytes>, Vec<Gap>), EncodeError> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         let length = i32::try_from(self.len()).map_err(|_| EncodeError::TooLong)?;
-        let mut parts = self.into_parts();
+        self.flush();
+        let (mut parts, mut gaps) = (self.parts, self.gaps);
         let first = parts.first().map_or(0, Bytes::len);
-        if (1..SHARED_FROM).contains(&first) {
+        let is_first = gaps.first().is_none_or(|gap| gap.after_parts > 0);
+        if is_first && (1..SHARED_FROM).contains(&first) {
             let mut joined = BytesMut::with_capacity(4 + first);
             joined.put_i32(length);
             joined.extend_from_slice(&parts[0]);
             parts[0] = joined.freeze();
         } else {
             parts.insert(0, Bytes::copy_from_slice(&length.to_be_bytes()));
+            gaps.iter_mut().for_each(|gap| gap.after_parts += 1);
         }
-        Ok(parts)
+        Ok((parts, gaps))
     }
 
     fn flush(&mut self) {
@@ -250,6 +273,20 @@ impl Writer {
         match value {
             Some(value) => self.bytes(value, flexible),
             None => self.length(None, flexible),
+        }
+    }
+
+    /// Writes the records of an answer, or null. Of those that are elsewhere it writes the length and leaves a gap.
+    pub fn opt_records(&mut self, value: &Option<Records>, flexible: bool) {
+        self.length(value.as_ref().map(Records::len), flexible);
+        match value {
+            Some(Records::Here(bytes)) => self.share(bytes),
+            Some(Records::Elsewhere(len)) if *len > 0 => {
+                self.flush();
+                self.done += len;
+                self.gaps.push(Gap { after_parts: self.parts.len(), len: *len });
+            }
+            Some(Records::Elsewhere(_)) | None => {}
         }
     }
 

@@ -110,6 +110,12 @@ impl Fill for Bytes {
     }
 }
 
+impl Fill for thalweg_wire::Records {
+    fn fill(g: &mut Gen, version: i16) -> Self {
+        Self::Here(Bytes::fill(g, version))
+    }
+}
+
 include!(concat!(env!("OUT_DIR"), "/arbitrary.rs"));
 
 pub(crate) use all;

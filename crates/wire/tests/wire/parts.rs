@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use thalweg_wire::messages::{FetchResponse, fetch_response};
-use thalweg_wire::{EncodeError, Reader, Writer};
+use thalweg_wire::{EncodeError, Reader, Records, Writer};
 
 fn response(records: &[&Bytes]) -> FetchResponse {
     let partition = |records: &&Bytes| fetch_response::PartitionData {
-        records: Some((*records).clone()),
+        records: Some((*records).clone().into()),
         ..fetch_response::PartitionData::default()
     };
     let topic = fetch_response::FetchableTopicResponse {
@@ -35,7 +35,7 @@ fn decoded_records_are_slices_of_the_frame() {
     response(&[&records]).encode(&mut w, 13).unwrap();
     let frame = w.into_bytes();
     let decoded = FetchResponse::decode(&mut Reader::new(frame.clone()), 13).unwrap();
-    let slice = decoded.responses[0].partitions[0].records.as_ref().unwrap();
+    let slice = decoded.responses[0].partitions[0].records.as_ref().unwrap().here().unwrap();
     assert!(frame.as_ptr_range().contains(&slice.as_ptr()));
     assert_eq!(slice, &records);
 }
@@ -56,6 +56,28 @@ fn a_frame_begins_with_its_length() {
     w.share(&large);
     assert_eq!(w.into_frame().unwrap().concat()[..4], [0, 0, 0x13, 0x88]);
     assert_eq!(Writer::new().into_frame().unwrap().concat(), [0; 4]);
+}
+
+#[test]
+fn records_that_are_elsewhere_leave_gaps_of_their_length() {
+    let small = Bytes::from(vec![2; 10]);
+    let whole = response(&[&Bytes::from(vec![1; 5000]), &small, &Bytes::from(vec![3; 2])]);
+    let mut gappy = whole.clone();
+    for at in [0, 2] {
+        let records = &mut gappy.responses[0].partitions[at].records;
+        *records = Some(Records::Elsewhere(records.as_ref().unwrap().len()));
+    }
+    let encoded = |value: &FetchResponse| {
+        let mut w = Writer::new();
+        value.encode(&mut w, 13).unwrap();
+        w.into_frame_with_gaps().unwrap()
+    };
+    let (mut parts, gaps) = encoded(&gappy);
+    assert_eq!(gaps.iter().map(|gap| gap.len).collect::<Vec<_>>(), [5000, 2]);
+    for gap in gaps.iter().rev() {
+        parts.insert(gap.after_parts, Bytes::from(vec![if gap.len == 2 { 3 } else { 1 }; gap.len]));
+    }
+    assert_eq!(parts.concat(), encoded(&whole).0.concat());
 }
 
 #[test]

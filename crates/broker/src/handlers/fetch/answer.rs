@@ -157,7 +157,7 @@ impl Fetch {
             // Kafka sends an empty list for a read of committed records, and null for any other.
             aborted_transactions: (self.isolation == Isolation::ReadCommitted && error == ErrorCode::None)
                 .then(Vec::new),
-            records: Some(records.unwrap_or_default()),
+            records: Some(records.unwrap_or_default().into()),
             ..PartitionData::default()
         };
         if let Some(diverging) = look.diverging {
