@@ -63,8 +63,14 @@ pub fn simulate() -> Result<(), String> {
     close(simulation())
 }
 
-fn root() -> PathBuf {
+/// The repository.
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 fn cargo() -> Command {
@@ -75,10 +81,9 @@ fn cargo() -> Command {
 
 /// The simulation is another build of everything, so it has a target directory of its own.
 fn simulation() -> Count {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let test = ["test", "--package", "thalweg-sim", "--target-dir"];
     let mut command = cargo();
-    step("simulation", command.args(test).arg(target.join("sim")).env("RUSTFLAGS", "--cfg sim"), Count::of_cargo)
+    step("simulation", command.args(test).arg(target().join("sim")).env("RUSTFLAGS", "--cfg sim"), Count::of_cargo)
 }
 
 fn close(total: Count) -> Result<(), String> {

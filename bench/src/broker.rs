@@ -1,0 +1,155 @@
+//! The brokers that are measured: started here, or running already.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+/// A broker, by its address and its process. One that was started here is stopped when it is dropped.
+pub struct Broker {
+    /// What the tables call it.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+    /// The process whose CPU and memory are counted.
+    pub pid: u32,
+    /// How long it took from its start to its first answer to a client.
+    pub started: Option<Duration>,
+    running: Running,
+}
+
+enum Running {
+    Elsewhere,
+    Child(Child),
+    /// Apache Kafka, with the directory of the node.
+    Kafka(Child, PathBuf),
+}
+
+/// The kernel's unit of CPU time in `/proc/PID/stat`: hundredths of a second on every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+impl Broker {
+    /// Starts a Thalweg binary with a directory that vanishes with it.
+    pub fn thalweg(name: &str, path: &str) -> Result<Self, String> {
+        let began = Instant::now();
+        let mut child = Command::new(path)
+            .args(["serve", "--ephemeral"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|e| format!("{path} cannot be started: {e}"))?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().ok_or("no output")?;
+        BufReader::new(stdout).read_line(&mut line).map_err(|e| e.to_string())?;
+        let address = line.trim().split_once('=').map(|(_, address)| address.to_owned());
+        let address = address.ok_or_else(|| format!("{path} did not say where it listens but {line:?}"))?;
+        let pid = child.id();
+        let mut broker = Self { name: name.to_owned(), address, pid, started: None, running: Running::Child(child) };
+        broker.answers()?;
+        broker.started = Some(began.elapsed());
+        Ok(broker)
+    }
+
+    /// Formats and starts Apache Kafka with the script that the interoperability tests use, with its own defaults.
+    pub fn kafka(script: &Path) -> Result<Self, String> {
+        let dir = std::env::temp_dir().join(format!("bench-kafka-{}", std::process::id()));
+        let (port, controller) = (free_port()?, free_port()?);
+        let properties = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             controller.listener.names=CONTROLLER\noffsets.topic.replication.factor=1\nlog.dirs={}\n",
+            dir.join("data").display()
+        );
+        let file = dir.join("server.properties");
+        fs::create_dir_all(&dir).and_then(|()| fs::write(&file, properties)).map_err(|e| e.to_string())?;
+        let failed = |e| format!("{} cannot be started: {e}", script.display());
+        let cluster = "4L6g3nShT-eMCtK--X86sw";
+        let formatted = Command::new(script)
+            .args(["bin", "kafka-storage.sh", "format", "-t", cluster, "-c"])
+            .arg(&file)
+            .stdout(Stdio::null())
+            .status();
+        if !formatted.map_err(failed)?.success() {
+            return Err("Kafka cannot format its directory".to_owned());
+        }
+        let began = Instant::now();
+        let log = fs::File::create(dir.join("node.log")).map_err(|e| e.to_string())?;
+        let child = Command::new(script).arg("node").arg(&file).stdout(log).stderr(Stdio::null()).spawn();
+        let child = child.map_err(failed)?;
+        let (name, address, pid) = ("Kafka".to_owned(), format!("127.0.0.1:{port}"), child.id());
+        let mut broker = Self { name, address, pid, started: None, running: Running::Kafka(child, dir) };
+        broker.answers()?;
+        broker.started = Some(began.elapsed());
+        Ok(broker)
+    }
+
+    /// One that runs already: `NAME=HOST:PORT,PID`.
+    pub fn running(named: &str) -> Result<Self, String> {
+        let parsed = named.split_once('=').and_then(|(name, rest)| {
+            let (address, pid) = rest.split_once(',')?;
+            Some((name.to_owned(), address.to_owned(), pid.parse().ok()?))
+        });
+        let (name, address, pid) = parsed.ok_or_else(|| format!("{named} is not NAME=HOST:PORT,PID"))?;
+        let broker = Self { name, address, pid, started: None, running: Running::Elsewhere };
+        broker.answers()?;
+        Ok(broker)
+    }
+
+    fn answers(&self) -> Result<(), String> {
+        let consumer: BaseConsumer = self.config().create().map_err(|e| e.to_string())?;
+        let metadata = consumer.fetch_metadata(None, Duration::from_secs(60));
+        metadata.map(drop).map_err(|e| format!("{} at {} does not answer: {e}", self.name, self.address))
+    }
+
+    /// A client's configuration for this broker.
+    pub fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.address).set("log_level", "3");
+        config
+    }
+
+    /// The CPU time that the process has taken so far, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = |at: usize| after_name.split_whitespace().nth(at).and_then(|word| word.parse::<f64>().ok());
+        (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / TICKS_PER_SECOND
+    }
+
+    /// The most memory that the process has held, in megabytes.
+    pub fn peak_resident_mb(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kib.unwrap_or(0.0) / 1024.0
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        match &mut self.running {
+            Running::Elsewhere => {}
+            // A Thalweg's directory is removed by itself, which it does when it is asked to end.
+            Running::Child(child) => stop(child),
+            Running::Kafka(child, dir) => {
+                stop(child);
+                let _ = fs::remove_dir_all(dir);
+            }
+        }
+    }
+}
+
+fn stop(child: &mut Child) {
+    let _ = Command::new("kill").arg(child.id().to_string()).status();
+    let _ = child.wait();
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
+    Ok(listener.local_addr().map_err(|e| e.to_string())?.port())
+}

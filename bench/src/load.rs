@@ -1,0 +1,248 @@
+//! The clients: a producer as fast as it can, a producer on a schedule, a consumer.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use crate::broker::Broker;
+
+/// How long any step may take before the measurement is given up.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Creates a topic whose name nobody has used.
+pub fn create_topic(broker: &Broker, name: &str, partitions: i32) -> Result<String, String> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let topic = format!("bench-{name}-{}-{count}", std::process::id());
+    let admin = admin(broker)?;
+    let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+    let created = wait(admin.create_topics([&new], &AdminOptions::new()))?;
+    match created.first() {
+        Some(Ok(_)) => Ok(topic),
+        other => Err(format!("topic {topic} was not created: {other:?}")),
+    }
+}
+
+/// Deletes a topic, so that the page cache is free for the next work.
+pub fn delete_topic(broker: &Broker, topic: &str) -> Result<(), String> {
+    wait(admin(broker)?.delete_topics(&[topic], &AdminOptions::new())).map(drop)
+}
+
+fn admin(broker: &Broker) -> Result<AdminClient<DefaultClientContext>, String> {
+    broker.config().create().map_err(|e| e.to_string())
+}
+
+/// Runs a future of the admin client, which completes on a thread of its own.
+fn wait<T>(future: impl Future<Output = Result<T, KafkaError>>) -> Result<T, String> {
+    struct Unpark(thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(result) => return result.map_err(|e| e.to_string()),
+            std::task::Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// Counts what was delivered and what was not.
+#[derive(Default)]
+struct Deliveries {
+    failed: AtomicU64,
+}
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_err() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn producer(broker: &Broker, settings: &[(&str, &str)]) -> Result<BaseProducer<Deliveries>, String> {
+    let mut config = broker.config();
+    config.set("acks", "all").set("queue.buffering.max.messages", "500000").set("queue.buffering.max.kbytes", "200000");
+    settings.iter().for_each(|(name, value)| {
+        config.set(*name, *value);
+    });
+    config.create_with_context(Deliveries::default()).map_err(|e| e.to_string())
+}
+
+fn finish(producer: &BaseProducer<Deliveries>) -> Result<(), String> {
+    producer.flush(PATIENCE).map_err(|e| format!("not everything was delivered: {e}"))?;
+    match producer.context().failed.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        failed => Err(format!("{failed} records were not delivered")),
+    }
+}
+
+/// A producer that sends as fast as it can.
+#[derive(Clone, Copy)]
+pub struct Production {
+    /// librdkafka's settings beside `acks=all`.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// The size of each record's value.
+    pub record_bytes: usize,
+}
+
+impl Production {
+    /// Produces so many bytes to the partitions in turn and waits until all are acknowledged. Gives the number of
+    /// records.
+    pub fn run(self, broker: &Broker, topic: &str, bytes: usize) -> Result<usize, String> {
+        let producer = producer(broker, self.settings)?;
+        let value: Vec<u8> = (0..self.record_bytes).map(|at| b'a' + (at % 26) as u8).collect();
+        let records = bytes / self.record_bytes;
+        for at in 0..records {
+            let partition = (at % crate::work::PARTITIONS as usize) as i32;
+            let mut record = BaseRecord::<(), [u8]>::to(topic).payload(&value).partition(partition);
+            loop {
+                match producer.send(record) {
+                    Ok(()) => break,
+                    Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                        record = back;
+                        producer.poll(Duration::from_millis(5));
+                    }
+                    Err((e, _)) => return Err(e.to_string()),
+                }
+            }
+            if at % 1000 == 0 {
+                producer.poll(Duration::ZERO);
+            }
+        }
+        finish(&producer)?;
+        Ok(records)
+    }
+}
+
+fn consumer(broker: &Broker, topic: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<BaseConsumer, String> {
+    let mut config = broker.config();
+    config.set("group.id", "bench").set("enable.auto.commit", "false");
+    settings.iter().for_each(|(name, value)| {
+        config.set(*name, *value);
+    });
+    let consumer: BaseConsumer = config.create().map_err(|e| e.to_string())?;
+    let mut assignment = TopicPartitionList::new();
+    for partition in 0..partitions {
+        assignment.add_partition_offset(topic, partition, Offset::Beginning).map_err(|e| e.to_string())?;
+    }
+    consumer.assign(&assignment).map_err(|e| e.to_string())?;
+    Ok(consumer)
+}
+
+/// Consumes so many records from the beginning.
+pub fn consume(broker: &Broker, topic: &str, partitions: i32, records: usize) -> Result<usize, String> {
+    let consumer = consumer(broker, topic, partitions, &[])?;
+    let (mut seen, began) = (0, Instant::now());
+    while seen < records {
+        match consumer.poll(Duration::from_millis(200)) {
+            Some(Ok(_)) => seen += 1,
+            Some(Err(e)) => return Err(e.to_string()),
+            None if began.elapsed() > PATIENCE => return Err(format!("only {seen} of {records} records came")),
+            None => {}
+        }
+    }
+    Ok(seen)
+}
+
+/// Records on a schedule. Each carries when it was *due*: a producer or broker that stalls makes late records, it does
+/// not make fewer (no coordinated omission).
+#[derive(Clone, Copy)]
+pub struct Latency {
+    /// Records a second.
+    pub rate: u32,
+    /// For how long.
+    pub time: Duration,
+}
+
+/// Records of the first part of a run are not counted: connections and caches are cold.
+pub const WARM_UP: Duration = Duration::from_secs(1);
+const LATENCY_RECORD_BYTES: usize = 100;
+
+impl Latency {
+    /// The time from when each record was due until a consumer had it.
+    pub fn run(self, broker: &Broker, topic: &str, partitions: i32) -> Result<Vec<Duration>, String> {
+        let reading = consumer(broker, topic, partitions, &[("fetch.wait.max.ms", "500")])?;
+        // The first poll starts the fetching.
+        let _ = reading.poll(Duration::from_millis(500));
+        let producer = producer(broker, &[("linger.ms", "0")])?;
+        let origin = Instant::now();
+        let stop = AtomicBool::new(false);
+        let records = self.rate as usize * (self.time + WARM_UP).as_secs() as usize;
+        thread::scope(|scope| {
+            let read = scope.spawn(|| read_times(&reading, origin, records, &stop));
+            let polling = scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    producer.poll(Duration::from_millis(50));
+                }
+            });
+            let sent = self.send(&producer, topic, origin, records, partitions).and_then(|()| finish(&producer));
+            if sent.is_err() {
+                stop.store(true, Ordering::Relaxed);
+            }
+            let times = read.join().map_err(|_| "the consumer has failed".to_owned())?;
+            stop.store(true, Ordering::Relaxed);
+            polling.join().map_err(|_| "the producer has failed".to_owned())?;
+            sent.and(times)
+        })
+    }
+
+    fn send(
+        self,
+        producer: &BaseProducer<Deliveries>,
+        topic: &str,
+        origin: Instant,
+        records: usize,
+        partitions: i32,
+    ) -> Result<(), String> {
+        let mut value = [b'x'; LATENCY_RECORD_BYTES];
+        for at in 0..records {
+            let due = Duration::from_secs_f64(at as f64 / f64::from(self.rate));
+            if let Some(wait) = due.checked_sub(origin.elapsed()) {
+                thread::sleep(wait);
+            }
+            value[..8].copy_from_slice(&(due.as_nanos() as u64).to_be_bytes());
+            let record = BaseRecord::<(), [u8]>::to(topic).payload(&value[..]).partition(at as i32 % partitions);
+            producer.send(record).map_err(|(e, _)| e.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+fn read_times(
+    consumer: &BaseConsumer,
+    origin: Instant,
+    records: usize,
+    stop: &AtomicBool,
+) -> Result<Vec<Duration>, String> {
+    let mut times = Vec::with_capacity(records);
+    let mut seen = 0;
+    while seen < records && !stop.load(Ordering::Relaxed) && origin.elapsed() < PATIENCE {
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let message = message.map_err(|e| e.to_string())?;
+        let due = message.payload().and_then(|value| value.first_chunk::<8>()).map(|at| u64::from_be_bytes(*at));
+        let due = Duration::from_nanos(due.ok_or("a record has no time")?);
+        seen += 1;
+        if due >= WARM_UP {
+            times.push(origin.elapsed().saturating_sub(due));
+        }
+    }
+    if seen < records { Err(format!("only {seen} of {records} records came")) } else { Ok(times) }
+}

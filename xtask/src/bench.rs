@@ -1,0 +1,38 @@
+//! `cargo xtask bench [--against kafka] ...`: builds the node and the benchmark, and measures one beside the other.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::test::{root, target};
+
+/// Runs `bench/` against this tree's release build; `--against kafka` adds Apache Kafka, everything else is the
+/// benchmark's own (`cargo xtask bench --help`).
+pub fn run(arguments: &[String]) -> Result<(), String> {
+    let mut rest = arguments.to_vec();
+    let mut brokers = vec!["--thalweg".to_owned(), target().join("release/thalweg").display().to_string()];
+    if let Some(at) = rest.iter().position(|argument| argument == "--against") {
+        let against: Vec<String> = rest.splice(at..(at + 2).min(rest.len()), []).collect();
+        if against.get(1).map(String::as_str) != Some("kafka") {
+            return Err("--against knows kafka; name other brokers with --broker NAME=HOST:PORT,PID".to_owned());
+        }
+        brokers.extend(["--kafka".to_owned(), root().join("interop/kafka/kafka").display().to_string()]);
+    }
+    cargo(&["build", "--release", "--package", "thalweg"], &root())?;
+    let bench = root().join("bench");
+    let built = target().join("bench");
+    cargo(&["build", "--release", "--target-dir", &built.display().to_string()], &bench)?;
+    let status = Command::new(built.join("release/thalweg-bench")).args(&brokers).args(&rest).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the benchmark has failed: {status}")),
+        Err(e) => Err(format!("the benchmark cannot be started: {e}")),
+    }
+}
+
+fn cargo(arguments: &[&str], dir: &PathBuf) -> Result<(), String> {
+    let status = Command::new(env!("CARGO")).args(arguments).current_dir(dir).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(format!("cargo {} has failed", arguments.join(" "))),
+    }
+}
