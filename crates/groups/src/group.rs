@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytestring::ByteString;
+use thalweg_wire::messages as m;
 
 use crate::classic::ClassicGroup;
 use crate::consumer::ConsumerGroup;
+use crate::records::Record;
 
 /// A group of one kind or the other.
 #[derive(Debug)]
@@ -33,6 +35,14 @@ impl Group {
         match self {
             Self::Classic(group) => group.is_subscribed_to(topic),
             Self::Consumer(group) => group.is_subscribed_to(topic),
+        }
+    }
+
+    /// The tombstones of everything that the log holds about the group, its offsets aside.
+    pub(crate) fn tombstones(&self, id: &ByteString) -> Vec<Record> {
+        match self {
+            Self::Classic(_) => vec![m::GroupMetadataKey { group: id.clone() }.into()],
+            Self::Consumer(group) => group.tombstones(id),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod classic;
 mod consumer;
+mod describe;
 mod group;
 mod offsets;
 mod outbox;
@@ -12,6 +13,8 @@ pub mod records;
 mod request;
 mod settings;
 mod shard;
+#[cfg(test)]
+mod testbed;
 
 pub use request::{Answer, Caller, Request};
 pub use settings::{MigrationPolicy, Settings};

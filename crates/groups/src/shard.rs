@@ -120,7 +120,7 @@ impl Shard {
             Request::JoinGroup(request) => self.join(at, ticket, caller, request),
             Request::SyncGroup(request) => self.sync(at, ticket, request),
             Request::Heartbeat(request) => self.heartbeat(at, ticket, request),
-            Request::LeaveGroup(request) => self.leave(at, ticket, request),
+            Request::LeaveGroup(request) => self.leave(at, ticket, caller, request),
             Request::ConsumerGroupHeartbeat(request) => self.consumer_heartbeat(at, ticket, caller, request),
             Request::ConsumerGroupDescribe(group) => {
                 let described = self.consumer_describe(image, &group);
