@@ -1,0 +1,76 @@
+//! The language, the codec and the golden files, without any node.
+
+use std::path::Path;
+
+use crate::known::fits;
+use crate::play::Pair;
+use crate::schema::Schema;
+use crate::value::{Value, differences, parse};
+use crate::{codec, golden};
+
+fn schema() -> Schema {
+    Schema::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).expect("the schema files")
+}
+
+#[test]
+fn a_value_is_read_as_it_was_printed() {
+    let text = r#"{topics=[{name="a b" id=<id> note="x\"y\\\nz"} {name=null ids=[1 -2 3]}] empty="" word="null"}"#;
+    let value = parse(text).expect("a value");
+    assert_eq!(value.line(), text);
+    let long = Value::List(vec![value.clone(), value]);
+    assert_eq!(parse(&long.lines(4)).expect("several lines"), long);
+}
+
+#[test]
+fn messages_come_back_at_every_version() {
+    let schema = schema();
+    for message in schema.apis() {
+        for version in message.versions.low..=message.versions.high {
+            let mut bytes = Vec::new();
+            codec::encode(message, version, &Value::Struct(Vec::new()), &mut bytes).expect("defaults");
+            let (value, used) = codec::decode(message, version, &bytes).expect("what was encoded");
+            assert_eq!(used, bytes.len(), "{} {version}", message.name());
+            let mut again = Vec::new();
+            codec::encode(message, version, &value, &mut again).expect("what was decoded");
+            assert_eq!(again, bytes, "{} {version}", message.name());
+        }
+    }
+}
+
+#[test]
+fn golden_files_are_read_as_they_were_written() {
+    let pair = |turn, version, answer: &str| Pair {
+        turn,
+        request: format!("Api field={turn}"),
+        version,
+        answer: parse(answer).expect("a value"),
+    };
+    let wide = format!("{{a=[{}]}}", "{name=one code=NONE} ".repeat(20));
+    let pairs = [
+        pair(1, Some(3), "{a=1}"),
+        pair(1, Some(4), "{a=1}"),
+        pair(1, Some(5), &wide),
+        pair(2, None, "<closed>"),
+        pair(3, Some(0), "{}"),
+    ];
+    let text = golden::print(&pairs);
+    assert!(text.starts_with("Api field=1\n  3..4 {a=1}\n  5 {\n"), "{text}");
+    assert_eq!(golden::parse(&text).expect("golden text"), pairs);
+}
+
+#[test]
+fn a_difference_is_told_by_its_path() {
+    let (a, b) = (parse("{x=[{y=1 z=2} {y=3}]}").expect("a"), parse("{x=[{y=1 z=4} {y=3}] w=5}").expect("b"));
+    let mut found = Vec::new();
+    differences(&a, &b, "", &mut found);
+    let told: Vec<String> = found.iter().map(|(path, a, b)| format!("{path}: {a}, {b}")).collect();
+    assert_eq!(told, ["x.z: 2, 4", "w: <nothing>, 5"]);
+}
+
+#[test]
+fn a_star_stands_for_any_text() {
+    assert!(fits("JoinGroup *", "JoinGroup groupId=a"));
+    assert!(fits("*name=a*", "Metadata topics=[{name=a}]"));
+    assert!(fits("*", ""));
+    assert!(!fits("a*b", "abc") && !fits("a", "ab"));
+}
