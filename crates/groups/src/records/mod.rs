@@ -34,6 +34,14 @@ macro_rules! group_records {
                 }
             }
 
+            /// Whether it takes back what its key stands for.
+            #[must_use]
+            pub fn is_tombstone(&self) -> bool {
+                match self {
+                    $(Self::$variant { value, .. } => value.is_none(),)*
+                }
+            }
+
             fn encode_key(&self, w: &mut Writer) -> Result<(), EncodeError> {
                 match self {
                     $(Self::$variant { key, .. } => key.encode(w, 0),)*

@@ -60,7 +60,8 @@ pub(super) fn assign(spec: &Spec<'_>) -> BTreeMap<ByteString, Assignment> {
     topics.retain(|topic| !topic.subscribers.is_empty());
     balance(&mut topics, &mut sizes, &mut balancer);
     let ids: Vec<&ByteString> = spec.members.keys().collect();
-    let mut target: BTreeMap<ByteString, Assignment> = ids.iter().map(|id| ((*id).clone(), Assignment::new())).collect();
+    let mut target: BTreeMap<ByteString, Assignment> =
+        ids.iter().map(|id| ((*id).clone(), Assignment::new())).collect();
     for topic in &topics {
         for (partition, owner) in (0..).zip(&topic.owners) {
             if let Some(assignment) = owner.and_then(|owner| target.get_mut(ids[owner])) {
