@@ -137,6 +137,19 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::ListPartitionReassignments, |call, body| at_once(&call, body, h::list_partition_reassignments::handle)),
     api(ApiKey::UnregisterBroker, |call, body| waiting(call, body, h::unregister_broker::handle)),
     api(ApiKey::UpdateFeatures, |call, body| waiting(call, body, h::update_features::handle)),
+    api(ApiKey::DescribeClientQuotas, |call, body| at_once(&call, body, h::describe_client_quotas::handle)),
+    api(ApiKey::AlterClientQuotas, |call, body| waiting(call, body, h::alter_client_quotas::handle)),
+    api(ApiKey::DescribeUserScramCredentials, |call, body| {
+        at_once(&call, body, h::describe_user_scram_credentials::handle)
+    }),
+    api(ApiKey::AlterUserScramCredentials, |call, body| waiting(call, body, h::alter_user_scram_credentials::handle)),
+    api(ApiKey::DescribeAcls, |call, body| custom(call, body, h::acls::describe)),
+    api(ApiKey::CreateAcls, |call, body| custom(call, body, h::acls::create)),
+    api(ApiKey::DeleteAcls, |call, body| custom(call, body, h::acls::delete)),
+    api(ApiKey::CreateDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::create)),
+    api(ApiKey::RenewDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::renew)),
+    api(ApiKey::ExpireDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::expire)),
+    api(ApiKey::DescribeDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::describe)),
 ];
 
 /// Handles one frame, without its length.

@@ -11,6 +11,7 @@ mod activation;
 mod alter_configs;
 mod alter_partition;
 mod brokers;
+mod client_quotas;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
@@ -23,6 +24,7 @@ mod producer_ids;
 mod random;
 mod reassign;
 mod refusal;
+mod scram;
 mod sessions;
 mod update_features;
 

@@ -10,6 +10,7 @@ pub mod config;
 pub mod feature;
 pub mod image;
 mod record;
+pub mod scram;
 pub mod topic_name;
 mod version;
 

@@ -8,6 +8,7 @@ mod configs;
 mod pair;
 mod reads;
 mod records;
+mod security;
 mod side;
 mod topics;
 mod views;
@@ -29,6 +30,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("writes", writes::play),
     ("offsets", reads::offsets),
     ("fetches", reads::play),
+    ("security", security::play),
 ];
 
 fn main() -> ExitCode {

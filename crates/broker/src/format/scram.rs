@@ -1,7 +1,6 @@
 //! `--add-scram`: the SCRAM credentials (RFC 5802) of the users that a cluster begins with.
 
 mod base64;
-mod keys;
 
 #[cfg(test)]
 mod tests;
@@ -10,16 +9,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use thalweg_metadata::MetadataVersion;
+use thalweg_metadata::scram::{EmptyKey, ITERATIONS_MAX, ITERATIONS_MIN, Mechanism};
 use thalweg_sys::random;
 use thalweg_wire::messages::UserScramCredentialRecord;
 
 use super::FormatError;
-use keys::{EmptyKey, Mechanism};
-
-/// How often a password is hashed when nothing else was asked for, and the fewest times that may be asked for.
-const ITERATIONS_MIN: i32 = 4096;
-/// The most times that may be asked for: each login of a client costs it as much.
-const ITERATIONS_MAX: i32 = 16384;
 
 /// The records of the credentials that were asked for. What cannot be done is refused in Kafka's order and with its
 /// messages.

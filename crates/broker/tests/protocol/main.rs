@@ -5,3 +5,4 @@ mod client;
 mod describing;
 mod fetching;
 mod producing;
+mod security;

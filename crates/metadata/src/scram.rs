@@ -3,9 +3,14 @@
 use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256, Sha512};
 
+/// How often a password is hashed when nothing else was asked for, and the fewest times that may be asked for.
+pub const ITERATIONS_MIN: i32 = 4096;
+/// The most times that may be asked for: each login of a client costs it as much.
+pub const ITERATIONS_MAX: i32 = 16384;
+
 /// A SCRAM mechanism: the hash function that everything is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mechanism {
+pub enum Mechanism {
     /// `SCRAM-SHA-256`
     Sha256,
     /// `SCRAM-SHA-512`
@@ -13,20 +18,22 @@ pub(super) enum Mechanism {
 }
 
 /// What a server needs to check a client and to prove itself. Neither is enough to log in.
-pub(super) struct Keys {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
     /// `H(HMAC(SaltedPassword, "Client Key"))`
-    pub(super) stored: Vec<u8>,
+    pub stored: Vec<u8>,
     /// `HMAC(SaltedPassword, "Server Key")`
-    pub(super) server: Vec<u8>,
+    pub server: Vec<u8>,
 }
 
 /// A password, or salted password, without a single byte: clients in Java cannot log in with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EmptyKey;
+pub struct EmptyKey;
 
 impl Mechanism {
     /// The mechanism of that name in SASL.
-    pub(super) fn by_name(name: &str) -> Option<Self> {
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "SCRAM-SHA-256" => Some(Self::Sha256),
             "SCRAM-SHA-512" => Some(Self::Sha512),
@@ -34,8 +41,15 @@ impl Mechanism {
         }
     }
 
+    /// The mechanism of that number in requests and records (KIP-554).
+    #[must_use]
+    pub fn by_number(number: i8) -> Option<Self> {
+        [Self::Sha256, Self::Sha512].into_iter().find(|mechanism| mechanism.number() == number)
+    }
+
     /// What stands for it in requests and records (KIP-554).
-    pub(super) fn number(self) -> i8 {
+    #[must_use]
+    pub fn number(self) -> i8 {
         match self {
             Self::Sha256 => 1,
             Self::Sha512 => 2,
@@ -43,7 +57,8 @@ impl Mechanism {
     }
 
     /// How Kafka's messages write it.
-    pub(super) fn java_name(self) -> &'static str {
+    #[must_use]
+    pub fn java_name(self) -> &'static str {
         match self {
             Self::Sha256 => "SCRAM_SHA_256",
             Self::Sha512 => "SCRAM_SHA_512",
@@ -53,7 +68,10 @@ impl Mechanism {
     /// `Hi(password, salt, iterations)`, which is PBKDF2 with this hash's HMAC and an output of its length.
     ///
     /// The password is taken as it is: Kafka does not apply `SASLprep` either.
-    pub(super) fn salted_password(self, password: &[u8], salt: &[u8], iterations: u32) -> Result<Vec<u8>, EmptyKey> {
+    ///
+    /// # Errors
+    /// If the password is empty.
+    pub fn salted_password(self, password: &[u8], salt: &[u8], iterations: u32) -> Result<Vec<u8>, EmptyKey> {
         match self {
             Self::Sha256 => hi::<Sha256>(password, salt, iterations),
             Self::Sha512 => hi::<Sha512>(password, salt, iterations),
@@ -61,7 +79,10 @@ impl Mechanism {
     }
 
     /// The two keys that are made of a salted password.
-    pub(super) fn keys(self, salted_password: &[u8]) -> Result<Keys, EmptyKey> {
+    ///
+    /// # Errors
+    /// If it is empty.
+    pub fn keys(self, salted_password: &[u8]) -> Result<Keys, EmptyKey> {
         match self {
             Self::Sha256 => keys::<Sha256>(salted_password),
             Self::Sha512 => keys::<Sha512>(salted_password),
