@@ -8,15 +8,19 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 use thalweg_base::{Moment, Timestamp};
 use thalweg_metadata::MetadataImage;
+use thalweg_metadata::topic_name::{self, CONSUMER_OFFSETS};
 use thalweg_records::validate::{Invalid, Rules, Scratch, Validated, validate_with};
 use thalweg_replica::Sessions;
 use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
+use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::CreateTopicsRequest;
-use thalweg_wire::messages::create_topics_request::CreatableTopic;
-use tracing::debug;
+use thalweg_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use thalweg_wire::messages::create_topics_response::CreatableTopicResult;
+use tracing::{debug, warn};
 
 use crate::closing::Closing;
-use crate::config::NodeConfig;
+use crate::config::{GroupsConfig, NodeConfig};
+use crate::drivers::groups::Groups;
 use crate::drivers::maintenance::Maintenance;
 use crate::drivers::metadata::MetadataHandle;
 use crate::drivers::partitions::Partitions;
@@ -41,6 +45,7 @@ pub(crate) struct Broker {
     pub(crate) seats: Arc<Seats>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) metadata: MetadataHandle,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) maintenance: Maintenance,
     pub(crate) fetch_sessions: Mutex<Sessions>,
     pub(crate) producer_ids: ProducerIds,
@@ -81,18 +86,45 @@ impl Broker {
         validated
     }
 
-    /// Creates topics that a client has asked about, with the broker's defaults. One that cannot be created stays missing.
+    /// Creates topics that a client has asked about, with the broker's defaults or as internal topics have to be. One that
+    /// cannot be created stays missing.
     pub(crate) async fn auto_create_topics(&self, names: Vec<ByteString>) {
-        let topic =
-            |name| CreatableTopic { name, num_partitions: -1, replication_factor: -1, ..CreatableTopic::default() };
+        let topic = |name: ByteString| match &*name {
+            CONSUMER_OFFSETS => offsets_topic(name, &self.config.groups),
+            _ => CreatableTopic { name, num_partitions: -1, replication_factor: -1, ..CreatableTopic::default() },
+        };
         let request =
             CreateTopicsRequest { topics: names.into_iter().map(topic).collect(), ..CreateTopicsRequest::default() };
         let decided = self
             .metadata
             .decide(move |d| d.controller.create_topics(d.image, &mut thalweg_sys::random::u64, &request))
             .await;
-        if let Err(refusal) = decided {
-            debug!(error = %refusal, "topics were not created automatically");
+        match decided {
+            Ok(response) => response.topics.iter().for_each(note_refusal),
+            Err(refusal) => debug!(error = %refusal, "topics were not created automatically"),
         }
+    }
+}
+
+/// Says why an internal topic cannot be created: no client is told.
+fn note_refusal(result: &CreatableTopicResult) {
+    let error = ErrorCode::from_code(result.error_code);
+    if topic_name::is_internal(&result.name) && !matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists) {
+        let message = result.error_message.as_deref().unwrap_or_default();
+        warn!(topic = %result.name, error = error.name(), "the topic cannot be created: {message}");
+    }
+}
+
+/// The topic in which groups are kept.
+fn offsets_topic(name: ByteString, groups: &GroupsConfig) -> CreatableTopic {
+    let segment_bytes = groups.offsets_topic_segment_bytes.to_string();
+    let configs = [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", &segment_bytes)];
+    let config = |(name, value): (&str, &str)| CreatableTopicConfig { name: name.into(), value: Some(value.into()) };
+    CreatableTopic {
+        name,
+        num_partitions: groups.offsets_topic_num_partitions,
+        replication_factor: groups.offsets_topic_replication_factor,
+        configs: configs.into_iter().map(config).collect(),
+        ..CreatableTopic::default()
     }
 }

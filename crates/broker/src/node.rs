@@ -1,6 +1,6 @@
 //! A node from its start to its end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,18 +14,20 @@ use thalweg_replica::{SessionLimits, Sessions};
 use thalweg_storage::{Fault, LogConfig};
 use thalweg_sys::net::SocketOptions;
 use thalweg_sys::task::{self, JoinHandle};
-use thalweg_sys::time::{Duration, Instant, now, sleep, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
 use thalweg_wire::messages::broker_registration_request::{Feature, Listener as RegisteredListener};
-use thalweg_wire::messages::{BrokerHeartbeatRequest, BrokerRegistrationRequest};
+use thalweg_wire::messages::BrokerRegistrationRequest;
 use tracing::{error, info, warn};
 
 use crate::broker::{Broker, ConnectionLimits};
-use crate::closing::{Close, Closing};
+use crate::closing::Close;
 use crate::config::{self, NetworkConfig, NodeConfig};
-use crate::drivers::log_dirs::{self, DirError, LogDir};
+use crate::drivers::groups::Groups;
+use crate::drivers::log_dirs::{self, DirError, LogDirs};
 use crate::drivers::maintenance::{Intervals, Maintenance};
 use crate::drivers::metadata::{Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings, SnapshotPolicy};
 use crate::drivers::partitions::Partitions;
+use crate::drivers::presence::Presence;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::settings::BrokerLimits;
 use crate::format;
@@ -46,6 +48,8 @@ enum Cause {
     Dir(#[from] DirError),
     #[error(transparent)]
     Format(#[from] format::FormatError),
+    #[error("{0}")]
+    Disks(String),
     #[error(transparent)]
     Fault(#[from] Fault),
     #[error(transparent)]
@@ -69,7 +73,7 @@ pub struct Node {
     closing_drivers: Close,
     listeners: Vec<JoinHandle<()>>,
     maintenance: JoinHandle<()>,
-    heartbeat: JoinHandle<()>,
+    presence: JoinHandle<Option<String>>,
     quorum: JoinHandle<Result<(), Ended>>,
 }
 
@@ -97,12 +101,26 @@ impl Node {
         &self.broker.cluster_id
     }
 
-    /// Completes when the node cannot go on: its metadata log has failed.
+    /// Completes when the node cannot go on: its metadata log has failed, or the last of its log directories.
     pub async fn failed(&mut self) -> String {
-        match (&mut self.quorum).await {
-            Ok(Ok(())) => "the metadata quorum has ended".to_owned(),
-            Ok(Err(ended)) => ended.to_string(),
-            Err(e) => format!("the metadata quorum has panicked: {e}"),
+        let quorum = async {
+            match (&mut self.quorum).await {
+                Ok(Ok(())) => "the metadata quorum has ended".to_owned(),
+                Ok(Err(ended)) => ended.to_string(),
+                Err(e) => format!("the metadata quorum has panicked: {e}"),
+            }
+        };
+        let disks = async {
+            match (&mut self.presence).await {
+                Ok(Some(why)) => why,
+                Ok(None) => std::future::pending().await,
+                Err(e) => format!("the task that talks to the controller has panicked: {e}"),
+            }
+        };
+        tokio::select! {
+            biased;
+            why = disks => why,
+            why = quorum => why,
         }
     }
 
@@ -113,12 +131,16 @@ impl Node {
             let _ = listener.await;
         }
         self.closing_drivers.now();
-        let _ = (self.maintenance.await, self.heartbeat.await);
+        let _ = self.maintenance.await;
+        if !self.presence.is_finished() {
+            let _ = self.presence.await;
+        }
         if !self.quorum.is_finished()
             && let Ok(Err(ended)) = self.quorum.await
         {
             error!(error = %ended, "the metadata log was not closed cleanly");
         }
+        self.broker.groups.close();
         let (partitions, epoch) = (Arc::clone(&self.broker.partitions), self.broker_epoch);
         let _ = task::blocking(move || partitions.close(epoch.0)).await;
         info!("the node has stopped");
@@ -144,11 +166,12 @@ impl Starting {
         this.run(listeners, dirs).await
     }
 
-    async fn run(self, listeners: Vec<Listener>, dirs: Vec<LogDir>) -> Result<Node, Cause> {
+    async fn run(self, listeners: Vec<Listener>, dirs: LogDirs) -> Result<Node, Cause> {
         let config = &self.config;
         let limits = BrokerLimits {
             replica_lag_max: millis(config.replication.replica_lag_time_max_ms),
             producer_id_expiration_ms: i64::from(config.storage.producer_id_expiration_ms),
+            recovery_threads: count(config.storage.num_recovery_threads_per_data_dir),
         };
         let voter = self.voter(&dirs);
         // Only a node that shut all of its directories down may say so; else it may have lost records.
@@ -157,27 +180,32 @@ impl Starting {
         let metadata_dir = config.storage.metadata_log_dir.clone();
         let partitions =
             Arc::new(Partitions::new(config.node_id, dirs, config.properties.clone(), limits, self.started));
-        let (metadata, quorum) = self.start_quorum(&metadata_dir, voter, &partitions)?;
+        let groups = Groups::new(config.node_id, config.groups.clone(), Arc::clone(&partitions), self.started);
+        let (metadata, quorum) = self.start_quorum(&metadata_dir, voter, &partitions, &groups)?;
 
         let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids(), previous).await?;
         partitions.load(metadata.image()).await?;
-        self.heartbeat_once(&metadata, broker_epoch).await?;
+        groups.begin(metadata.image());
+        let presence = Presence {
+            metadata: metadata.clone(),
+            partitions: Arc::clone(&partitions),
+            node: config.node_id,
+            epoch: broker_epoch,
+        };
+        // The logs are open: asks to be unfenced.
+        presence.heartbeat().await?;
 
         let closing = || self.closing_drivers.closing();
         let (maintenance, maintaining) = Maintenance::start(Arc::clone(&partitions), intervals(config), closing());
-        let heartbeat = task::spawn(heartbeats(
-            metadata.clone(),
-            config.node_id,
-            broker_epoch,
-            millis(i64::from(config.replication.broker_heartbeat_interval_ms)),
-            closing(),
-        ));
+        let every = millis(i64::from(config.replication.broker_heartbeat_interval_ms));
+        let presence = task::spawn(presence.run(every, closing()));
         let broker = Arc::new(Broker {
             cluster_id: self.cluster_id.as_str().into(),
             limits: connection_limits(config),
             seats: seats(&config.network).await,
             partitions,
             metadata,
+            groups,
             maintenance,
             fetch_sessions: Mutex::new(Sessions::new(SessionLimits {
                 slots: count(config.fetch.max_incremental_fetch_session_cache_slots),
@@ -201,13 +229,13 @@ impl Starting {
             closing_drivers: self.closing_drivers,
             listeners,
             maintenance: maintaining,
-            heartbeat,
+            presence,
             quorum,
         })
     }
 
     /// This node as a voter of the metadata quorum.
-    fn voter(&self, dirs: &[LogDir]) -> Voter {
+    fn voter(&self, dirs: &LogDirs) -> Voter {
         let config = &self.config;
         let metadata_dir = dirs.iter().find(|dir| dir.path == config.storage.metadata_log_dir);
         Voter {
@@ -232,6 +260,7 @@ impl Starting {
         metadata_dir: &Path,
         voter: Voter,
         partitions: &Arc<Partitions>,
+        groups: &Arc<Groups>,
     ) -> Result<(MetadataHandle, JoinHandle<Result<(), Ended>>), Cause> {
         let config = &self.config;
         let loaded = MetadataLog::open(metadata_dir, metadata_log_config(config), Timestamp(wall_clock_ms()))?;
@@ -263,7 +292,8 @@ impl Starting {
                 interval: Some(millis(config.storage.metadata_log_max_snapshot_interval_ms)).filter(|ms| !ms.is_zero()),
             },
         };
-        let (driver, metadata) = Driver::new(loaded, controller, settings, Arc::clone(partitions), self.started)?;
+        let (partitions, groups) = (Arc::clone(partitions), Arc::clone(groups));
+        let (driver, metadata) = Driver::new(loaded, controller, settings, partitions, groups, self.started)?;
         Ok((metadata, task::spawn(driver.run(self.closing_drivers.closing()))))
     }
 
@@ -312,46 +342,6 @@ impl Starting {
         });
         Ok(BrokerEpoch(decide.await?.broker_epoch))
     }
-
-    /// The logs are open: asks to be unfenced.
-    async fn heartbeat_once(&self, metadata: &MetadataHandle, epoch: BrokerEpoch) -> Result<(), Cause> {
-        heartbeat(metadata, self.config.node_id, epoch).await?;
-        Ok(())
-    }
-}
-
-async fn heartbeat(
-    metadata: &MetadataHandle,
-    node: NodeId,
-    epoch: BrokerEpoch,
-) -> Result<(), thalweg_controller::Refusal> {
-    let request = BrokerHeartbeatRequest {
-        broker_id: node.0,
-        broker_epoch: epoch.0,
-        current_metadata_offset: metadata.image().provenance().offset.0,
-        want_fence: false,
-        ..BrokerHeartbeatRequest::default()
-    };
-    let decided = metadata.decide(move |d| {
-        let outcome = d.controller.heartbeat(d.image, d.sessions, &request)?;
-        d.sessions.contacted(node, epoch, Offset(request.current_metadata_offset), d.now);
-        Ok(outcome)
-    });
-    decided.await.map(|_| ())
-}
-
-/// Tells the controller again and again that this broker is alive.
-async fn heartbeats(metadata: MetadataHandle, node: NodeId, epoch: BrokerEpoch, every: Duration, mut closing: Closing) {
-    loop {
-        tokio::select! {
-            biased;
-            () = closing.begun() => return,
-            () = sleep(every) => {}
-        }
-        if let Err(refusal) = heartbeat(&metadata, node, epoch).await {
-            warn!(error = %refusal, "the controller did not take a heartbeat");
-        }
-    }
 }
 
 fn check_roles(config: &NodeConfig) -> Result<(), Cause> {
@@ -396,24 +386,28 @@ async fn bind_one(listener: &config::Listener, options: SocketOptions) -> std::i
     Listener::bind(listener.name.as_str().into(), *first, options).await
 }
 
-/// Takes every directory, formats those that are empty, and checks that all of them belong to this node.
-fn open_dirs(config: &NodeConfig) -> Result<(Vec<LogDir>, String), Cause> {
-    let mut locks = Vec::new();
+/// Takes every directory, formats those that are empty, and checks that all of them belong to this node. Directories that
+/// cannot be used stay offline, as long as one is left and it is not that of the metadata.
+fn open_dirs(config: &NodeConfig) -> Result<(LogDirs, String), Cause> {
+    let mut locks = BTreeMap::new();
     for path in config.storage.directories() {
-        locks.push((path.clone(), log_dirs::lock(&path)?));
-    }
-    let opened = format::open(config, Timestamp(wall_clock_ms()))?;
-    let mut dirs = Vec::new();
-    for (path, lock) in locks {
-        match opened.directory_ids.get(&path) {
-            Some(id) => dirs.push(LogDir::open(path, *id, lock)?),
-            None => {
-                let why = opened.offline.get(&path).map_or("it cannot be read", String::as_str);
-                error!(dir = %path.display(), "the log directory stays offline: {why}");
+        match log_dirs::lock(&path) {
+            Ok(lock) => drop(locks.insert(path, lock)),
+            Err(e @ DirError::Io { .. }) if path != config.storage.metadata_log_dir => {
+                error!(error = %e, "the log directory stays offline: mend the disk and restart the node");
             }
+            Err(e) => return Err(e.into()),
         }
     }
-    Ok((dirs, opened.cluster_id))
+    let opened = format::open(config, Timestamp(wall_clock_ms()))?;
+    for (path, why) in &opened.offline {
+        error!(dir = %path.display(), "the log directory stays offline: {why}");
+    }
+    let dirs = LogDirs::open(&config.storage, locks, &opened.directory_ids);
+    match dirs.fatal() {
+        Some(why) => Err(Cause::Disks(why)),
+        None => Ok((dirs, opened.cluster_id)),
+    }
 }
 
 fn connection_limits(config: &NodeConfig) -> ConnectionLimits {

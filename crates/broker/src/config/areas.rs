@@ -219,6 +219,8 @@ pub struct StorageConfig {
     pub log_initial_task_delay_ms: i64,
     /// `replica.high.watermark.checkpoint.interval.ms`
     pub replica_high_watermark_checkpoint_interval_ms: i64,
+    /// `num.recovery.threads.per.data.dir`: so many logs of one directory are opened at once.
+    pub num_recovery_threads_per_data_dir: i32,
     /// `producer.id.expiration.ms`
     pub producer_id_expiration_ms: i32,
     /// `producer.id.expiration.check.interval.ms`
@@ -256,6 +258,7 @@ impl StorageConfig {
             log_initial_task_delay_ms: properties.long("log.initial.task.delay.ms"),
             replica_high_watermark_checkpoint_interval_ms: properties
                 .long("replica.high.watermark.checkpoint.interval.ms"),
+            num_recovery_threads_per_data_dir: properties.int("num.recovery.threads.per.data.dir"),
             producer_id_expiration_ms: properties.int("producer.id.expiration.ms"),
             producer_id_expiration_check_interval_ms: properties.int("producer.id.expiration.check.interval.ms"),
         }

@@ -4,6 +4,7 @@
 //! with the reason (`support.tbl` says which). A value that Kafka refuses is refused with Kafka's message.
 
 mod areas;
+mod groups;
 mod listeners;
 mod properties;
 mod rules;
@@ -18,6 +19,7 @@ use thalweg_base::NodeId;
 use thalweg_metadata::config::{ConfigError, ConfigMap};
 
 pub use areas::{FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig};
+pub use groups::GroupsConfig;
 pub use listeners::{Listener, SecurityProtocol};
 
 use listeners::Listeners;
@@ -53,6 +55,8 @@ pub struct NodeConfig {
     pub fetch: FetchConfig,
     /// Replicas and brokers that fall behind.
     pub replication: ReplicationConfig,
+    /// Consumer groups and the topic that keeps them.
+    pub groups: GroupsConfig,
     /// The properties as they were written, `broker.id` and `node.id` each standing for the other: what
     /// `DescribeConfigs` shows, and where topics take their defaults from.
     pub properties: ConfigMap,
@@ -94,6 +98,7 @@ impl NodeConfig {
             ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
             ("controller.listener.names", "CONTROLLER"),
             ("log.dirs", "./thalweg-data"),
+            ("offsets.topic.replication.factor", "1"),
         ];
         entries.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec()
     }
@@ -119,6 +124,7 @@ fn read(
         topics: TopicsConfig::read(&properties),
         fetch: FetchConfig::read(&properties),
         replication: ReplicationConfig::read(&properties),
+        groups: GroupsConfig::read(&properties)?,
         network: NetworkConfig::read(&properties, listeners)?,
         properties: properties.texts().clone(),
     };

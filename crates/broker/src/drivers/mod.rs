@@ -1,11 +1,15 @@
 //! The owners of the state machines: they feed them events, carry out their effects, and wake who waits.
 
+pub(crate) mod cleaning;
+pub(crate) mod groups;
 pub(crate) mod log_dirs;
 pub(crate) mod maintenance;
 pub(crate) mod metadata;
+mod opening;
 pub(crate) mod parked;
 pub(crate) mod partition;
 pub(crate) mod partitions;
+pub(crate) mod presence;
 pub(crate) mod producer_ids;
 pub(crate) mod reading;
 pub(crate) mod settings;

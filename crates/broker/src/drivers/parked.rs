@@ -42,6 +42,11 @@ impl Parked {
         }
     }
 
+    /// Something else has happened that must be looked at.
+    pub(crate) fn wake(&self) {
+        self.woken.notify_one();
+    }
+
     /// Completes when the request was woken or its time is over; says whether it was woken.
     pub(crate) async fn woken_before(&self, deadline: Instant) -> bool {
         tokio::select! {

@@ -1,38 +1,102 @@
-//! FindCoordinator. There are no coordinators yet, neither for groups nor for transactions, and the answer says so with the
-//! error that Kafka gives while it has none.
+//! FindCoordinator: which node keeps a group. The first request creates the topic that groups are kept in.
 //!
-//! It is served all the same, because librdkafka takes its presence for the sign that a broker understands LZ4, and would
-//! silently send such records uncompressed.
+//! Transactions and share groups have no coordinators yet, and the answer says so with the error that Kafka gives while it
+//! has none.
 
+use bytestring::ByteString;
+use thalweg_metadata::MetadataImage;
+use thalweg_metadata::topic_name::CONSUMER_OFFSETS;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::FindCoordinatorRequest;
 use thalweg_wire::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 
-use crate::dispatch::Call;
+use super::topic_view::brokers;
+use crate::dispatch::{Call, Reply};
 
 /// From this version on several keys are asked for at once (KIP-699).
 const BATCHED: i16 = 4;
+/// From this version on share groups have coordinators (KIP-932).
+const SHARE: i16 = 6;
 
-pub(crate) fn handle(call: &Call, request: FindCoordinatorRequest) -> FindCoordinatorResponse {
-    let error = ErrorCode::CoordinatorNotAvailable;
-    let message = error.message();
-    if call.version < BATCHED {
-        return FindCoordinatorResponse {
-            error_code: error.code(),
-            error_message: (call.version >= 1).then(|| message.into()),
-            node_id: -1,
-            port: -1,
-            ..FindCoordinatorResponse::default()
-        };
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+const SHARE_GROUP: i8 = 2;
+
+pub(crate) fn handle(call: Call, request: FindCoordinatorRequest) -> Reply {
+    let is_asked = call.version < BATCHED || !request.coordinator_keys.is_empty();
+    let is_missing = call.broker.image().topics().by_name(CONSUMER_OFFSETS).is_none();
+    if request.key_type != GROUP || !is_asked || !is_missing {
+        let response = answer(&call, &request);
+        return Reply::Now(call.answer(&response));
     }
-    let coordinator = |key| Coordinator {
-        key,
+    Reply::Exclusive(Box::pin(async move {
+        // If it cannot be created, the answer says that there is no coordinator.
+        call.broker.auto_create_topics(vec![CONSUMER_OFFSETS.into()]).await;
+        let response = answer(&call, &request);
+        call.answer(&response)
+    }))
+}
+
+fn answer(call: &Call, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {
+    let image = call.broker.image();
+    if call.version >= BATCHED {
+        let coordinators = request.coordinator_keys.iter().map(|key| coordinator(call, &image, request.key_type, key));
+        return FindCoordinatorResponse { coordinators: coordinators.collect(), ..FindCoordinatorResponse::default() };
+    }
+    let found = coordinator(call, &image, request.key_type, &request.key);
+    let message = match ErrorCode::from_code(found.error_code) {
+        ErrorCode::None => "NONE",
+        error => error.message(),
+    };
+    FindCoordinatorResponse {
+        error_code: found.error_code,
+        error_message: (call.version >= 1).then(|| message.into()),
+        node_id: found.node_id,
+        host: found.host,
+        port: found.port,
+        ..FindCoordinatorResponse::default()
+    }
+}
+
+fn coordinator(call: &Call, image: &MetadataImage, key_type: i8, key: &ByteString) -> Coordinator {
+    let refused = |error: ErrorCode, message: &str| Coordinator {
+        key: key.clone(),
         node_id: -1,
         port: -1,
         error_code: error.code(),
         error_message: Some(message.into()),
         ..Coordinator::default()
     };
-    let coordinators = request.coordinator_keys.into_iter().map(coordinator).collect();
-    FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() }
+    match key_type {
+        GROUP => {}
+        TRANSACTION => return refused(ErrorCode::CoordinatorNotAvailable, ""),
+        SHARE_GROUP if call.version >= SHARE && is_share_key(key) => {
+            return refused(ErrorCode::CoordinatorNotAvailable, "");
+        }
+        SHARE_GROUP => return refused(ErrorCode::InvalidRequest, ""),
+        _ => return refused(ErrorCode::InvalidRequest, ErrorCode::InvalidRequest.message()),
+    }
+    let index = call.broker.groups.partition_of(key);
+    let leader = image.topics().by_name(CONSUMER_OFFSETS).and_then(|topic| Some(topic.partition(index)?.leader));
+    let found =
+        brokers(image, &call.listener).find(|broker| Some(broker.id) == leader.map(|id| id.0) && !broker.fenced);
+    match found {
+        Some(broker) => Coordinator {
+            key: key.clone(),
+            node_id: broker.id,
+            host: broker.host.into(),
+            port: broker.port,
+            error_message: Some("".into()),
+            ..Coordinator::default()
+        },
+        None => refused(ErrorCode::CoordinatorNotAvailable, ""),
+    }
+}
+
+/// Whether it is a group, a topic's id and a partition, with colons between.
+fn is_share_key(key: &str) -> bool {
+    let mut parts = key.rsplitn(3, ':');
+    let partition = parts.next().is_some_and(|partition| partition.parse::<i32>().is_ok());
+    let topic = parts.next().is_some_and(|id| id.parse::<thalweg_base::Uuid>().is_ok());
+    partition && topic && parts.next().is_some_and(|group| !group.is_empty())
 }

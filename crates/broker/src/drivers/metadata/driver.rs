@@ -19,6 +19,7 @@ use super::handle::{Answer, COMMANDS_MAX, Command, Decide, Decided, Published, Q
 use super::log::{LoadError, Loaded, MetadataLog, WriteError};
 use super::{MetadataHandle, control};
 use crate::closing::Closing;
+use crate::drivers::groups::Groups;
 use crate::drivers::partitions::Partitions;
 use crate::format::SnapshotContent;
 
@@ -73,6 +74,7 @@ pub(crate) struct Driver {
     published: Arc<RwLock<Published>>,
     commands: mpsc::Receiver<Command>,
     partitions: Arc<Partitions>,
+    groups: Arc<Groups>,
 }
 
 /// Why the driver has ended before it was asked to. The node cannot go on without it.
@@ -95,6 +97,7 @@ impl Driver {
         controller: Controller,
         settings: QuorumSettings,
         partitions: Arc<Partitions>,
+        groups: Arc<Groups>,
         started: Instant,
     ) -> Result<(Self, MetadataHandle), Ended> {
         let Loaded { log, image, local: local_log, election, bootstrap } = loaded;
@@ -126,6 +129,7 @@ impl Driver {
             published,
             commands,
             partitions,
+            groups,
         };
         this.carry_out(effects)?;
         Ok((this, handle))
@@ -351,6 +355,7 @@ impl Driver {
             let image = Arc::new(image.visible().clone());
             // This node acts first, then clients are told.
             self.partitions.apply(Arc::clone(&image)).await;
+            self.groups.apply(Arc::clone(&image));
             *self.published.write() = Published { image, quorum: view(&self.quorum) };
         }
         for answer in answers {

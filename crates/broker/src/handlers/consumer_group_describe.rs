@@ -1,0 +1,42 @@
+//! ConsumerGroupDescribe: consumer groups with their members, epochs and assignments (KIP-848).
+
+use bytestring::ByteString;
+use thalweg_groups::Request;
+use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::ConsumerGroupDescribeRequest;
+use thalweg_wire::messages::consumer_group_describe_response::{ConsumerGroupDescribeResponse, DescribedGroup};
+
+use super::groups::{GROUP_OPERATIONS, caller, expect_answer, reply_all, serves_consumer_protocol};
+use crate::dispatch::{Call, Reply};
+use crate::drivers::groups::Asked;
+
+pub(crate) fn handle(call: Call, request: ConsumerGroupDescribeRequest) -> Reply {
+    let groups = request.group_ids;
+    if !serves_consumer_protocol(&call) {
+        let refused = groups.into_iter().map(|group| refused(group, ErrorCode::UnsupportedVersion)).collect();
+        let response = ConsumerGroupDescribeResponse { groups: refused, ..ConsumerGroupDescribeResponse::default() };
+        return Reply::Now(call.answer(&response));
+    }
+    let caller = caller(&call);
+    let ask = |group: &ByteString| match group.is_empty() {
+        true => Asked::Now(Err(ErrorCode::InvalidGroupId)),
+        false => call.broker.groups.ask(group, &caller, Request::ConsumerGroupDescribe(group.clone())),
+    };
+    let asked = groups.iter().map(ask).collect();
+    let operations = request.include_authorized_operations;
+    reply_all(call, asked, move |_, outcomes| {
+        let described = groups.into_iter().zip(outcomes).map(|(group, outcome)| {
+            let mut described =
+                expect_answer!(outcome, ConsumerGroupDescribe).unwrap_or_else(|error| refused(group, error));
+            if operations && described.error_code == 0 {
+                described.authorized_operations = GROUP_OPERATIONS;
+            }
+            described
+        });
+        ConsumerGroupDescribeResponse { groups: described.collect(), ..ConsumerGroupDescribeResponse::default() }
+    })
+}
+
+fn refused(group_id: ByteString, error: ErrorCode) -> DescribedGroup {
+    DescribedGroup { group_id, error_code: error.code(), ..DescribedGroup::default() }
+}

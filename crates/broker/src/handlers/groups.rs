@@ -1,0 +1,127 @@
+//! What the handlers of group requests have in common: who asks, and waiting for the coordinator.
+
+use std::net::IpAddr;
+
+use thalweg_groups::Caller;
+use thalweg_metadata::feature::GROUP_VERSION;
+use thalweg_wire::{Codec, ErrorCode};
+use tokio::sync::oneshot;
+
+use crate::closing::Closing;
+use crate::dispatch::{Call, Reply};
+use crate::drivers::groups::{Asked, Outcome};
+
+/// What everybody may do with a group while there is no authorizer, as bits by ACL operation: read, delete, describe,
+/// describe configs, alter configs.
+pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+
+/// Who asks.
+pub(super) fn caller(call: &Call) -> Caller {
+    Caller {
+        version: call.version,
+        // A copy: members keep it longer than the request's frame should live.
+        client_id: call.client_id.as_deref().unwrap_or_default().into(),
+        client_host: host(call.peer).into(),
+        listener: (&*call.listener).into(),
+    }
+}
+
+/// An address as Java prints it: no part of an IPv6 address is left out.
+fn host(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => format!("/{address}"),
+        IpAddr::V6(address) => {
+            let parts: Vec<String> = address.segments().iter().map(|part| format!("{part:x}")).collect();
+            format!("/{}", parts.join(":"))
+        }
+    }
+}
+
+/// Whether the consumer protocol (KIP-848) is served: the configuration names it and the cluster's features allow it.
+pub(super) fn serves_consumer_protocol(call: &Call) -> bool {
+    call.broker.config.groups.rules.consumer_protocol && call.broker.image().features().level(GROUP_VERSION.name) >= 1
+}
+
+/// Answers when the coordinator does.
+pub(super) fn reply<R: Codec>(
+    call: Call,
+    asked: Asked,
+    respond: impl FnOnce(&Call, Outcome) -> R + Send + 'static,
+) -> Reply {
+    match asked {
+        Asked::Now(outcome) => {
+            let response = respond(&call, outcome);
+            Reply::Now(call.answer(&response))
+        }
+        Asked::Later(receiver) => Reply::Exclusive(Box::pin(async move {
+            let outcome = outcome(receiver, call.broker.closing.clone()).await;
+            let response = respond(&call, outcome);
+            call.answer(&response)
+        })),
+    }
+}
+
+/// Answers when all coordinators have.
+pub(super) fn reply_all<R: Codec>(
+    call: Call,
+    asked: Vec<Asked>,
+    respond: impl FnOnce(&Call, Vec<Outcome>) -> R + Send + 'static,
+) -> Reply {
+    if asked.iter().all(|asked| matches!(asked, Asked::Now(_))) {
+        let now = |asked| match asked {
+            Asked::Now(outcome) => Some(outcome),
+            Asked::Later(_) => None,
+        };
+        let response = respond(&call, asked.into_iter().filter_map(now).collect());
+        return Reply::Now(call.answer(&response));
+    }
+    Reply::Exclusive(Box::pin(async move {
+        let mut outcomes = Vec::with_capacity(asked.len());
+        for asked in asked {
+            outcomes.push(match asked {
+                Asked::Now(outcome) => outcome,
+                Asked::Later(receiver) => outcome(receiver, call.broker.closing.clone()).await,
+            });
+        }
+        let response = respond(&call, outcomes);
+        call.answer(&response)
+    }))
+}
+
+/// Waits for the coordinator, but not when the node goes down: members that wait for others then ask elsewhere.
+async fn outcome(receiver: oneshot::Receiver<Outcome>, mut closing: Closing) -> Outcome {
+    tokio::select! {
+        biased;
+        answered = receiver => answered.unwrap_or(Err(ErrorCode::NotCoordinator)),
+        () = closing.begun() => Err(ErrorCode::NotCoordinator),
+    }
+}
+
+/// Takes the answer out of an outcome. A shard that answers another question has a bug, which the client is told.
+macro_rules! expect_answer {
+    ($outcome:expr, $variant:ident) => {
+        match $outcome {
+            Ok(thalweg_groups::Answer::$variant(answer)) => Ok(answer),
+            Ok(_) => Err(thalweg_wire::ErrorCode::UnknownServerError),
+            Err(error) => Err(error),
+        }
+    };
+}
+pub(super) use expect_answer;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_written_as_java_writes_them() {
+        for (address, expected) in [
+            ("127.0.0.1", "/127.0.0.1"),
+            ("::ffff:10.1.2.3", "/10.1.2.3"),
+            ("::1", "/0:0:0:0:0:0:0:1"),
+            ("fe80::ab:1", "/fe80:0:0:0:0:0:ab:1"),
+        ] {
+            assert_eq!(host(address.parse().expect("an address")), expected);
+        }
+    }
+}

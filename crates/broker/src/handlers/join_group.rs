@@ -1,0 +1,41 @@
+//! JoinGroup: a member of a classic group comes, or takes part in a rebalance.
+
+use thalweg_groups::Request;
+use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::{JoinGroupRequest, JoinGroupResponse};
+
+use super::groups::{caller, expect_answer, reply};
+use crate::dispatch::{Call, Reply};
+use crate::drivers::groups::Asked;
+
+/// From this version on there is null where no protocol was chosen.
+const NULL_PROTOCOL: i16 = 7;
+
+pub(crate) fn handle(call: Call, mut request: JoinGroupRequest) -> Reply {
+    if call.version == 0 {
+        request.rebalance_timeout_ms = request.session_timeout_ms;
+    }
+    if request.group_id.is_empty() {
+        let response = JoinGroupResponse {
+            error_code: ErrorCode::InvalidGroupId.code(),
+            member_id: request.member_id,
+            ..JoinGroupResponse::default()
+        };
+        let response = normalized(call.version, response);
+        return Reply::Now(call.answer(&response));
+    }
+    let group = request.group_id.clone();
+    let asked: Asked = call.broker.groups.ask(&group, &caller(&call), Request::JoinGroup(request));
+    reply(call, asked, |call, outcome| {
+        let refused = |error: ErrorCode| JoinGroupResponse { error_code: error.code(), ..JoinGroupResponse::default() };
+        normalized(call.version, expect_answer!(outcome, JoinGroup).unwrap_or_else(refused))
+    })
+}
+
+fn normalized(version: i16, response: JoinGroupResponse) -> JoinGroupResponse {
+    let protocol_name = match version {
+        NULL_PROTOCOL.. => response.protocol_name.filter(|name| !name.is_empty()),
+        _ => Some(response.protocol_name.unwrap_or_default()),
+    };
+    JoinGroupResponse { protocol_name, ..response }
+}

@@ -1,0 +1,34 @@
+//! LeaveGroup: members of a classic group go, by themselves or at an operator's wish (KIP-345).
+
+use thalweg_groups::Request;
+use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
+use thalweg_wire::messages::leave_group_response::LeaveGroupResponse;
+
+use super::groups::{caller, expect_answer, reply};
+use crate::dispatch::{Call, Reply};
+
+/// From this version on several members leave at once.
+const BATCHED: i16 = 3;
+
+pub(crate) fn handle(call: Call, mut request: LeaveGroupRequest) -> Reply {
+    let refused = |error: ErrorCode| LeaveGroupResponse { error_code: error.code(), ..LeaveGroupResponse::default() };
+    if request.group_id.is_empty() {
+        return Reply::Now(call.answer(&refused(ErrorCode::InvalidGroupId)));
+    }
+    if call.version < BATCHED {
+        let member_id = std::mem::take(&mut request.member_id);
+        request.members = vec![MemberIdentity { member_id, ..MemberIdentity::default() }];
+    }
+    let group = request.group_id.clone();
+    let asked = call.broker.groups.ask(&group, &caller(&call), Request::LeaveGroup(request));
+    reply(call, asked, move |call, outcome| {
+        let response = expect_answer!(outcome, LeaveGroup).unwrap_or_else(refused);
+        if call.version >= BATCHED {
+            return response;
+        }
+        let of_member = response.members.first().map_or(0, |member| member.error_code);
+        let error_code = if response.error_code == 0 { of_member } else { response.error_code };
+        LeaveGroupResponse { error_code, ..LeaveGroupResponse::default() }
+    })
+}
