@@ -74,6 +74,7 @@ impl Shard {
                 desk.remove_member(&request.member_id);
             }
             desk.refuse_join(&join, "", ErrorCode::GroupMaxSizeReached);
+            desk.maybe_complete_join();
         } else if request.member_id.is_empty() {
             desk.join_new(&join);
         } else {
