@@ -22,6 +22,9 @@ mod regex;
 mod serve;
 mod target;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use decision::Timer;
 pub(crate) use describe::CommitCheck;
 pub(crate) use group::ConsumerGroup;

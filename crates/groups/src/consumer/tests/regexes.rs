@@ -1,0 +1,69 @@
+//! Subscriptions by regular expression.
+
+use super::*;
+
+fn matching(request: Request848, regex: &str) -> Request848 {
+    Request848 { subscribed_topic_names: None, subscribed_topic_regex: Some(regex.into()), ..request }
+}
+
+#[test]
+fn a_member_has_the_topics_that_its_expression_matches() {
+    let mut bed = coordinator(&[("t-1", 1), ("t-2", 1), ("u", 1)]);
+    assert_eq!(alive(&mut bed, matching(join("a", &[]), "t-[0-9]+")), (2, has(&[(1, &[0]), (2, &[0])])));
+    assert_eq!(kinds(&mut bed), [5, 16, 3, 7, 6, 8]);
+    assert_eq!(alive(&mut bed, beat("a", 2)), (2, None));
+    assert_eq!(kinds(&mut bed), []);
+    bed.pass(1_000);
+    // Another member with the same expression finds it resolved.
+    assert_eq!(alive(&mut bed, matching(join("b", &[]), "t-[0-9]+")), (3, has(&[])));
+    assert_eq!(kinds(&mut bed), [5, 3, 7, 7, 6, 8]);
+}
+
+#[test]
+fn new_topics_are_held_against_the_expressions_of_a_group() {
+    let mut bed = coordinator(&[("t-1", 1)]);
+    alive(&mut bed, matching(join("a", &[]), "t-.*"));
+    let mut image = bed.image.clone();
+    create(&mut image, 2, "t-2", 1);
+    create(&mut image, 3, "u", 1);
+    bed.change(image);
+    // Not more often than every ten seconds.
+    bed.pass(10_000);
+    assert_eq!(alive(&mut bed, beat("a", 2)), (2, None));
+    bed.pass(1);
+    assert_eq!(alive(&mut bed, beat("a", 2)), (3, has(&[(1, &[0]), (2, &[0])])));
+    bed.pass(20_000);
+    kinds(&mut bed);
+    assert_eq!(alive(&mut bed, beat("a", 3)), (3, None));
+    assert_eq!(kinds(&mut bed), []);
+}
+
+#[test]
+fn an_expression_is_forgotten_with_its_last_member() {
+    let mut bed = coordinator(&[("t-1", 1), ("u", 1)]);
+    alive(&mut bed, matching(join("a", &[]), "t-.*"));
+    bed.pass(1_000);
+    kinds(&mut bed);
+    let request = Request848 {
+        subscribed_topic_regex: Some("".into()),
+        subscribed_topic_names: Some(vec!["u".into()]),
+        ..owning("a", 2, &[(1, &[0])])
+    };
+    assert_eq!(alive(&mut bed, request), (2, has(&[])));
+    assert_eq!(kinds(&mut bed), [5, -16, 3, 7, 6, 8]);
+    alive(&mut bed, owning("a", 2, &[]));
+    assert_eq!(state(&bed), "Stable");
+    alive(&mut bed, matching(join("b", &[]), "u"));
+    kinds(&mut bed);
+    send(&mut bed, beat("b", -1));
+    assert_eq!(kinds(&mut bed), [-8, -7, -5, -16, 3]);
+}
+
+#[test]
+fn what_is_no_expression_is_refused() {
+    let mut bed = coordinator(&[]);
+    let (code, text) = refused(&mut bed, matching(join("a", &[]), "[a"));
+    assert_eq!(code, ErrorCode::InvalidRegularExpression);
+    assert!(text.starts_with("SubscribedTopicRegex `[a` is not a valid regular expression: "), "{text}");
+    assert_eq!(state(&bed), "none");
+}
