@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// Longer than any answer that a scenario waits for.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A connection; opened when it is used, and again after it was closed.
 pub(crate) struct Connection {

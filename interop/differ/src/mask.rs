@@ -126,10 +126,6 @@ impl Masks {
             }
             return if text.starts_with('-') || text.is_empty() { text.to_owned() } else { (*shown).to_owned() };
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-        if text.parse::<i64>().is_ok_and(|number| (number - now).abs() < NOW_MS) {
-            return "<now>".to_owned();
-        }
         let is_id = text.len() == 22 && same_name(name, "memberId");
         if is_id && !self.named.iter().any(|(value, _)| value == text) {
             return "<id>".to_owned();
@@ -146,7 +142,7 @@ impl Masks {
         for (value, shown) in &self.literals {
             out = out.replace(value, shown);
         }
-        without_random_ids(&out)
+        without_times(&without_random_ids(&out))
     }
 
     /// A request as it is shown: values that were saved by their names.
@@ -158,10 +154,19 @@ impl Masks {
             },
             Value::Made(source, bytes) => Value::Made(self.text(source), bytes.clone()),
             Value::List(elements) => Value::List(elements.iter().map(|value| self.request(value)).collect()),
-            Value::Struct(fields) => {
-                Value::Struct(fields.iter().map(|(name, value)| (name.clone(), self.request(value))).collect())
-            }
+            Value::Struct(fields) => Value::Struct(
+                fields.iter().map(|(name, value)| (name.clone(), self.request_field(name, value))).collect(),
+            ),
             Value::Null => Value::Null,
+        }
+    }
+
+    /// A field of a request, or an argument of a call: a number is known only by what it is for.
+    pub(crate) fn request_field(&self, name: &str, value: &Value) -> Value {
+        let is_chosen = name == "producer" || CHOSEN.iter().any(|(field, _)| same_name(field, name));
+        match (value, self.named.iter().rev().find(|(known, _)| Value::Word(known.clone()) == *value)) {
+            (Value::Word(_), Some((_, saved))) if is_chosen => Value::word(format!("<{saved}>")),
+            (value, _) => self.request(value),
         }
     }
 }
@@ -185,4 +190,21 @@ fn without_random_ids(text: &str) -> String {
         at += 1;
     }
     out
+}
+
+/// Numbers of milliseconds that are about now are masked.
+fn without_times(text: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, digits) = rest.split_at(at);
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        let (digits, after) = digits.split_at(end);
+        let is_now = digits.parse::<i64>().is_ok_and(|number| (number - now).abs() < NOW_MS);
+        out.push_str(before);
+        out.push_str(if is_now { "<now>" } else { digits });
+        rest = after;
+    }
+    out + rest
 }

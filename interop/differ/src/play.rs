@@ -211,7 +211,7 @@ impl Player<'_> {
         }
         let bytes = batches::call(name, &Arguments { plain, named })?;
         let plain =
-            plain.iter().map(Value::line).chain(named.iter().map(|(name, value)| format!("{name}={}", value.line())));
+            plain.iter().map(Value::line).chain(named.iter().map(|(name, value)| format!("{name}={}", self.masks.request_field(name, value).line())));
         Ok(Value::Made(format!("{name}({})", plain.collect::<Vec<_>>().join(" ")), bytes))
     }
 
@@ -370,36 +370,43 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// Waits until each topic is there and every partition's leader answers; saves the topic's id.
     fn learn(&mut self, names: &[Item]) -> Result<(), String> {
+        let tree = |text: &str| crate::value::parse(text);
         for name in self.expand(names)? {
             let name = self.evaluate(&name, 0)?.line();
-            let ask = |path: &str, wanted: &str, saves: Vec<(String, String)>| Ask {
-                connection: String::new(),
-                api: "Metadata".to_owned(),
-                versions: "12".to_owned(),
-                fields: vec![
-                    Item::Named(
-                        "topics".to_owned(),
-                        Expr::List(vec![Item::Plain(Expr::Struct(vec![Item::Named(
-                            "name".to_owned(),
-                            Expr::Word(name.clone()),
-                        )]))]),
-                    ),
-                    Item::Named("allowAutoTopicCreation".to_owned(), Expr::Word("false".to_owned())),
-                ],
-                until: Some((path.to_owned(), Expr::Word(wanted.to_owned()))),
-                saves,
-                shown: None,
-                unanswered: false,
-                later: false,
-            };
-            let id = format!("id_{}", name.replace(|c| !is_name(c), "_"));
-            let before = self.pairs.len();
-            self.ask(&ask("topics[0].errorCode", "0", vec![(id, "topics[0].topicId".to_owned())]))?;
-            self.ask(&ask("topics[0].partitions[0].errorCode", "0", vec![]))?;
-            self.pairs.truncate(before);
+            let asked = tree(&format!("{{topics=[{{name={name}}}] allowAutoTopicCreation=false}}"))?;
+            let found = self.quietly("Metadata", 12, &asked, "topics[0].errorCode")?;
+            if let Some(Value::Word(id)) = found.at("topics[0].topicId") {
+                self.save(&format!("id_{}", name.replace(|c| !is_name(c), "_")), id.clone());
+            }
+            let Some(Value::List(partitions)) = found.at("topics[0].partitions") else { continue };
+            for index in 0..partitions.len() {
+                let part = format!("{{partitionIndex={index} timestamp=-1}}");
+                let asked = tree(&format!("{{replicaId=-1 topics=[{{name={name} partitions=[{part}]}}]}}"))?;
+                self.quietly("ListOffsets", 7, &asked, "topics[0].partitions[0].errorCode")?;
+            }
         }
         Ok(())
+    }
+
+    /// Asks until the error code at a path is none; the pair does not count.
+    fn quietly(&mut self, api: &str, version: i16, fields: &Value, path: &str) -> Result<Value, String> {
+        let schema = self.schema;
+        let request = schema.message(&format!("{api}Request"))?;
+        let response = schema.message(&format!("{api}Response"))?;
+        let mut frame = Vec::new();
+        self.header(request, version, version, &mut frame)?;
+        codec::encode(request, version, fields, &mut frame).map_err(|e| format!("{api}: {e:?}"))?;
+        let began = Instant::now();
+        loop {
+            let answer = self.connection("").exchange(&frame).map_err(|why| format!("<{why}>"));
+            let answer = answer.and_then(|bytes| decode(response, api, version, &bytes));
+            if answer.as_ref().is_ok_and(|value| value.at(path) == Some(&Value::word(0))) || began.elapsed() > PATIENCE {
+                return Ok(answer.unwrap_or(Value::Null));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn connection(&mut self, name: &str) -> &mut Connection {
