@@ -2,15 +2,23 @@
 //! directory share.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use thalweg_base::{Offset, TopicPartition, Uuid};
 use thalweg_storage::checkpoints::{
-    HIGH_WATERMARKS, LOCK, LOG_START_OFFSETS, RECOVERY_POINTS, Shutdown, mark_clean_shutdown, read_offsets,
-    take_clean_shutdown, write_offsets,
+    CLEANER_OFFSETS, HIGH_WATERMARKS, LOCK, LOG_START_OFFSETS, RECOVERY_POINTS, Shutdown, mark_clean_shutdown,
+    read_offsets, take_clean_shutdown, write_offsets,
 };
 use thalweg_storage::{Fault, OpenHints};
 use thalweg_sys::fs::{self, Lock};
+use tokio::sync::Notify;
+use tracing::error;
+
+use crate::config::StorageConfig;
 
 /// A log directory that this process owns.
 #[derive(Debug)]
@@ -20,7 +28,126 @@ pub(crate) struct LogDir {
     pub(crate) id: Uuid,
     /// What its checkpoint files said when the node started.
     pub(crate) checkpoints: Checkpoints,
+    /// Whether its disk still works.
+    pub(crate) health: Arc<Health>,
+    /// Up to where the cleaner has cleaned each log.
+    cleaned: Mutex<BTreeMap<TopicPartition, Offset>>,
     _lock: Lock,
+}
+
+/// Whether the disk of a log directory works. It fails once: nothing in a directory that has failed is trusted until the
+/// node is started again.
+#[derive(Debug)]
+pub(crate) struct Health {
+    path: PathBuf,
+    failed: AtomicBool,
+    /// Told when a directory of the node fails.
+    noticed: Arc<Notify>,
+}
+
+impl Health {
+    pub(crate) fn new(path: &Path, noticed: &Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self { path: path.to_owned(), failed: AtomicBool::new(false), noticed: Arc::clone(noticed) })
+    }
+
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The disk has failed. It is said once.
+    pub(crate) fn fail(&self, fault: &dyn Display) {
+        if self.failed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        error!(
+            dir = %self.path.display(),
+            error = %fault,
+            "the log directory goes offline with every partition in it: mend the disk, or make room on it, and restart the node"
+        );
+        self.noticed.notify_one();
+    }
+}
+
+/// The log directories of a node.
+#[derive(Debug)]
+pub(crate) struct LogDirs {
+    /// Those that partitions are put into, as far as they could be opened.
+    dirs: Vec<LogDir>,
+    /// Those of `log.dirs` that could not.
+    lost: Vec<PathBuf>,
+    metadata_dir: PathBuf,
+    /// The metadata directory, if no partitions are put into it.
+    _apart: Option<Lock>,
+    noticed: Arc<Notify>,
+}
+
+impl LogDirs {
+    /// `locks` are those of all directories that could be locked, `ids` those whose `meta.properties` could be read.
+    pub(crate) fn open(
+        storage: &StorageConfig,
+        mut locks: BTreeMap<PathBuf, Lock>,
+        ids: &BTreeMap<PathBuf, Uuid>,
+    ) -> Self {
+        let noticed = Arc::new(Notify::new());
+        let (mut dirs, mut lost) = (Vec::new(), Vec::new());
+        for path in &storage.log_dirs {
+            let Some((id, lock)) = ids.get(path).zip(locks.remove(path)) else {
+                lost.push(path.clone());
+                continue;
+            };
+            match LogDir::open(path.clone(), *id, lock, &noticed) {
+                Ok(dir) => dirs.push(dir),
+                Err(fault) => {
+                    Health::new(path, &noticed).fail(&fault);
+                    lost.push(path.clone());
+                }
+            }
+        }
+        let _apart = locks.remove(&storage.metadata_log_dir);
+        Self { dirs, lost, metadata_dir: storage.metadata_log_dir.clone(), _apart, noticed }
+    }
+
+    /// Those of `log.dirs` that could not be opened.
+    pub(crate) fn lost(&self) -> &[PathBuf] {
+        &self.lost
+    }
+
+    /// Told when a directory fails, or when the controller is to be told of one.
+    pub(crate) fn noticed(&self) -> &Arc<Notify> {
+        &self.noticed
+    }
+
+    pub(crate) fn is_any_offline(&self) -> bool {
+        !self.lost.is_empty() || self.dirs.iter().any(|dir| dir.health.is_failed())
+    }
+
+    /// The ids of the directories that have failed since the node started.
+    pub(crate) fn failed_ids(&self) -> Vec<Uuid> {
+        self.dirs.iter().filter(|dir| dir.health.is_failed()).map(|dir| dir.id).collect()
+    }
+
+    /// Why the node cannot go on with the directories that are left, if so.
+    pub(crate) fn fatal(&self) -> Option<String> {
+        let failed: Vec<&LogDir> = self.dirs.iter().filter(|dir| dir.health.is_failed()).collect();
+        if self.lost.contains(&self.metadata_dir) || failed.iter().any(|dir| dir.path == self.metadata_dir) {
+            let dir = self.metadata_dir.display();
+            return Some(format!("the metadata log dir {dir} has failed: without it this node cannot serve"));
+        }
+        if failed.len() < self.dirs.len() {
+            return None;
+        }
+        let all: Vec<String> =
+            self.dirs.iter().map(|dir| &dir.path).chain(&self.lost).map(|dir| dir.display().to_string()).collect();
+        Some(format!("all log dirs in {} have failed", all.join(", ")))
+    }
+}
+
+impl std::ops::Deref for LogDirs {
+    type Target = [LogDir];
+
+    fn deref(&self) -> &[LogDir] {
+        &self.dirs
+    }
 }
 
 /// Why a log directory cannot be used.
@@ -83,14 +210,16 @@ pub(crate) struct Offsets {
 
 impl LogDir {
     /// Reads the checkpoint files. From here on the directory counts as not cleanly shut down.
-    pub(crate) fn open(path: PathBuf, id: Uuid, lock: Lock) -> Result<Self, Fault> {
+    pub(crate) fn open(path: PathBuf, id: Uuid, lock: Lock, noticed: &Arc<Notify>) -> Result<Self, Fault> {
         let checkpoints = Checkpoints {
             recovery_points: read_offsets(&path.join(RECOVERY_POINTS))?,
             log_starts: read_offsets(&path.join(LOG_START_OFFSETS))?,
             high_watermarks: read_offsets(&path.join(HIGH_WATERMARKS))?,
             shutdown: take_clean_shutdown(&path)?,
         };
-        Ok(Self { path, id, checkpoints, _lock: lock })
+        let cleaned = Mutex::new(read_offsets(&path.join(CLEANER_OFFSETS))?);
+        let health = Health::new(&path, noticed);
+        Ok(Self { path, id, checkpoints, health, cleaned, _lock: lock })
     }
 
     /// Replaces the checkpoint files.
@@ -98,6 +227,26 @@ impl LogDir {
         write_offsets(&self.path.join(RECOVERY_POINTS), &offsets.recovery_points)?;
         write_offsets(&self.path.join(LOG_START_OFFSETS), &offsets.log_starts)?;
         write_offsets(&self.path.join(HIGH_WATERMARKS), &offsets.high_watermarks)
+    }
+
+    /// Up to where a log was cleaned.
+    pub(crate) fn cleaned_to(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.cleaned.lock().get(partition).copied()
+    }
+
+    /// A log was cleaned up to `offset`; `None` when it is not in this directory any more. The checkpoint file follows.
+    pub(crate) fn set_cleaned(&self, partition: &TopicPartition, offset: Option<Offset>) {
+        let mut cleaned = self.cleaned.lock();
+        let before = match offset {
+            Some(offset) => cleaned.insert(partition.clone(), offset),
+            None => cleaned.remove(partition),
+        };
+        if before == offset || self.health.is_failed() {
+            return;
+        }
+        if let Err(fault) = write_offsets(&self.path.join(CLEANER_OFFSETS), &cleaned) {
+            self.health.fail(&fault);
+        }
     }
 
     /// Every log was closed.

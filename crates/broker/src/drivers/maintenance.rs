@@ -9,6 +9,7 @@ use thalweg_sys::time::{Duration, Instant, now, sleep_until, wall_clock_ms};
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
+use super::cleaning;
 use super::partition::Partition;
 use super::partitions::Partitions;
 use crate::closing::Closing;
@@ -46,8 +47,12 @@ impl Maintenance {
         closing: Closing,
     ) -> (Self, task::JoinHandle<()>) {
         let (flushes, queue) = mpsc::channel(FLUSHES_MAX);
+        let cleaner = cleaning::run(Arc::clone(&partitions), closing.clone());
         let worker = Worker { partitions, intervals };
-        (Self { flushes }, task::spawn(worker.run(queue, closing)))
+        let both = async move {
+            tokio::join!(worker.run(queue, closing), cleaner);
+        };
+        (Self { flushes }, task::spawn(both))
     }
 
     /// The partition is flushed in the background.
@@ -147,6 +152,9 @@ fn expire_producers(partition: &Partition) {
 
 /// Deletes old segments. The files themselves are removed outside of the lock.
 fn retain(partition: &Partition) {
+    if partition.is_being_cleaned() {
+        return;
+    }
     let Some(high_watermark) = partition.high_watermark() else { return };
     let deleted = partition.with_log(|log| {
         let count = log.delete_old_segments(high_watermark, time())?;

@@ -4,8 +4,9 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp, TopicPartition, Uuid};
 use thalweg_records::PreparedBatch;
 use thalweg_replica::epochs::{EpochEnd, diverging};
@@ -17,6 +18,7 @@ use thalweg_storage::{
 use thalweg_wire::ErrorCode;
 use tracing::error;
 
+use super::log_dirs::Health;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
 
@@ -113,6 +115,16 @@ pub(crate) struct Partition {
     pub(crate) topic_id: Uuid,
     settings: RwLock<Arc<Settings>>,
     state: Mutex<State>,
+    cleaning: Cleaning,
+}
+
+/// What the cleaner has to do with a partition.
+#[derive(Debug, Default)]
+struct Cleaning {
+    /// It is at work: segments are not deleted meanwhile.
+    runs: AtomicBool,
+    /// It found damage and leaves the log alone.
+    gave_up: AtomicBool,
 }
 
 /// Invariant: a partition with a leader has a log.
@@ -125,10 +137,20 @@ struct State {
     waiting: Waiters,
     /// Bytes that were appended and not yet announced to those who wait.
     unannounced_bytes: i64,
+    /// The directory that the log is in; `None` when that is not known, because a directory could not be read.
+    dir: Option<Arc<Health>>,
     failed: bool,
 }
 
 impl State {
+    /// Nobody is served any more. Whoever waits learns of it.
+    fn go_offline(&mut self) {
+        self.failed = true;
+        self.leader = None;
+        self.log = None;
+        self.waiting.wake_all();
+    }
+
     /// What serving clients needs: the log and its leader.
     fn serving(&self) -> Result<(&Log, &Leader), ErrorCode> {
         match (&self.log, &self.leader) {
@@ -154,10 +176,64 @@ impl State {
 
 impl Partition {
     /// A partition whose log was opened and that nobody leads yet.
-    pub(crate) fn new(id: TopicPartition, topic_id: Uuid, log: Log, settings: Arc<Settings>) -> Arc<Self> {
-        let state =
-            State { log: Some(log), leader: None, waiting: Waiters::default(), unannounced_bytes: 0, failed: false };
-        Arc::new(Self { id, topic_id, settings: RwLock::new(settings), state: Mutex::new(state) })
+    pub(crate) fn new(
+        id: TopicPartition,
+        topic_id: Uuid,
+        log: Log,
+        dir: &Arc<Health>,
+        settings: Arc<Settings>,
+    ) -> Arc<Self> {
+        Self::with(id, topic_id, Some(log), Some(Arc::clone(dir)), settings)
+    }
+
+    /// A partition whose log is, or may be, in a directory that cannot be used.
+    pub(crate) fn offline(id: TopicPartition, topic_id: Uuid, settings: Arc<Settings>) -> Arc<Self> {
+        Self::with(id, topic_id, None, None, settings)
+    }
+
+    fn with(
+        id: TopicPartition,
+        topic_id: Uuid,
+        log: Option<Log>,
+        dir: Option<Arc<Health>>,
+        settings: Arc<Settings>,
+    ) -> Arc<Self> {
+        let failed = log.is_none();
+        let state = State { log, leader: None, waiting: Waiters::default(), unannounced_bytes: 0, dir, failed };
+        let cleaning = Cleaning::default();
+        Arc::new(Self { id, topic_id, settings: RwLock::new(settings), state: Mutex::new(state), cleaning })
+    }
+
+    /// The state. When the directory has failed meanwhile, nothing of it is used any more.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        if !state.failed && state.dir.as_ref().is_some_and(|dir| dir.is_failed()) {
+            state.go_offline();
+        }
+        state
+    }
+
+    /// Whether its log cannot be used.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.lock().failed
+    }
+
+    /// Takes the right to clean the log, unless it is taken or the cleaner has given it up.
+    pub(crate) fn begin_cleaning(&self) -> bool {
+        !self.cleaning.gave_up.load(Ordering::Relaxed) && !self.cleaning.runs.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_cleaning(&self) {
+        self.cleaning.runs.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_being_cleaned(&self) -> bool {
+        self.cleaning.runs.load(Ordering::Relaxed)
+    }
+
+    /// The cleaner found damage.
+    pub(crate) fn give_up_cleaning(&self) {
+        self.cleaning.gave_up.store(true, Ordering::Relaxed);
     }
 
     /// The topic's configuration as it counts here.
@@ -167,7 +243,7 @@ impl Partition {
 
     /// The topic's configuration has changed.
     pub(crate) fn set_settings(&self, settings: Arc<Settings>, now: Moment) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if let Some(log) = &mut state.log {
             log.set_config(settings.log.clone());
         }
@@ -181,7 +257,7 @@ impl Partition {
     /// The metadata says that this node leads. `high_watermark` is the one that was last written to disk.
     pub(crate) fn lead(&self, local: NodeId, assignment: &Assignment, high_watermark: Offset, now: Moment) {
         let limits = self.settings().limits;
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let State { log: Some(log), leader, .. } = &mut *state else { return };
         let effects = match leader {
             Some(leader) => leader.assigned(assignment, now),
@@ -198,7 +274,7 @@ impl Partition {
 
     /// The metadata says that this node does not lead any more.
     pub(crate) fn stop_leading(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.leader = None;
         state.waiting.wake_all();
     }
@@ -212,7 +288,7 @@ impl Partition {
         now: Timestamp,
         moment: Moment,
     ) -> Result<Appended, AppendRefused> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let absent = state.absent();
         let State { log: Some(log), leader: Some(leader), unannounced_bytes, .. } = &mut *state else {
             return Err(AppendRefused::Error(absent));
@@ -259,13 +335,13 @@ impl Partition {
 
     /// What has become of an append that ends at `end`.
     pub(crate) fn ack(&self, end: Offset) -> Result<Ack, ErrorCode> {
-        let state = self.state.lock();
+        let state = self.lock();
         state.serving().map(|(_, leader)| leader.ack(end))
     }
 
     /// `request` is to be woken when something becomes readable or changes here.
     pub(crate) fn park(&self, request: &Arc<Parked>) {
-        self.state.lock().waiting.add(request);
+        self.lock().waiting.add(request);
     }
 
     /// Finds what a fetch would read, without reading it.
@@ -277,7 +353,7 @@ impl Partition {
         reader: Reader,
         isolation: Isolation,
     ) -> Look {
-        let state = self.state.lock();
+        let state = self.lock();
         let looked = state.serving().and_then(|(log, leader)| {
             leader.check_epoch(params.current_leader_epoch).map_err(error_of)?;
             if let Reader::Follower(_) = reader {
@@ -304,7 +380,8 @@ impl Partition {
             if look.diverging.is_none() {
                 let limit = if isolation == Isolation::ReadCommitted { last_stable } else { high_watermark };
                 let plan = log.read(params.fetch_offset, limit, bytes_max, first);
-                look.read = Some(plan.map_err(|e| self.read_error(&e))?).filter(|plan| !plan.is_empty());
+                look.read =
+                    Some(plan.map_err(|e| self.read_error(state.dir.as_deref(), &e))?).filter(|plan| !plan.is_empty());
             }
             Ok(look)
         });
@@ -318,7 +395,7 @@ impl Partition {
         isolation: Isolation,
         current_leader_epoch: Option<LeaderEpoch>,
     ) -> Result<Option<TimestampedOffset>, ErrorCode> {
-        let state = self.state.lock();
+        let state = self.lock();
         let (log, leader) = state.serving()?;
         leader.check_epoch(current_leader_epoch).map_err(error_of)?;
         let high_watermark = leader.high_watermark();
@@ -339,49 +416,58 @@ impl Partition {
             OffsetQuery::MaxTimestamp => log.max_timestamp(),
             OffsetQuery::At(timestamp) => log.offset_for_timestamp(timestamp),
         };
-        let found = found.map_err(|fault| {
-            error!(partition = %self.id, error = %fault, "a search by timestamp failed");
-            ErrorCode::KafkaStorageError
-        })?;
-        Ok(found.filter(|found| found.offset < readable_end))
+        match found {
+            Ok(found) => Ok(found.filter(|found| found.offset < readable_end)),
+            Err(fault) => Err(self.read_fault(state.dir.as_deref(), &fault)),
+        }
     }
 
-    fn read_error(&self, error: &ReadError) -> ErrorCode {
+    fn read_error(&self, dir: Option<&Health>, error: &ReadError) -> ErrorCode {
         match error {
             ReadError::Refused(ReadRefusal::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
-            ReadError::Fault(fault) => {
-                error!(partition = %self.id, error = %fault, "a read failed");
-                ErrorCode::KafkaStorageError
-            }
+            ReadError::Fault(fault) => self.read_fault(dir, fault),
         }
+    }
+
+    /// Damage in a file spoils what was asked for; a disk that cannot be read takes its directory offline.
+    fn read_fault(&self, dir: Option<&Health>, fault: &Fault) -> ErrorCode {
+        match (fault, dir) {
+            (Fault::Io { .. }, Some(dir)) => dir.fail(fault),
+            _ => error!(partition = %self.id, error = %fault, "a read failed"),
+        }
+        ErrorCode::KafkaStorageError
     }
 
     /// A fetch was cut by its limits: its client will go on where these bytes end.
     pub(crate) fn has_read(&self, plan: &ReadPlan, bytes: &[u8]) {
-        if let Some(log) = &self.state.lock().log {
+        if let Some(log) = &self.lock().log {
             log.has_read(plan, bytes);
         }
     }
 
-    /// Reading the log has failed elsewhere.
+    /// Reading or syncing the log has failed elsewhere.
     pub(crate) fn failed(&self, fault: &dyn Display) {
-        self.fail(&mut self.state.lock(), fault);
+        let mut state = self.lock();
+        if let Some(dir) = &state.dir {
+            dir.fail(fault);
+        }
+        state.go_offline();
     }
 
-    /// The log goes offline: a disk that has failed once is not trusted again. Whoever waits learns of it.
-    fn fail(&self, state: &mut State, fault: &dyn Display) {
-        if !state.failed {
-            error!(partition = %self.id, error = %fault, "the log goes offline; restart the node when the disk is well again");
+    /// A disk that has failed once is not trusted again: the whole directory goes offline. Damage in one log's files is
+    /// that log's alone.
+    fn fail(&self, state: &mut State, fault: &Fault) {
+        match (fault, &state.dir) {
+            (Fault::Io { .. } | Fault::Offline { .. }, Some(dir)) => dir.fail(fault),
+            _ if state.failed => {}
+            _ => error!(partition = %self.id, error = %fault, "the log goes offline: its files are damaged"),
         }
-        state.failed = true;
-        state.leader = None;
-        state.log = None;
-        state.waiting.wake_all();
+        state.go_offline();
     }
 
     /// Does something with the log, if it is there. A fault takes it offline.
     pub(crate) fn with_log<T>(&self, work: impl FnOnce(&mut Log) -> Result<T, Fault>) -> Option<T> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let done = work(state.log.as_mut()?);
         match done {
             Ok(value) => Some(value),
@@ -395,7 +481,7 @@ impl Partition {
     /// Deletes the records before `to` (`None`: all that are committed); gives the offset of the first one left.
     pub(crate) fn delete_records(&self, to: Option<Offset>) -> Result<Offset, ErrorCode> {
         let settings = self.settings();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let absent = state.absent();
         let State { log: Some(log), leader: Some(leader), .. } = &mut *state else { return Err(absent) };
         let to = leader.may_delete_to(to).map_err(error_of)?;
@@ -418,7 +504,7 @@ impl Partition {
         epoch: LeaderEpoch,
         current_leader_epoch: Option<LeaderEpoch>,
     ) -> Result<Option<EpochEnd>, ErrorCode> {
-        let state = self.state.lock();
+        let state = self.lock();
         let (log, leader) = state.serving()?;
         leader.check_epoch(current_leader_epoch).map_err(error_of)?;
         Ok(log.end_offset_for_epoch(epoch).map(|(epoch, end)| EpochEnd { epoch, end }))
@@ -426,7 +512,7 @@ impl Partition {
 
     /// The log's first offset has moved: consumers and followers are told.
     pub(crate) fn log_start_moved(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if let State { log: Some(log), leader: Some(leader), .. } = &mut *state {
             let effects = leader.log_start_moved(log.log_start());
             state.carry_out(&effects);
@@ -435,12 +521,12 @@ impl Partition {
 
     /// The high watermark, if this node leads.
     pub(crate) fn high_watermark(&self) -> Option<Offset> {
-        self.state.lock().leader.as_ref().map(Leader::high_watermark)
+        self.lock().leader.as_ref().map(Leader::high_watermark)
     }
 
     /// Takes the log out: from here on nobody is served.
     pub(crate) fn take_log(&self) -> Option<Log> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         state.leader = None;
         state.waiting.wake_all();
         state.log.take()

@@ -17,10 +17,11 @@ use thalweg_sys::{fs, task};
 use thalweg_wire::ErrorCode;
 use tracing::{error, info, warn};
 
-use super::log_dirs::{LogDir, Offsets};
+use super::cleaning::CleanerSettings;
+use super::log_dirs::{LogDir, LogDirs, Offsets};
+use super::opening::Opened;
 use super::partition::Partition;
 use super::settings::{BrokerLimits, Settings};
-use crate::format::METADATA_LOG;
 
 /// The partitions of one topic.
 #[derive(Debug, Default)]
@@ -39,7 +40,7 @@ struct Tables {
 #[derive(Debug)]
 pub(crate) struct Partitions {
     node_id: NodeId,
-    dirs: Vec<LogDir>,
+    dirs: LogDirs,
     static_configs: ConfigMap,
     limits: BrokerLimits,
     started: Instant,
@@ -48,6 +49,9 @@ pub(crate) struct Partitions {
     places: Mutex<BTreeMap<(Uuid, i32), usize>>,
     /// What the checkpoint files of each directory say; empty before they were first written.
     checkpointed: Mutex<Vec<Offsets>>,
+    cleaner: RwLock<CleanerSettings>,
+    /// Replicas of which the controller does not know yet in which directory they are.
+    misplaced: Mutex<Vec<Placement>>,
     /// The image that this node has acted upon; `None` until the logs were opened.
     applied: tokio::sync::Mutex<Option<Arc<MetadataImage>>>,
 }
@@ -60,21 +64,33 @@ pub(crate) struct Placed {
     pub(crate) size: u64,
 }
 
-/// A log that was found on disk when the node started.
-struct Opened {
-    partition: Arc<Partition>,
-    high_watermark: Offset,
-    dir: usize,
+/// A replica, and the directory that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Placement {
+    pub(crate) directory: Uuid,
+    pub(crate) topic: Uuid,
+    pub(crate) partition: i32,
+}
+
+/// What lies in one log directory.
+#[derive(Debug)]
+pub(crate) struct DirContent {
+    pub(crate) path: PathBuf,
+    /// `None` when its disk has failed.
+    pub(crate) placed: Option<Vec<Placed>>,
 }
 
 impl Partitions {
     pub(crate) fn new(
         node_id: NodeId,
-        dirs: Vec<LogDir>,
+        dirs: LogDirs,
         static_configs: ConfigMap,
         limits: BrokerLimits,
         started: Instant,
     ) -> Self {
+        let none = ConfigMap::new();
+        let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &static_configs };
+        let cleaner = RwLock::new(CleanerSettings::of(&broker));
         Self {
             node_id,
             dirs,
@@ -84,6 +100,8 @@ impl Partitions {
             tables: RwLock::default(),
             places: Mutex::default(),
             checkpointed: Mutex::default(),
+            cleaner,
+            misplaced: Mutex::default(),
             applied: tokio::sync::Mutex::new(None),
         }
     }
@@ -115,73 +133,42 @@ impl Partitions {
     /// them. Logs of topics that are gone are put aside.
     pub(crate) async fn load(self: &Arc<Self>, image: Arc<MetadataImage>) -> Result<(), Fault> {
         let mut applied = self.applied.lock().await;
-        let this = Arc::clone(self);
-        let to_load = Arc::clone(&image);
-        let opened = task::blocking(move || this.open_all(&to_load)).await;
-        let opened = opened.unwrap_or_else(|_| Ok(Vec::new()))?;
-        for Opened { partition, high_watermark, dir } in opened {
+        for Opened { partition, high_watermark, dir } in self.open_all(&image).await? {
             if let Some(registration) = image.topics().partition(partition.topic_id, partition.id.partition) {
                 self.lead(&partition, registration, high_watermark);
+                self.note_place(&partition, registration, dir);
             }
-            self.insert(partition, dir);
+            self.insert(partition, Some(dir));
         }
         // What the metadata knows and the disks do not: created while this node was down, or on a disk that was replaced.
         let this = Arc::clone(self);
         let all = Arc::clone(&image);
-        let created = task::blocking(move || this.act(&MetadataImage::default(), &all)).await;
-        if created.is_err() {
+        let created = task::blocking(move || {
+            if this.dirs.is_any_offline() {
+                this.mark_missing(&all);
+            }
+            this.act(&MetadataImage::default(), &all);
+        });
+        if created.await.is_err() {
             error!("opening the partitions was interrupted");
         }
         *applied = Some(image);
         Ok(())
     }
 
-    fn open_all(&self, image: &MetadataImage) -> Result<Vec<Opened>, Fault> {
-        let mut opened = Vec::new();
-        for (dir, log_dir) in self.dirs.iter().enumerate() {
-            let entries = fs::read_dir(&log_dir.path).map_err(|source| Fault::Io {
-                doing: "list",
-                file: log_dir.path.clone(),
-                source,
-            })?;
-            for entry in entries.into_iter().filter(|entry| entry.is_dir && entry.name != METADATA_LOG) {
-                let path = log_dir.path.join(&entry.name);
-                match names::parse_dir_name(&entry.name) {
-                    Some((id, DirKind::Current)) => opened.extend(self.open(image, id, path, dir)?),
-                    Some((_, DirKind::Deleted)) => remove(&path),
-                    _ => {}
+    /// While a directory cannot be read, a log that is nowhere else is there: it must not be begun anew.
+    fn mark_missing(&self, image: &MetadataImage) {
+        for topic in image.topics().iter() {
+            for (&index, registration) in &topic.partitions {
+                let here = registration.replicas.contains(&self.node_id);
+                if !here || self.find(TopicRef::Id(topic.id), index).is_ok() {
+                    continue;
                 }
+                let id = TopicPartition::new(Arc::clone(&topic.name), index);
+                let settings = self.settings(image, &topic.name, &id);
+                self.insert(Partition::offline(id, topic.id, settings), None);
             }
         }
-        Ok(opened)
-    }
-
-    /// Opens one log that was found, if its topic is still there.
-    fn open(
-        &self,
-        image: &MetadataImage,
-        id: TopicPartition,
-        path: PathBuf,
-        dir: usize,
-    ) -> Result<Option<Opened>, Fault> {
-        let topic = image.topics().by_name(&id.topic).filter(|topic| topic.partition(id.partition).is_some());
-        let stored = thalweg_storage::checkpoints::read_topic_id(&path)?;
-        let Some(topic) = topic.filter(|topic| stored.is_none_or(|stored| stored == topic.id)) else {
-            // The topic was deleted, or created anew, while this node was down.
-            let name = names::renamed_dir_name(&id, DirKind::Stray, thalweg_sys::random::bytes16());
-            warn!(partition = %id, "the log belongs to no topic of the cluster and is put aside as {name}; remove it if nobody misses it");
-            let renamed = fs::rename(&path, &path.with_file_name(&name));
-            renamed.map_err(|source| Fault::Io { doing: "rename", file: path, source })?;
-            return Ok(None);
-        };
-        let settings = self.settings(image, &topic.name, &id);
-        let checkpoints = &self.dirs[dir].checkpoints;
-        let (log, recovered) = Log::open(&path, Some(topic.id), settings.log.clone(), &checkpoints.hints(&id), now())?;
-        if recovered.truncated_bytes > 0 || recovered.removed_segments > 0 {
-            warn!(partition = %id, bytes = recovered.truncated_bytes, segments = recovered.removed_segments, "cut off what was not whole at the end of the log");
-        }
-        let high_watermark = checkpoints.high_watermark(&id);
-        Ok(Some(Opened { partition: Partition::new(id, topic.id, log, settings), high_watermark, dir }))
     }
 
     /// Does what a new image asks for: opens, removes and leads partitions, and tells them their configuration.
@@ -223,6 +210,9 @@ impl Partitions {
                 Ok(partition) => partition,
                 Err(fault) => {
                     error!(topic = %topic.name, partition = index, error = %fault, "the log cannot be created; the partition is offline here");
+                    let id = TopicPartition::new(Arc::clone(&topic.name), index);
+                    let settings = self.settings(image, &topic.name, &id);
+                    self.insert(Partition::offline(id, topic.id, settings), None);
                     return;
                 }
             },
@@ -238,32 +228,69 @@ impl Partitions {
         registration: &PartitionRegistration,
     ) -> Result<Arc<Partition>, Fault> {
         let id = TopicPartition::new(Arc::clone(&topic.name), index);
-        let dir = self.place(registration);
-        let path = self.dirs[dir].path.join(names::dir_name(&id));
         let settings = self.settings(image, &topic.name, &id);
         let hints = OpenHints { clean_shutdown: true, ..OpenHints::UNKNOWN };
-        let (log, _) = Log::open(&path, Some(topic.id), settings.log.clone(), &hints, now())?;
-        let partition = Partition::new(id, topic.id, log, settings);
-        self.insert(Arc::clone(&partition), dir);
-        Ok(partition)
+        let mut failure = None;
+        // A directory that fails now is not the last one that is tried.
+        while let Some(dir) = self.place(registration) {
+            let place = &self.dirs[dir];
+            let path = place.path.join(names::dir_name(&id));
+            match Log::open(&path, Some(topic.id), settings.log.clone(), &hints, now()) {
+                Ok((log, _)) => {
+                    let partition = Partition::new(id, topic.id, log, &place.health, settings);
+                    self.note_place(&partition, registration, dir);
+                    self.insert(Arc::clone(&partition), Some(dir));
+                    return Ok(partition);
+                }
+                Err(fault @ Fault::Io { .. }) => {
+                    place.health.fail(&fault);
+                    failure = Some(fault);
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        let offline = || Fault::Offline { dir: PathBuf::from(names::dir_name(&id)) };
+        Err(failure.unwrap_or_else(offline))
     }
 
-    /// The directory for a new log: the one that the metadata names, else the one with the fewest partitions.
-    fn place(&self, registration: &PartitionRegistration) -> usize {
+    /// The controller is told where the replica is, unless it knows.
+    fn note_place(&self, partition: &Partition, registration: &PartitionRegistration, dir: usize) {
+        let directory = self.dirs[dir].id;
+        if registration.directory(self.node_id) != Some(directory) {
+            let placement = Placement { directory, topic: partition.topic_id, partition: partition.id.partition };
+            self.misplaced.lock().push(placement);
+            self.dirs.noticed().notify_one();
+        }
+    }
+
+    /// The replicas that the controller is to be told of.
+    pub(crate) fn take_misplaced(&self) -> Vec<Placement> {
+        let mut misplaced = std::mem::take(&mut *self.misplaced.lock());
+        misplaced.sort_unstable();
+        misplaced.dedup();
+        misplaced
+    }
+
+    /// The directory for a new log: the one that the metadata names, else the one with the fewest partitions; `None` when
+    /// all have failed.
+    fn place(&self, registration: &PartitionRegistration) -> Option<usize> {
         let assigned = registration.directory(self.node_id);
-        if let Some(dir) = self.dirs.iter().position(|dir| Some(dir.id) == assigned) {
-            return dir;
+        let usable = |dir: &usize| !self.dirs[*dir].health.is_failed();
+        if let Some(dir) = self.dirs.iter().position(|dir| Some(dir.id) == assigned).filter(usable) {
+            return Some(dir);
         }
         let places = self.places.lock();
         let mut counts = vec![0usize; self.dirs.len()];
         for dir in places.values() {
             counts[*dir] += 1;
         }
-        (0..counts.len()).min_by_key(|dir| counts[*dir]).unwrap_or(0)
+        (0..counts.len()).filter(usable).min_by_key(|dir| counts[*dir])
     }
 
-    fn insert(&self, partition: Arc<Partition>, dir: usize) {
-        self.places.lock().insert((partition.topic_id, partition.id.partition), dir);
+    fn insert(&self, partition: Arc<Partition>, dir: Option<usize>) {
+        if let Some(dir) = dir {
+            self.places.lock().insert((partition.topic_id, partition.id.partition), dir);
+        }
         let mut tables = self.tables.write();
         tables.ids.insert(Arc::clone(&partition.id.topic), partition.topic_id);
         tables.by_id.entry(partition.topic_id).or_default().partitions.insert(partition.id.partition, partition);
@@ -292,7 +319,10 @@ impl Partitions {
             tables.by_id.remove(&topic.id)
         };
         for (index, partition) in removed.into_iter().flat_map(|topic| topic.partitions) {
-            self.places.lock().remove(&(partition.topic_id, index));
+            let place = self.places.lock().remove(&(partition.topic_id, index));
+            if let Some(dir) = place {
+                self.dirs[dir].set_cleaned(&partition.id, None);
+            }
             let Some(mut log) = partition.take_log() else { continue };
             let name = names::renamed_dir_name(&partition.id, DirKind::Deleted, thalweg_sys::random::bytes16());
             match log.rename_dir(&name) {
@@ -314,6 +344,9 @@ impl Partitions {
     fn reconfigure(&self, image: &MetadataImage, changed: &[ConfigResource]) {
         for resource in changed {
             let everybody = resource.kind == ConfigResourceType::Broker;
+            if everybody {
+                self.with_broker_configs(image, |broker| *self.cleaner.write() = CleanerSettings::of(broker));
+            }
             if !everybody && resource.kind != ConfigResourceType::Topic {
                 continue;
             }
@@ -325,20 +358,32 @@ impl Partitions {
         }
     }
 
-    fn settings(&self, image: &MetadataImage, topic: &str, id: &TopicPartition) -> Arc<Settings> {
+    fn with_broker_configs<T>(&self, image: &MetadataImage, look: impl FnOnce(&BrokerConfigs<'_>) -> T) -> T {
         let none = ConfigMap::new();
-        let own = ConfigResource { kind: ConfigResourceType::Topic, name: topic.into() };
         let node = ConfigResource { kind: ConfigResourceType::Broker, name: self.node_id.to_string().into() };
         let configs = image.configs();
-        let broker = BrokerConfigs {
+        look(&BrokerConfigs {
             dynamic_node: configs.get(&node).unwrap_or(&none),
             dynamic_cluster: configs.get(&ConfigResource::cluster()).unwrap_or(&none),
             static_node: &self.static_configs,
-        };
-        let resolved = TopicConfig::resolve(configs.get(&own).unwrap_or(&none), &broker).or_else(|e| {
-            // Only another program can have stored it; the topic works with what the brokers say.
-            warn!(topic, error = %e, "a stored configuration of the topic is invalid; all of them are passed over");
-            TopicConfig::resolve(&none, &broker)
+        })
+    }
+
+    /// How the cleaner works now.
+    pub(crate) fn cleaner_settings(&self) -> CleanerSettings {
+        *self.cleaner.read()
+    }
+
+    pub(super) fn settings(&self, image: &MetadataImage, topic: &str, id: &TopicPartition) -> Arc<Settings> {
+        let none = ConfigMap::new();
+        let own = ConfigResource { kind: ConfigResourceType::Topic, name: topic.into() };
+        let own = image.configs().get(&own).unwrap_or(&none);
+        let resolved = self.with_broker_configs(image, |broker| {
+            TopicConfig::resolve(own, broker).or_else(|e| {
+                // Only another program can have stored it; the topic works with what the brokers say.
+                warn!(topic, error = %e, "a stored configuration of the topic is invalid; all of them are passed over");
+                TopicConfig::resolve(&none, broker)
+            })
         });
         match resolved {
             Ok(topic) => Settings::new(id, &topic, self.limits),
@@ -356,14 +401,12 @@ impl Partitions {
         let is_first = last.is_empty();
         last.resize_with(now.len(), Offsets::default);
         for ((dir, offsets), last) in now.into_iter().zip(last.iter_mut()) {
-            if offsets == *last && !is_first {
+            if (offsets == *last && !is_first) || dir.health.is_failed() {
                 continue;
             }
             match dir.write(&offsets) {
                 Ok(()) => *last = offsets,
-                Err(fault) => {
-                    error!(dir = %dir.path.display(), error = %fault, "the checkpoints cannot be written; a crash would make the next start slower");
-                }
+                Err(fault) => dir.health.fail(&fault),
             }
         }
     }
@@ -416,6 +459,9 @@ impl Partitions {
             }
         }
         for ((dir, offsets), failed) in offsets.into_iter().zip(failed) {
+            if dir.health.is_failed() {
+                continue;
+            }
             let written = dir.write(&offsets).and_then(|()| if failed { Ok(()) } else { dir.mark_clean(broker_epoch) });
             if let Err(fault) = written {
                 error!(dir = %dir.path.display(), error = %fault, "the directory cannot be marked as cleanly shut down");
@@ -424,28 +470,55 @@ impl Partitions {
     }
 
     /// What lies in each log directory.
-    pub(crate) fn placed(&self) -> Vec<(PathBuf, Vec<Placed>)> {
-        let mut found: Vec<_> = self.dirs.iter().map(|dir| (dir.path.clone(), Vec::new())).collect();
+    pub(crate) fn placed(&self) -> Vec<DirContent> {
+        let mut found: Vec<_> = self.dirs.iter().map(|_| Vec::new()).collect();
         for partition in self.all() {
             let place = self.places.lock().get(&(partition.topic_id, partition.id.partition)).copied();
             let Some(dir) = place else { continue };
             let Some(size) = partition.with_log(|log| Ok(log.size())) else { continue };
-            found[dir].1.push(Placed { partition: partition.id.clone(), size });
+            found[dir].push(Placed { partition: partition.id.clone(), size });
         }
-        found
+        let online = self.dirs.iter().zip(found).map(|(dir, placed)| DirContent {
+            path: dir.path.clone(),
+            placed: (!dir.health.is_failed()).then_some(placed),
+        });
+        let lost = self.dirs.lost().iter().map(|path| DirContent { path: path.clone(), placed: None });
+        online.chain(lost).collect()
     }
 
     /// The ids of the log directories.
     pub(crate) fn dir_ids(&self) -> Vec<Uuid> {
-        self.dirs.iter().map(|dir| dir.id).collect()
+        self.dirs.iter().filter(|dir| !dir.health.is_failed()).map(|dir| dir.id).collect()
+    }
+
+    /// The log directories.
+    pub(crate) fn dirs(&self) -> &LogDirs {
+        &self.dirs
+    }
+
+    /// The directory that a partition's log is in.
+    pub(crate) fn dir_of(&self, partition: &Partition) -> Option<&LogDir> {
+        let dir = self.places.lock().get(&(partition.topic_id, partition.id.partition)).copied();
+        dir.map(|dir| &self.dirs[dir])
+    }
+
+    pub(super) fn limits(&self) -> BrokerLimits {
+        self.limits
+    }
+
+    /// Lets go of the logs in directories that have failed, so that those who wait for them are answered.
+    pub(crate) fn drop_failed(&self) {
+        // A look is enough: see `Partition::is_offline`.
+        let offline = self.all().iter().filter(|partition| partition.is_offline()).count();
+        warn!(partitions = offline, "partitions are offline");
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp(wall_clock_ms())
 }
 
-fn remove(path: &std::path::Path) {
+pub(super) fn remove(path: &std::path::Path) {
     if let Err(e) = fs::remove_dir_all(path) {
         error!(path = %path.display(), error = %e, "a directory cannot be removed");
     }

@@ -28,6 +28,8 @@ pub(crate) struct BrokerLimits {
     pub(crate) replica_lag_max: Duration,
     /// `producer.id.expiration.ms`.
     pub(crate) producer_id_expiration_ms: i64,
+    /// `num.recovery.threads.per.data.dir`
+    pub(crate) recovery_threads: usize,
 }
 
 impl Settings {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use bytestring::ByteString;
+use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::DescribeLogDirsRequest;
 use thalweg_wire::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 
 use crate::dispatch::Call;
-use crate::drivers::partitions::Placed;
+use crate::drivers::partitions::{DirContent, Placed};
 
 pub(crate) async fn handle(call: Call, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {
     let wanted = |placed: &Placed| match &request.topics {
@@ -19,7 +20,15 @@ pub(crate) async fn handle(call: Call, request: DescribeLogDirsRequest) -> Descr
         }),
     };
     let mut results = Vec::new();
-    for (path, placed) in call.broker.partitions.placed() {
+    for DirContent { path, placed } in call.broker.partitions.placed() {
+        let Some(placed) = placed else {
+            results.push(DescribeLogDirsResult {
+                error_code: ErrorCode::KafkaStorageError.code(),
+                log_dir: path.display().to_string().into(),
+                ..DescribeLogDirsResult::default()
+            });
+            continue;
+        };
         let mut topics: BTreeMap<&str, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
         for placed in placed.iter().filter(|placed| wanted(placed)) {
             topics.entry(&placed.partition.topic).or_default().push(DescribeLogDirsPartition {

@@ -31,6 +31,22 @@ impl Doomed {
         self.files.is_empty()
     }
 
+    /// Makes it durable that they have other names now, and removes them: what has taken their place stays, whatever
+    /// happens.
+    ///
+    /// # Errors
+    /// After an error the log must go offline.
+    pub fn sync_and_remove(self) -> Result<(), Fault> {
+        if let Some(dir) = self.files.first().and_then(|file| file.parent()) {
+            match fs::sync_dir(dir) {
+                // The whole directory is being deleted.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                other => other.map_err(Fault::io("sync", dir))?,
+            }
+        }
+        self.remove()
+    }
+
     /// Removes them. One that is gone already is no error.
     ///
     /// # Errors

@@ -1,0 +1,268 @@
+//! Compaction of the node's logs: which one is cleaned next, how fast, and what becomes of a failure.
+
+use std::sync::Arc;
+
+use thalweg_base::{Offset, Timestamp};
+use thalweg_metadata::config::{BrokerConfigs, ConfigTable, Value};
+use thalweg_storage::{Cleaned, CleanedGroup, CleanerLimits, Cleaning, Dirt, Fault, Progress};
+use thalweg_sys::task;
+use thalweg_sys::time::{Duration, sleep, wall_clock_ms};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use super::partition::Partition;
+use super::partitions::Partitions;
+use crate::closing::Closing;
+
+/// More cleanings at once than this help no disk.
+const THREADS_MAX: usize = 64;
+
+/// The configs of the cleaner, as they count now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CleanerSettings {
+    /// `log.cleaner.enable`
+    enabled: bool,
+    /// `log.cleaner.threads`: so many logs are cleaned at once.
+    threads: usize,
+    /// `log.cleaner.dedupe.buffer.size`, for all threads.
+    dedupe_buffer_bytes: usize,
+    /// `log.cleaner.io.buffer.load.factor`
+    load_factor: f64,
+    /// `log.cleaner.io.max.bytes.per.second`, for all threads.
+    bytes_per_second: f64,
+    /// `log.cleaner.backoff.ms`: so long the cleaner rests when nothing is dirty.
+    backoff: Duration,
+}
+
+impl CleanerSettings {
+    pub(crate) fn of(broker: &BrokerConfigs<'_>) -> Self {
+        let whole = |name| value(broker, name).and_then(|value| value.as_i64()).unwrap_or_default();
+        let real = |name| value(broker, name).and_then(|value| value.as_f64()).unwrap_or_default();
+        let positive = |name| u64::try_from(whole(name)).unwrap_or(0);
+        let count = |name| usize::try_from(positive(name)).unwrap_or(usize::MAX);
+        Self {
+            enabled: value(broker, "log.cleaner.enable").and_then(|value| value.as_bool()).unwrap_or(true),
+            threads: count("log.cleaner.threads").min(THREADS_MAX),
+            dedupe_buffer_bytes: count("log.cleaner.dedupe.buffer.size"),
+            load_factor: real("log.cleaner.io.buffer.load.factor"),
+            bytes_per_second: real("log.cleaner.io.max.bytes.per.second").max(1.0),
+            // No interval is so short that the cleaner would do nothing but look around.
+            backoff: Duration::from_millis(positive("log.cleaner.backoff.ms").clamp(10, 86_400_000)),
+        }
+    }
+
+    fn limits(&self) -> CleanerLimits {
+        let dedupe_buffer_bytes = self.dedupe_buffer_bytes / self.threads.max(1);
+        CleanerLimits { dedupe_buffer_bytes, load_factor: self.load_factor }
+    }
+
+    /// How long one of the threads rests after so many bytes.
+    fn pause_after(&self, bytes: u64) -> Duration {
+        let seconds = bytes as f64 * self.threads.max(1) as f64 / self.bytes_per_second;
+        Duration::try_from_secs_f64(seconds).unwrap_or_default().min(Duration::from_secs(3600))
+    }
+}
+
+fn value(broker: &BrokerConfigs<'_>, name: &str) -> Option<Value> {
+    let def = ConfigTable::BROKER.get(name);
+    assert!(def.is_some(), "{name} is a broker config");
+    let def = def?;
+    // What was stored by another program and is invalid counts as not there.
+    let set = broker.get(name).and_then(|text| def.parse(text).ok());
+    set.or_else(|| def.default_text().and_then(|text| def.parse(text).ok()))
+}
+
+/// A log that is to be cleaned; it holds the right to do so.
+struct Chosen {
+    partition: Arc<Partition>,
+    dirt: Dirt,
+    high_watermark: Offset,
+}
+
+/// Cleans logs until the node closes.
+pub(crate) async fn run(partitions: Arc<Partitions>, mut closing: Closing) {
+    let (done, mut finished) = mpsc::channel::<()>(THREADS_MAX);
+    let mut running = 0;
+    loop {
+        let settings = partitions.cleaner_settings();
+        let mut rest = settings.backoff;
+        if settings.enabled && running < settings.threads {
+            let looking = Arc::clone(&partitions);
+            let chosen = task::blocking(move || dirtiest(&looking)).await.unwrap_or_default();
+            if let Some(chosen) = chosen {
+                running += 1;
+                let (partitions, closing, done) = (Arc::clone(&partitions), closing.clone(), done.clone());
+                task::spawn(async move {
+                    clean(&partitions, chosen, closing).await;
+                    let _ = done.send(()).await;
+                });
+                rest = Duration::ZERO;
+            }
+        }
+        tokio::select! {
+            biased;
+            () = closing.begun() => break,
+            Some(()) = finished.recv() => running -= 1,
+            () = sleep(rest) => {}
+        }
+    }
+    while running > 0 && finished.recv().await.is_some() {
+        running -= 1;
+    }
+}
+
+/// The log that needs cleaning most.
+fn dirtiest(partitions: &Partitions) -> Option<Chosen> {
+    let now = Timestamp(wall_clock_ms());
+    let mut best: Option<Chosen> = None;
+    for partition in partitions.all() {
+        let settings = partition.settings();
+        if !settings.log.compact || partition.is_being_cleaned() {
+            continue;
+        }
+        let Some((place, high_watermark)) = partitions.dir_of(&partition).zip(partition.high_watermark()) else {
+            continue;
+        };
+        let cleaned_to = place.cleaned_to(&partition.id);
+        let Some(dirt) = partition.with_log(|log| log.dirt(cleaned_to, high_watermark, now)) else { continue };
+        if dirt.checkpoint_invalid {
+            place.set_cleaned(&partition.id, Some(dirt.first_dirty));
+        }
+        let dirtier = best.as_ref().is_none_or(|best| dirt.ratio() > best.dirt.ratio());
+        if dirtier && dirt.is_worth_cleaning(settings.log.min_cleanable_ratio) {
+            best = Some(Chosen { partition, dirt, high_watermark });
+        }
+    }
+    best.filter(|chosen| chosen.partition.begin_cleaning())
+}
+
+async fn clean(partitions: &Arc<Partitions>, chosen: Chosen, closing: Closing) {
+    let Chosen { partition, dirt, high_watermark } = chosen;
+    let outcome = clean_all(partitions, &partition, dirt, high_watermark, closing).await;
+    if let Some(cleaned) = outcome
+        && let Some(dir) = partitions.dir_of(&partition)
+    {
+        dir.set_cleaned(&partition.id, Some(cleaned.to));
+        if cleaned.records_invalid > 0 {
+            warn!(partition = %partition.id, records = cleaned.records_invalid, "records without a key were dropped");
+        }
+        info!(
+            partition = %partition.id,
+            from = cleaned.from.0,
+            to = cleaned.to.0,
+            bytes_before = cleaned.bytes_read,
+            bytes_after = cleaned.bytes_written,
+            records_before = cleaned.records_read,
+            records_after = cleaned.records_written,
+            "the log was compacted"
+        );
+    }
+    partition.end_cleaning();
+}
+
+/// What a step of a cleaning leads to.
+enum Next {
+    Step(Box<Cleaning>, u64),
+    Done(Cleaned),
+    /// The log has changed or is gone, or it cannot be cleaned.
+    Ended,
+}
+
+/// Cleans one log, step by step on threads that may block. `None` when that came to nothing.
+async fn clean_all(
+    partitions: &Partitions,
+    partition: &Arc<Partition>,
+    dirt: Dirt,
+    high_watermark: Offset,
+    mut closing: Closing,
+) -> Option<Cleaned> {
+    let plan = partition.with_log(|log| log.clean_plan(dirt, high_watermark))??;
+    let now = Timestamp(wall_clock_ms());
+    let mut cleaning = Box::new(Cleaning::begin(plan, partitions.cleaner_settings().limits(), now));
+    loop {
+        let log = Arc::clone(partition);
+        match task::blocking(move || step(&log, cleaning)).await.ok()? {
+            Next::Done(cleaned) => return Some(cleaned),
+            Next::Ended => return None,
+            Next::Step(back, bytes) => {
+                cleaning = back;
+                let pause = partitions.cleaner_settings().pause_after(bytes);
+                tokio::select! {
+                    biased;
+                    () = closing.begun() => {
+                        let _ = task::blocking(move || cleaning.abandon()).await;
+                        return None;
+                    }
+                    () = sleep(pause), if !pause.is_zero() => {}
+                    () = std::future::ready(()), if pause.is_zero() => {}
+                }
+            }
+        }
+    }
+}
+
+fn step(partition: &Partition, mut cleaning: Box<Cleaning>) -> Next {
+    // A log that is gone, or that lost segments, is not cleaned to its end.
+    let is_current = || partition.with_log(|log| Ok(log.is_current(cleaning.plan()))) == Some(true);
+    if !is_current() {
+        return abandon(partition, *cleaning);
+    }
+    let progress = cleaning.step();
+    let is_current = || partition.with_log(|log| Ok(log.is_current(cleaning.plan()))) == Some(true);
+    match progress {
+        Ok(Progress::Worked { bytes }) => Next::Step(cleaning, bytes),
+        Ok(Progress::Done(cleaned)) => Next::Done(cleaned),
+        Ok(Progress::Swap(group)) => match swap(partition, group) {
+            true => Next::Step(cleaning, 0),
+            false => abandon(partition, *cleaning),
+        },
+        Err(_) if !is_current() => abandon(partition, *cleaning),
+        Err(fault @ Fault::Corrupt { .. }) => {
+            warn!(partition = %partition.id, error = %fault, "the log is damaged and is not compacted any more; it is looked at again when the node restarts");
+            partition.give_up_cleaning();
+            abandon(partition, *cleaning)
+        }
+        Err(fault) => {
+            partition.failed(&fault);
+            Next::Ended
+        }
+    }
+}
+
+/// Puts cleaned segments into their place. The partition's lock is held for renames only. False when the log is gone or
+/// has changed.
+fn swap(partition: &Partition, group: CleanedGroup) -> bool {
+    let swap = match partition.with_log(|log| log.begin_swap(group)) {
+        Some(Ok(swap)) => swap,
+        Some(Err(group)) => return discard(partition, group),
+        None => return false,
+    };
+    if let Err(fault) = swap.sync() {
+        partition.failed(&fault);
+        return false;
+    }
+    let doomed = match partition.with_log(|log| log.end_swap(swap)) {
+        Some(Ok(doomed)) => doomed,
+        Some(Err(group)) => return discard(partition, group),
+        None => return false,
+    };
+    if let Err(fault) = doomed.sync_and_remove() {
+        partition.failed(&fault);
+        return false;
+    }
+    true
+}
+
+fn discard(partition: &Partition, group: CleanedGroup) -> bool {
+    if let Err(fault) = group.discard() {
+        error!(partition = %partition.id, error = %fault, "files of an interrupted compaction cannot be removed");
+    }
+    false
+}
+
+fn abandon(partition: &Partition, cleaning: Cleaning) -> Next {
+    if let Err(fault) = cleaning.abandon() {
+        error!(partition = %partition.id, error = %fault, "files of an interrupted compaction cannot be removed");
+    }
+    Next::Ended
+}

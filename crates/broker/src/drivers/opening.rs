@@ -1,0 +1,134 @@
+//! Opening the logs that lie in the log directories when the node starts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use thalweg_base::{Offset, TopicPartition};
+use thalweg_metadata::MetadataImage;
+use thalweg_storage::names::{self, DirKind};
+use thalweg_storage::{Fault, Log};
+use thalweg_sys::{fs, task};
+use tracing::{error, warn};
+
+use super::partition::Partition;
+use super::partitions::{Partitions, now, remove};
+use crate::format::METADATA_LOG;
+
+/// A log that was found on disk.
+pub(super) struct Opened {
+    pub(super) partition: Arc<Partition>,
+    pub(super) high_watermark: Offset,
+    /// By index among the node's directories.
+    pub(super) dir: usize,
+}
+
+/// A partition's directory that is to be opened.
+struct Found {
+    id: TopicPartition,
+    path: PathBuf,
+    dir: usize,
+}
+
+impl Partitions {
+    /// Opens every log of the cluster that lies here; `num.recovery.threads.per.data.dir` of them at once in each
+    /// directory. A directory whose disk fails meanwhile goes offline, with what was opened in it.
+    pub(super) async fn open_all(self: &Arc<Self>, image: &Arc<MetadataImage>) -> Result<Vec<Opened>, Fault> {
+        let mut workers = Vec::new();
+        let opened = Arc::new(Mutex::new(Vec::new()));
+        for dir in 0..self.dirs().len() {
+            let this = Arc::clone(self);
+            let found = Arc::new(task::blocking(move || this.list(dir)).await.unwrap_or_default());
+            let next = Arc::new(AtomicUsize::new(0));
+            for _ in 0..self.limits().recovery_threads.clamp(1, found.len().max(1)) {
+                let (this, image, opened) = (Arc::clone(self), Arc::clone(image), Arc::clone(&opened));
+                let (found, next) = (Arc::clone(&found), Arc::clone(&next));
+                workers.push(task::spawn(async move {
+                    task::blocking(move || {
+                        while let Some(one) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+                            if let Some(one) = this.open_found(&image, one)? {
+                                opened.lock().push(one);
+                            }
+                        }
+                        Ok(())
+                    })
+                    .await
+                }));
+            }
+        }
+        for worker in workers {
+            match worker.await {
+                Ok(Ok(done)) => done?,
+                Ok(Err(e)) => error!(error = %e, "opening the logs was interrupted"),
+                Err(e) => error!(error = %e, "opening the logs was interrupted"),
+            }
+        }
+        let mut opened = std::mem::take(&mut *opened.lock());
+        opened.retain(|one| !self.dirs()[one.dir].health.is_failed());
+        opened.sort_by(|a, b| a.partition.id.cmp(&b.partition.id));
+        Ok(opened)
+    }
+
+    /// The logs in a directory. What is left of deleted ones is removed.
+    fn list(&self, dir: usize) -> Vec<Found> {
+        let log_dir = &self.dirs()[dir];
+        let entries = match fs::read_dir(&log_dir.path) {
+            Ok(entries) => entries,
+            Err(source) => {
+                log_dir.health.fail(&Fault::Io { doing: "list", file: log_dir.path.clone(), source });
+                return Vec::new();
+            }
+        };
+        let mut found = Vec::new();
+        for entry in entries.into_iter().filter(|entry| entry.is_dir && entry.name != METADATA_LOG) {
+            let path = log_dir.path.join(&entry.name);
+            match names::parse_dir_name(&entry.name) {
+                Some((id, DirKind::Current)) => found.push(Found { id, path, dir }),
+                Some((_, DirKind::Deleted | DirKind::Future)) => remove(&path),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Opens one log; a fault of its disk takes the directory offline.
+    fn open_found(&self, image: &MetadataImage, found: &Found) -> Result<Option<Opened>, Fault> {
+        let health = &self.dirs()[found.dir].health;
+        if health.is_failed() {
+            return Ok(None);
+        }
+        match self.open(image, found) {
+            Err(fault @ Fault::Io { .. }) => {
+                health.fail(&fault);
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    /// Opens one log that was found, if its topic is still there.
+    fn open(&self, image: &MetadataImage, found: &Found) -> Result<Option<Opened>, Fault> {
+        let Found { id, path, dir } = found;
+        let topic = image.topics().by_name(&id.topic).filter(|topic| topic.partition(id.partition).is_some());
+        let stored = thalweg_storage::checkpoints::read_topic_id(path)?;
+        let Some(topic) = topic.filter(|topic| stored.is_none_or(|stored| stored == topic.id)) else {
+            // The topic was deleted, or created anew, while this node was down.
+            let name = names::renamed_dir_name(id, DirKind::Stray, thalweg_sys::random::bytes16());
+            warn!(partition = %id, "the log belongs to no topic of the cluster and is put aside as {name}; remove it if nobody misses it");
+            let renamed = fs::rename(path, &path.with_file_name(&name));
+            renamed.map_err(|source| Fault::Io { doing: "rename", file: path.clone(), source })?;
+            return Ok(None);
+        };
+        let settings = self.settings(image, &topic.name, id);
+        let log_dir = &self.dirs()[*dir];
+        let hints = log_dir.checkpoints.hints(id);
+        let (log, recovered) = Log::open(path, Some(topic.id), settings.log.clone(), &hints, now())?;
+        if recovered.truncated_bytes > 0 || recovered.removed_segments > 0 {
+            warn!(partition = %id, bytes = recovered.truncated_bytes, segments = recovered.removed_segments, "cut off what was not whole at the end of the log");
+        }
+        let high_watermark = log_dir.checkpoints.high_watermark(id);
+        let partition = Partition::new(id.clone(), topic.id, log, &log_dir.health, settings);
+        Ok(Some(Opened { partition, high_watermark, dir: *dir }))
+    }
+}
