@@ -13,25 +13,46 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 pub(crate) struct Cluster {
     node: Node,
     stream: TcpStream,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let overrides = [
-            ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".to_owned()),
-            ("log.dirs".to_owned(), dir.path().display().to_string()),
-        ];
+        let log_dirs = dir.path().display().to_string();
+        Self::start_in(dir, &[("log.dirs", &log_dirs)]).await
+    }
+
+    /// A node with these properties, whose directories are in `dir`.
+    pub(crate) async fn start_in(dir: tempfile::TempDir, properties: &[(&str, &str)]) -> Self {
+        let listeners = ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0");
+        let all = properties.iter().chain([&listeners]);
+        let overrides: Vec<_> = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (config, _) = NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("a config");
         let node = Node::start(config).await.expect("a node");
         let stream = TcpStream::connect(&node.bootstrap_servers()).await.expect("a connection");
-        Self { node, stream, _dir: dir }
+        Self { node, stream, dir }
+    }
+
+    /// The directory that the node's directories are in.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Completes when the node cannot go on.
+    pub(crate) async fn failed(&mut self) -> String {
+        self.node.failed().await
+    }
+
+    /// Stops the node, and keeps its directories.
+    pub(crate) async fn stop_only(self) -> tempfile::TempDir {
+        drop(self.stream);
+        self.node.stop().await;
+        self.dir
     }
 
     pub(crate) async fn stop(self) {
-        drop(self.stream);
-        self.node.stop().await;
+        self.stop_only().await;
     }
 
     /// Asks, and gives the answer.

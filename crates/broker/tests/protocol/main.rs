@@ -3,6 +3,7 @@
 
 mod client;
 mod describing;
+mod disks;
 mod fetching;
 mod producing;
 mod security;
