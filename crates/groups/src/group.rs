@@ -13,7 +13,7 @@ use crate::records::Record;
 #[derive(Debug)]
 pub(crate) enum Group {
     /// Members rebalance by JoinGroup and SyncGroup. A group that only has committed offsets is one, without members.
-    Classic(ClassicGroup),
+    Classic(Box<ClassicGroup>),
     /// KIP-848.
     Consumer(Box<ConsumerGroup>),
 }

@@ -66,7 +66,7 @@ impl Shard {
                 if !self.groups.contains_key(&*key.group) {
                     // Offsets without members: a so-called simple group.
                     let id = owned(&key.group);
-                    self.groups.insert(id, Group::Classic(classic::ClassicGroup::simple(origin.timestamp)));
+                    self.groups.insert(id, Group::Classic(Box::new(classic::ClassicGroup::simple(origin.timestamp))));
                 }
                 self.offsets.replay(origin, &key, &value);
             }

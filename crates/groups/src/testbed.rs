@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytestring::ByteString;
 use thalweg_base::{LeaderEpoch, Moment, Offset, ProducerEpoch, ProducerId, Timestamp};
 use thalweg_coordinator::{Effect, LogRecord, Origin, Ticket};
 use thalweg_metadata::{Changes, MetadataImage};
@@ -180,9 +179,4 @@ impl Testbed {
 
 fn moment(now: i64) -> Now {
     Now { moment: Moment(now), timestamp: Timestamp(BEGIN + now) }
-}
-
-/// A string as messages have it.
-pub(crate) fn text(text: &str) -> ByteString {
-    ByteString::from(text)
 }

@@ -61,7 +61,7 @@ impl Shard {
         let id = owned(&request.group_id);
         let mut records = self.groups.get(&id).map(|group| group.tombstones(&id)).unwrap_or_default();
         records.push(replay::new_group_record(&id, at.now.timestamp));
-        self.groups.insert(id, Group::Classic(ClassicGroup::simple(at.now.timestamp)));
+        self.groups.insert(id, Group::Classic(Box::new(ClassicGroup::simple(at.now.timestamp))));
         self.outbox.write(&records, After::Nothing);
         self.join_classic(at, ticket, caller, request);
     }

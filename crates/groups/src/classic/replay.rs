@@ -21,7 +21,7 @@ impl Shard {
         match (value, self.groups.get(group_id)) {
             (Some(_), Some(Group::Classic(_))) if self.is_loaded() => {}
             (Some(value), _) => {
-                self.groups.insert(owned(group_id), Group::Classic(from_record(&value)));
+                self.groups.insert(owned(group_id), Group::Classic(Box::new(from_record(&value))));
             }
             (None, Some(Group::Classic(group))) => {
                 for member in group.members().keys().chain(&group.pending_join) {

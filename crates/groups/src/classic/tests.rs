@@ -3,6 +3,7 @@
 mod errors;
 mod joining;
 mod leaving;
+mod offsets;
 mod static_members;
 
 use bytes::Bytes;
