@@ -25,7 +25,7 @@ use crate::drivers::maintenance::Maintenance;
 use crate::drivers::metadata::MetadataHandle;
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
-use crate::listener::{Budget, Seats};
+use crate::listener::{Budget, Chunks, Seats};
 
 /// What connections may cost.
 pub(crate) struct ConnectionLimits {
@@ -43,6 +43,8 @@ pub(crate) struct Broker {
     pub(crate) cluster_id: ByteString,
     pub(crate) limits: ConnectionLimits,
     pub(crate) seats: Arc<Seats>,
+    /// What records pass through on their way from files to sockets.
+    pub(crate) chunks: Arc<Chunks>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) metadata: MetadataHandle,
     pub(crate) groups: Arc<Groups>,

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 use thalweg_wire::messages as m;
-use thalweg_wire::{ApiKey, Codec, DecodeError, Reader, Request, Unstable, Writer};
+use thalweg_wire::{ApiKey, Codec, DecodeError, EncodeError, Reader, Request, Unstable, Writer};
 use tracing::error;
 
 use crate::broker::Broker;
+use crate::frame::{FileRange, Frame};
 use crate::handlers as h;
 
 /// A future answer, ready to be written.
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Vec<Bytes>> + Send>>;
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Frame> + Send>>;
 
 /// What becomes of a request.
 pub(crate) enum Reply {
-    /// It is answered: the parts of a whole frame.
-    Now(Vec<Bytes>),
+    /// It is answered.
+    Now(Frame),
     /// It waits for an event; later requests of its connection go ahead, their answers wait for this one.
     Parked(Answer),
     /// It waits for an event; no later request of its connection is taken before.
@@ -46,22 +47,34 @@ pub(crate) struct Call {
 
 impl Call {
     /// Frames an answer.
-    pub(crate) fn answer(&self, response: &impl Codec) -> Vec<Bytes> {
+    pub(crate) fn answer(&self, response: &impl Codec) -> Frame {
         self.answer_at(self.version, response)
     }
 
-    fn answer_at(&self, version: i16, response: &impl Codec) -> Vec<Bytes> {
+    fn answer_at(&self, version: i16, response: &impl Codec) -> Frame {
+        self.encode(version, response).and_then(Writer::into_frame).map_or_else(|e| self.failed(&e), Frame::from)
+    }
+
+    /// Frames an answer whose records stand in files: a range for each of the records that are elsewhere.
+    pub(crate) fn answer_with_ranges(&self, response: &impl Codec, ranges: Vec<FileRange>) -> Frame {
+        match self.encode(self.version, response).and_then(Writer::into_frame_with_gaps) {
+            Ok((parts, gaps)) => Frame::with_ranges(parts, gaps, ranges),
+            Err(e) => self.failed(&e),
+        }
+    }
+
+    fn encode(&self, version: i16, response: &impl Codec) -> Result<Writer, EncodeError> {
         let mut writer = Writer::new();
         let header = m::ResponseHeader { correlation_id: self.correlation_id };
-        let framed = header
-            .encode(&mut writer, self.api.response_header_version(version))
-            .and_then(|()| response.encode(&mut writer, version))
-            .and_then(|()| writer.into_frame());
-        framed.unwrap_or_else(|e| {
-            // A handler filled in what the version cannot carry: a bug, which costs the client its connection.
-            error!(api = self.api.name(), version, error = %e, "an answer cannot be encoded");
-            Vec::new()
-        })
+        header.encode(&mut writer, self.api.response_header_version(version))?;
+        response.encode(&mut writer, version)?;
+        Ok(writer)
+    }
+
+    /// A handler filled in what the version cannot carry: a bug, which costs the client its connection.
+    fn failed(&self, e: &EncodeError) -> Frame {
+        error!(api = self.api.name(), version = self.version, error = %e, "an answer cannot be encoded");
+        Frame::default()
     }
 }
 

@@ -10,6 +10,7 @@ mod dispatch;
 mod drivers;
 mod endpoints;
 pub mod format;
+mod frame;
 mod handlers;
 mod listener;
 mod node;

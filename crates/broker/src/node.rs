@@ -202,6 +202,7 @@ impl Starting {
         let broker = Arc::new(Broker {
             cluster_id: self.cluster_id.as_str().into(),
             limits: connection_limits(config),
+            chunks: Arc::default(),
             seats: seats(&config.network).await,
             partitions,
             metadata,

@@ -26,9 +26,6 @@ use crate::drivers::partition::{Isolation, Look, Partition, Reader};
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;
-/// An answer holds no more records than this, however much a client allows: it is in memory until the client has taken
-/// it. The client asks again; the first batch is whole all the same.
-const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 pub(crate) fn handle(call: Call, request: FetchRequest) -> Reply {
     let fetch = match Fetch::begin(call, &request) {
@@ -131,7 +128,7 @@ impl Fetch {
         };
         let replica = if call.version >= 15 { request.replica_state.replica_id } else { request.replica_id };
         let limit = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
-        let bytes_max = limit(request.max_bytes).min(limit(broker.config.fetch.max_bytes)).min(ANSWER_BYTES_MAX);
+        let bytes_max = limit(request.max_bytes).min(limit(broker.config.fetch.max_bytes));
         Ok(Self {
             targets,
             answering,

@@ -25,6 +25,7 @@ use crate::drivers::maintenance::flush;
 use crate::drivers::parked::Parked;
 use crate::drivers::partition::{AppendRefused, Appended, Partition};
 use crate::endpoints::Leaders;
+use crate::frame::Frame;
 
 /// From this version on topics are named by id (KIP-516).
 const BY_ID: i16 = 13;
@@ -268,7 +269,7 @@ fn first_error(response: &ProduceResponse) -> Option<ErrorCode> {
 }
 
 /// Names the current leaders where this node is not, and frames the answer.
-fn finish(call: &Call, mut response: ProduceResponse) -> Vec<Bytes> {
+fn finish(call: &Call, mut response: ProduceResponse) -> Frame {
     if call.version >= CURRENT_LEADER && first_error(&response).is_some() {
         let mut leaders = Leaders::new(call);
         for topic in &mut response.responses {

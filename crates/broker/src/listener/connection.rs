@@ -18,7 +18,8 @@ use thalweg_sys::time::{Duration, Instant, Sleep, now, sleep};
 use super::inbox::{Filled, FrameError, Inbox};
 use super::outbox::Outbox;
 use crate::broker::Broker;
-use crate::dispatch::{self, Reply};
+use crate::dispatch::{self, Answer, Reply};
+use crate::frame::Frame;
 
 /// How many requests of one connection may wait for their answers. Clients keep at most a few dozen in flight
 /// (librdkafka's limit is 1,000,000 but its windows are bounded by time), and each holds only its slot.
@@ -43,11 +44,11 @@ pub(super) enum Ended {
 
 /// The place of one answer in the order of answers.
 enum Slot {
-    Ready(Vec<Bytes>),
+    Ready(Frame),
     /// Waits for an event; later requests go ahead.
-    Parked(Pin<Box<dyn Future<Output = Vec<Bytes>> + Send>>),
+    Parked(Answer),
     /// Waits for an event; no later request is taken before.
-    Exclusive(Pin<Box<dyn Future<Output = Vec<Bytes>> + Send>>),
+    Exclusive(Answer),
 }
 
 /// See the module.
@@ -76,6 +77,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(stream: TcpStream, peer: IpAddr, listener: Arc<str>, broker: Arc<Broker>) -> Self {
         let inbox = Inbox::new(broker.limits.request_bytes_max, Arc::clone(&broker.limits.request_memory));
+        let outbox = Outbox::new(Arc::clone(&broker.chunks));
         let idle_max = broker.limits.idle_max;
         Self {
             stream,
@@ -84,7 +86,7 @@ impl Connection {
             peer,
             inbox,
             slots: VecDeque::new(),
-            outbox: Outbox::default(),
+            outbox,
             exclusive: false,
             ending: false,
             refused: None,
@@ -166,8 +168,8 @@ impl Connection {
 
     fn handle(&mut self, frame: Bytes) -> Result<(), Ended> {
         match dispatch::handle(&self.broker, &self.listener, self.peer, frame) {
-            Reply::Now(parts) if self.slots.is_empty() => parts.into_iter().for_each(|part| self.outbox.push(part)),
-            Reply::Now(parts) => self.slots.push_back(Slot::Ready(parts)),
+            Reply::Now(frame) if self.slots.is_empty() => self.outbox.push(frame),
+            Reply::Now(frame) => self.slots.push_back(Slot::Ready(frame)),
             Reply::Parked(future) => self.slots.push_back(Slot::Parked(future)),
             Reply::Exclusive(future) => {
                 self.exclusive = true;
@@ -183,17 +185,17 @@ impl Connection {
     fn collect_answers(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
         while let Some(slot) = self.slots.front_mut() {
-            let parts = match slot {
-                Slot::Ready(parts) => std::mem::take(parts),
+            let frame = match slot {
+                Slot::Ready(frame) => std::mem::take(frame),
                 Slot::Parked(future) | Slot::Exclusive(future) => match future.as_mut().poll(cx) {
-                    Poll::Ready(parts) => parts,
+                    Poll::Ready(frame) => frame,
                     Poll::Pending => break,
                 },
             };
             if let Some(Slot::Exclusive(_)) = self.slots.pop_front() {
                 self.exclusive = false;
             }
-            parts.into_iter().for_each(|part| self.outbox.push(part));
+            self.outbox.push(frame);
             progress = true;
         }
         progress

@@ -1,6 +1,7 @@
 //! Where clients arrive: accepts connections, keeps their number within its limits, and ends them when the node does.
 
 mod budget;
+mod chunks;
 mod connection;
 mod inbox;
 mod outbox;
@@ -17,6 +18,7 @@ use thalweg_sys::time::{Duration, sleep};
 use tracing::{debug, info, warn};
 
 pub(crate) use budget::Budget;
+pub(crate) use chunks::Chunks;
 use connection::{Connection, Ended};
 
 use crate::broker::Broker;

@@ -1,47 +1,75 @@
-//! Answers on their way to the client: parts that are written together, with as few system calls as possible.
+//! Answers on their way to the client: pieces that are written together, with as few system calls as possible.
+//!
+//! Records in files pass through a buffer, a chunk at a time, so that an answer costs no more memory than one chunk
+//! however large it is. A chunk that is not in the page cache is read where waiting for the disk harms nobody.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes};
 use thalweg_sys::net::TcpStream;
+use thalweg_sys::task;
 use tokio::io::AsyncWrite as _;
 
-/// How many parts one write names: more than a burst of small answers has.
+use super::chunks::{CHUNK, Chunk, Chunks};
+use crate::frame::{FileRange, Frame, Piece};
+
+/// How many pieces one write names: more than a burst of small answers has.
 const SLICES_MAX: usize = 64;
 
+/// A read that waits for the disk, with the length of what it reads.
+type Reading = Pin<Box<dyn Future<Output = io::Result<(Chunk, usize)>> + Send>>;
+
+/// What was read of the first piece that is a file, and not written yet.
+struct Loaded {
+    chunk: Chunk,
+    from: usize,
+    to: usize,
+}
+
 /// See the module.
-#[derive(Debug, Default)]
+///
+/// Invariant: what is loaded, or being read, is the next of the first piece that is a file.
 pub(super) struct Outbox {
-    parts: VecDeque<Bytes>,
+    chunks: Arc<Chunks>,
+    pieces: VecDeque<Piece>,
     bytes: usize,
+    loaded: Option<Loaded>,
+    reading: Option<Reading>,
 }
 
 impl Outbox {
+    pub(super) fn new(chunks: Arc<Chunks>) -> Self {
+        Self { chunks, pieces: VecDeque::new(), bytes: 0, loaded: None, reading: None }
+    }
+
     /// How many bytes wait to be written.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn push(&mut self, part: Bytes) {
-        if !part.is_empty() {
-            self.bytes += part.len();
-            self.parts.push_back(part);
-        }
+    pub(super) fn push(&mut self, frame: Frame) {
+        self.bytes += frame.move_to(&mut self.pieces);
     }
 
     /// Writes until the socket takes no more; ready when all is written.
     pub(super) fn poll_flush(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.parts.is_empty() {
+        while !self.pieces.is_empty() {
+            ready!(self.poll_load(cx))?;
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let mut count = 0;
-            for (slice, part) in slices.iter_mut().zip(&self.parts) {
-                *slice = IoSlice::new(part);
-                count += 1;
-            }
-            let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]))?;
+            let count = self.gather(&mut slices);
+            let written = match Pin::new(&mut *stream).poll_write_vectored(cx, &slices[..count]) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => {
+                    if self.loaded.is_some() && self.chunks.is_scarce() {
+                        self.loaded = None;
+                    }
+                    return Poll::Pending;
+                }
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -50,15 +78,82 @@ impl Outbox {
         Poll::Ready(Ok(()))
     }
 
+    /// Reads the next of the first file among the pieces that the next write can name.
+    fn poll_load(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.loaded.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.reading.is_none() {
+            let file = self.pieces.iter().take(SLICES_MAX).find_map(|piece| match piece {
+                Piece::File(range) => Some(range),
+                Piece::Bytes(_) => None,
+            });
+            let Some(range) = file else { return Poll::Ready(Ok(())) };
+            let len = range.left().min(CHUNK);
+            let mut chunk = self.chunks.take();
+            match range.read_cached(&mut chunk[..len]) {
+                Ok(true) => {
+                    self.loaded = Some(Loaded { chunk, from: 0, to: len });
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(false) => self.reading = Some(Box::pin(read(FileRange::clone(range), chunk, len))),
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+        }
+        if let Some(reading) = &mut self.reading {
+            let (chunk, len) = ready!(reading.as_mut().poll(cx))?;
+            self.reading = None;
+            self.loaded = Some(Loaded { chunk, from: 0, to: len });
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Names what can be written now: everything up to the end of what is loaded. Says how many slices that takes.
+    fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+        let mut loaded = self.loaded.as_ref();
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            let (bytes, is_whole) = match (piece, loaded.take()) {
+                (Piece::Bytes(bytes), still) => {
+                    loaded = still;
+                    (&bytes[..], true)
+                }
+                (Piece::File(range), Some(Loaded { chunk, from, to })) => {
+                    (&chunk[*from..*to], to - from == range.left())
+                }
+                (Piece::File(_), None) => break,
+            };
+            *slice = IoSlice::new(bytes);
+            count += 1;
+            if !is_whole {
+                break;
+            }
+        }
+        count
+    }
+
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
-        while let Some(first) = self.parts.front_mut() {
-            if written < first.len() {
-                first.advance(written);
-                return;
+        while written > 0
+            && let Some(first) = self.pieces.front_mut()
+        {
+            let now = written.min(first.left());
+            first.advance(now);
+            written -= now;
+            let is_done = first.left() == 0;
+            if let (Piece::File(_), Some(loaded)) = (first, &mut self.loaded) {
+                loaded.from += now;
+                if loaded.from == loaded.to {
+                    self.loaded = None;
+                }
             }
-            written -= first.len();
-            self.parts.pop_front();
+            if is_done {
+                self.pieces.pop_front();
+            }
         }
     }
+}
+
+async fn read(range: FileRange, mut chunk: Chunk, len: usize) -> io::Result<(Chunk, usize)> {
+    task::blocking(move || range.read(&mut chunk[..len]).map(|()| (chunk, len))).await?
 }

@@ -89,10 +89,28 @@ impl ReadPlan {
     /// # Errors
     /// As the operating system says; see [`ReadPlan`] for truncations.
     pub fn read(&self) -> Result<Bytes, Fault> {
-        let Some((file, position)) = self.source() else { return Ok(Bytes::new()) };
         let mut bytes = vec![0; self.len];
-        file.file().read_exact_at(&mut bytes, position).map_err(Fault::io("read", file.path()))?;
+        self.read_at(0, &mut bytes)?;
         Ok(bytes.into())
+    }
+
+    /// Fills `buf` with what stands `from` bytes behind the plan's begin, waiting for the disk if it must.
+    ///
+    /// # Errors
+    /// As [`ReadPlan::read`].
+    pub fn read_at(&self, from: usize, buf: &mut [u8]) -> Result<(), Fault> {
+        let Some((file, position)) = self.source() else { return Ok(()) };
+        file.file().read_exact_at(buf, position + from as u64).map_err(Fault::io("read", file.path()))
+    }
+
+    /// As [`ReadPlan::read_at`], if that needs no wait for the disk; says whether it did. When it did not, the bytes of
+    /// `buf` are unspecified.
+    ///
+    /// # Errors
+    /// As [`ReadPlan::read`].
+    pub fn read_cached_at(&self, from: usize, buf: &mut [u8]) -> Result<bool, Fault> {
+        let Some((file, position)) = self.source() else { return Ok(true) };
+        file.file().read_exact_cached_at(buf, position + from as u64).map_err(Fault::io("read", file.path()))
     }
 }
 

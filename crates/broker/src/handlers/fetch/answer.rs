@@ -1,76 +1,104 @@
 //! Reads what a fetch has found and writes its answer.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use thalweg_base::Offset;
 use thalweg_replica::{NewSession, SessionId, Shown, Topic};
 use thalweg_storage::ReadPlan;
 use thalweg_sys::task;
-use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::fetch_response::{
     EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
+use thalweg_wire::{ErrorCode, Records};
 
 use super::{Answering, Fetch, Found, Target};
 use crate::drivers::partition::{Isolation, Look, Reader};
 use crate::drivers::reading::read_cached;
 use crate::endpoints::Leaders;
+use crate::frame::{FileRange, Frame};
+
+/// Records of this size or more stay in their file until they are written: a copy through a buffer that is in the core's
+/// cache is cheaper than fresh memory. Smaller ones are read at once, so that they leave in one write with what is
+/// around them.
+const FROM_FILE_MIN: usize = 64 << 10;
+/// One answer takes no more memory than this for records, however many partitions it has.
+const IN_MEMORY_MAX: usize = 512 << 10;
 
 /// The records of one target, or why they could not be read.
-type Records = Result<Bytes, ErrorCode>;
+type Read = Result<Records, ErrorCode>;
+
+/// How the records of the targets are read, in their order.
+#[derive(Default)]
+struct InMemory(usize);
+
+impl InMemory {
+    /// Whether a plan's records are read into memory; the others stay in their file.
+    fn takes(&mut self, plan: &ReadPlan) -> bool {
+        let takes = plan.len() < FROM_FILE_MIN && self.0 + plan.len() <= IN_MEMORY_MAX;
+        self.0 += if takes { plan.len() } else { 0 };
+        takes
+    }
+}
 
 impl Fetch {
-    /// The records of every target, if all of them are in memory; `None` if the disk has to be waited for.
-    pub(super) fn read_cached(&self, found: &Found) -> Option<Vec<Records>> {
+    /// The records of every target, if none of them has to be waited for; `None` if the disk has to be.
+    pub(super) fn read_cached(&self, found: &Found) -> Option<Vec<Read>> {
         let mut records = Vec::with_capacity(found.looks.len());
+        let mut memory = InMemory::default();
         for (target, look) in self.targets.iter().zip(&found.looks) {
-            let Some(plan) = &look.read else {
-                records.push(Ok(Bytes::new()));
-                continue;
-            };
-            match read_cached(plan) {
-                Ok(Some(bytes)) => {
-                    target.has_read(plan, &bytes);
-                    records.push(Ok(bytes));
-                }
-                Ok(None) => return None,
-                Err(e) => records.push(Err(target.fail(&e))),
-            }
+            records.push(match &look.read {
+                None => Ok(Records::default()),
+                Some(plan) if !memory.takes(plan) => Ok(Records::Elsewhere(plan.len())),
+                Some(plan) => match read_cached(plan) {
+                    Ok(Some(bytes)) => {
+                        target.has_read(plan, &bytes);
+                        Ok(bytes.into())
+                    }
+                    Ok(None) => return None,
+                    Err(fault) => Err(target.fail(&fault)),
+                },
+            });
         }
         Some(records)
     }
 
     /// The records of every target; waits for the disk where it must.
-    pub(super) async fn read(&self, found: &Found) -> Vec<Records> {
+    pub(super) async fn read(&self, found: &Found) -> Vec<Read> {
         match self.read_cached(found) {
             Some(records) => records,
             None => self.read_from_disk(found).await,
         }
     }
 
-    /// The records of every target, where not all of them are in memory.
-    pub(super) async fn read_from_disk(&self, found: &Found) -> Vec<Records> {
+    /// The records of every target, where not all of them are in the page cache.
+    pub(super) async fn read_from_disk(&self, found: &Found) -> Vec<Read> {
         let mut records = Vec::with_capacity(found.looks.len());
+        let mut memory = InMemory::default();
         for (target, look) in self.targets.iter().zip(&found.looks) {
-            let read = match look.read.clone() {
+            records.push(match look.read.clone() {
+                None => Ok(Records::default()),
+                Some(plan) if !memory.takes(&plan) => Ok(Records::Elsewhere(plan.len())),
                 Some(plan) => match task::blocking(move || plan.read()).await {
-                    Ok(Ok(bytes)) => Ok(bytes),
+                    Ok(Ok(bytes)) => Ok(bytes.into()),
                     Ok(Err(fault)) => Err(target.fail(&fault)),
                     Err(_) => Err(ErrorCode::UnknownServerError),
                 },
-                None => Ok(Bytes::new()),
-            };
-            records.push(read);
+            });
         }
         records
     }
 
     /// The answer as a frame.
-    pub(super) fn answer(mut self, found: Found, records: Vec<Records>) -> Vec<Bytes> {
+    pub(super) fn answer(mut self, found: Found, records: Vec<Read>) -> Frame {
         let call = self.call.clone();
         let mut leaders = Leaders::new(&call);
         let mut shown = Vec::with_capacity(self.targets.len());
         let mut data = Vec::with_capacity(self.targets.len());
-        for ((target, look), records) in self.targets.iter().zip(found.looks).zip(records) {
+        let mut ranges = Vec::new();
+        for ((target, mut look), records) in self.targets.iter().zip(found.looks).zip(records) {
+            if let (Ok(Records::Elsewhere(_)), Some(plan), Ok(place)) = (&records, look.read.take(), &target.place) {
+                ranges.push(FileRange::new(plan, Arc::clone(place)));
+            }
             let partition = self.partition_data(target, look, records, &mut leaders);
             shown.push(Shown {
                 high_watermark: Offset(partition.high_watermark),
@@ -102,7 +130,7 @@ impl Fetch {
             node_endpoints: if self.call.version >= 16 { node_endpoints.collect() } else { Vec::new() },
             ..FetchResponse::default()
         };
-        self.call.answer(&response)
+        self.call.answer_with_ranges(&response, ranges)
     }
 
     /// Tells the session what the answer says, and leaves out what an incremental answer need not mention.
@@ -137,13 +165,7 @@ impl Fetch {
         }
     }
 
-    fn partition_data(
-        &self,
-        target: &Target,
-        look: Look,
-        records: Records,
-        leaders: &mut Leaders<'_>,
-    ) -> PartitionData {
+    fn partition_data(&self, target: &Target, look: Look, records: Read, leaders: &mut Leaders<'_>) -> PartitionData {
         let error = match (&look.error, &records) {
             (ErrorCode::None, Err(error)) => *error,
             (error, _) => *error,
@@ -157,7 +179,7 @@ impl Fetch {
             // Kafka sends an empty list for a read of committed records, and null for any other.
             aborted_transactions: (self.isolation == Isolation::ReadCommitted && error == ErrorCode::None)
                 .then(Vec::new),
-            records: Some(records.unwrap_or_default().into()),
+            records: Some(records.unwrap_or_default()),
             ..PartitionData::default()
         };
         if let Some(diverging) = look.diverging {
