@@ -14,6 +14,8 @@ mod request;
 mod settings;
 mod shard;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod testbed;
 
 pub use request::{Answer, Caller, Request};
