@@ -3,6 +3,7 @@
 //! The log holds a generation of a group with its members and their assignments, from when the leader's assignment
 //! arrives. Who has joined the rebalance that is under way, and who waits for an answer, is known to the shard alone.
 
+mod convert;
 mod group;
 mod heartbeat;
 mod join;
@@ -17,5 +18,7 @@ mod sync;
 mod tests;
 
 pub(crate) use group::{ClassicGroup, State};
+pub(crate) use member::{Member, Protocols};
+pub(crate) use rebalance::Desk;
 pub(crate) use replace::PendingReplacement;
 pub(crate) use sync::PendingAssignment;

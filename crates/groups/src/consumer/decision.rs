@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 
 use super::group::Refresh;
+use super::migrate::Downgrade;
 use crate::records::Record;
 use crate::settings::Settings;
 use crate::shard::At;
@@ -56,11 +57,13 @@ pub(crate) struct Decision<R> {
     pub(super) stop: Vec<Timer>,
     /// When to look at the topics again, once the records are written.
     pub(super) refresh: Option<Refresh>,
+    /// That the records make a classic group of it.
+    pub(super) downgrade: Option<Downgrade>,
 }
 
 impl<R> Decision<R> {
     /// Nothing but a response.
     pub(super) fn answer(response: R) -> Self {
-        Self { records: Vec::new(), response, start: Vec::new(), stop: Vec::new(), refresh: None }
+        Self { records: Vec::new(), response, start: Vec::new(), stop: Vec::new(), refresh: None, downgrade: None }
     }
 }

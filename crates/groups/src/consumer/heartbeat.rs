@@ -16,7 +16,7 @@ use super::hash::metadata_hash;
 use super::member::{LEAVE_EPOCH, LEAVE_STATIC_EPOCH, Member, MemberState, Owned, copy};
 use super::reconcile::Step;
 use super::refusal::Refusal;
-use super::target::target_record;
+use super::target::{Target, target_record};
 use crate::records::Record;
 use crate::request::Caller;
 
@@ -108,8 +108,9 @@ impl ConsumerGroup {
         };
         let updated = updated(&before, caller, request);
         let subscriber = Subscriber { before, updated };
-        let next = self.settle(context, &subscriber, owned, records)?;
-        Ok(self.respond(context, request, &subscriber.before, next))
+        let mut settled = self.subscribe(context, &subscriber, records)?;
+        settled.aim(context, &subscriber, owned)?;
+        Ok(self.respond(context, request, &subscriber.before, settled))
     }
 
     /// # Errors
@@ -199,35 +200,6 @@ impl ConsumerGroup {
         records.push(m::ConsumerGroupMemberMetadataKey { group_id: group_id(), member_id: member_id() }.into());
     }
 
-    /// Brings the group and the member up to date: subscription, epoch, target, and the member's next step.
-    ///
-    /// # Errors
-    /// If it subscribes to what is no regular expression, or the assignor fails.
-    pub(super) fn settle<'a>(
-        &'a self,
-        context: Context<'_>,
-        subscriber: &'a Subscriber<'_>,
-        owned: Option<&[TopicPartitions]>,
-        records: Vec<Record>,
-    ) -> Result<Settled<'a>, Refusal> {
-        let mut settled = self.subscribe(context, subscriber, records)?;
-        let Settled { group, before, member, records, epoch, subscription_changed, moved, .. } = &mut settled;
-        let target = group.target_for(context, *epoch, before, &subscriber.updated, records)?;
-        let (target_epoch, subscription_changed) = (target.epoch, *subscription_changed);
-        if !subscription_changed && member.is_reconciled_to(target_epoch) {
-            return Ok(settled);
-        }
-        let (image, target) = (context.at.image, &*target.assignment);
-        let step = Step { group, image, target_epoch, target, subscription_changed, owned };
-        let next = step.take(member)?;
-        if next != **member {
-            records.push(next.assignment_record(&self.id));
-            *member = Cow::Owned(next);
-            *moved = true;
-        }
-        Ok(settled)
-    }
-
     /// Brings the subscription and the group's epoch up to date.
     ///
     /// # Errors
@@ -289,7 +261,7 @@ impl ConsumerGroup {
         let mut start = vec![(Timer::Session(member.id.clone()), session)];
         let mut stop = Vec::new();
         settled.rebalance_timer(&mut start, &mut stop);
-        Decision { records: settled.records, response, start, stop, refresh: settled.refresh }
+        Decision { records: settled.records, response, start, stop, refresh: settled.refresh, downgrade: None }
     }
 }
 
@@ -311,6 +283,43 @@ pub(super) struct Settled<'a> {
 }
 
 impl Settled<'_> {
+    /// Brings the target up to date, and the member one step towards it.
+    ///
+    /// # Errors
+    /// If the assignor fails, or the member cannot be reconciled.
+    pub(super) fn aim(
+        &mut self,
+        context: Context<'_>,
+        subscriber: &Subscriber<'_>,
+        owned: Option<&[TopicPartitions]>,
+    ) -> Result<(), Refusal> {
+        let Self { group, before, member, records, epoch, subscription_changed, .. } = self;
+        let target = group.target_for(context, *epoch, before, &subscriber.updated, records)?;
+        let next = next_step(context, group, member, &target, *subscription_changed, owned)?;
+        self.go(next);
+        Ok(())
+    }
+
+    /// Brings the member one step towards the target that was computed last.
+    ///
+    /// # Errors
+    /// If the member cannot be reconciled.
+    pub(super) fn step(&mut self, context: Context<'_>, owned: Option<&[TopicPartitions]>) -> Result<(), Refusal> {
+        let Self { group, member, subscription_changed, .. } = self;
+        let target = group.last_target(member);
+        let next = next_step(context, group, member, &target, *subscription_changed, owned)?;
+        self.go(next);
+        Ok(())
+    }
+
+    fn go(&mut self, next: Option<Member>) {
+        if let Some(next) = next {
+            self.records.push(next.assignment_record(&self.group.id));
+            self.member = Cow::Owned(next);
+            self.moved = true;
+        }
+    }
+
     /// Goes on to the next epoch if `must`, or if the topics differ from what they were when that was looked at last.
     fn bump(&mut self, context: Context<'_>, must: bool) {
         if !must && !self.group.is_due(context) {
@@ -342,6 +351,23 @@ impl Settled<'_> {
             stop.push(timer);
         }
     }
+}
+
+/// The member after a step towards a target, if that changes it.
+fn next_step(
+    context: Context<'_>,
+    group: &ConsumerGroup,
+    member: &Member,
+    target: &Target<'_>,
+    subscription_changed: bool,
+    owned: Option<&[TopicPartitions]>,
+) -> Result<Option<Member>, Refusal> {
+    if !subscription_changed && member.is_reconciled_to(target.epoch) {
+        return Ok(None);
+    }
+    let (image, target_epoch, target) = (context.at.image, target.epoch, &*target.assignment);
+    let next = Step { group, image, target_epoch, target, subscription_changed, owned }.take(member)?;
+    Ok((next != *member).then_some(next))
 }
 
 /// A time from the wire; a negative one is none.

@@ -43,10 +43,16 @@ impl ConsumerGroup {
         Decision { records: vec![leaving.assignment_record(&self.id)], ..Decision::answer(response) }
     }
 
-    /// These members are no members any more, and the others are to have what they had.
+    /// These members are no members any more, and the others are to have what they had. If all others speak the classic
+    /// protocol, the group becomes a classic one.
     pub(super) fn fence<R>(&self, context: Context<'_>, members: &[Arc<Member>], response: R) -> Decision<R> {
         let mut decision = Decision::answer(response);
         if members.is_empty() {
+            return decision;
+        }
+        if let Some((records, downgrade)) = self.downgrade_without(context, members) {
+            decision.stop.extend(self.members.keys().flat_map(Timer::all));
+            (decision.records, decision.downgrade) = (records, Some(downgrade));
             return decision;
         }
         for member in members {

@@ -8,6 +8,7 @@
 //! does not hold. A member is given a partition only once nobody has it.
 
 mod assignor;
+mod classic;
 mod decision;
 mod describe;
 mod group;
@@ -15,6 +16,8 @@ mod hash;
 mod heartbeat;
 mod leave;
 mod member;
+mod migrate;
+mod protocol;
 mod re2;
 mod reconcile;
 mod refusal;

@@ -11,11 +11,12 @@ use super::group::{ConsumerGroup, Refresh};
 use super::heartbeat::{Heartbeat, millis, validate};
 use super::leave::left;
 use super::member::{LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberState};
+use super::migrate::{Downgrade, may_upgrade};
 use super::refusal::Refusal;
 use crate::group::{Group, owned};
 use crate::outbox;
 use crate::records::Record;
-use crate::request::{Answer, Caller};
+use crate::request::{Answer, Caller, refused_join};
 use crate::shard::{At, Shard};
 
 /// When a timer is tried again whose records could not be written.
@@ -31,6 +32,8 @@ pub(crate) struct After {
     stop: Vec<Timer>,
     /// When to look at the topics again.
     refresh: Option<Refresh>,
+    /// That it is a classic group now.
+    downgrade: Option<Downgrade>,
     /// What to try again if the write is refused.
     retry: Option<Timer>,
 }
@@ -80,7 +83,7 @@ impl Shard {
             return;
         }
         let context = Context { at, settings: &self.settings };
-        let decision = group.fence(context, &[member.clone()], ());
+        let decision = group.fence(context, std::slice::from_ref(member), ());
         self.carry_out(at, id, decision, |()| None, Some(timer.clone()));
     }
 
@@ -92,6 +95,9 @@ impl Shard {
                     self.outbox.timers.cancel(&outbox::Timer::Consumer(after.group.clone(), timer));
                 }
                 self.set_refresh(&after.group, after.refresh);
+                if let (Some(downgrade), Some(desk)) = (after.downgrade, self.desk(at, &after.group)) {
+                    downgrade.finish(desk);
+                }
                 if let Some((ticket, answer)) = after.answer {
                     self.outbox.answer(ticket, answer);
                 }
@@ -168,7 +174,7 @@ impl Shard {
                 Ok(if epoch == LEAVE_STATIC_EPOCH {
                     group.leave_for_a_while(member)
                 } else {
-                    group.fence(context, &[member.clone()], left(&member_id, epoch))
+                    group.fence(context, std::slice::from_ref(member), left(&member_id, epoch))
                 })
             }
             (Some(Group::Consumer(group)), _) => group.heartbeat(context, caller, request, &member_id),
@@ -177,6 +183,23 @@ impl Shard {
                 let mut records = group.tombstones(id);
                 let mut decision = ConsumerGroup::new(owned(id)).heartbeat(context, caller, request, &member_id)?;
                 records.append(&mut decision.records);
+                Ok(Decision { records, ..decision })
+            }
+            (Some(Group::Classic(classic)), 0) => {
+                may_upgrade(id, classic, &self.settings)?;
+                let group = ConsumerGroup::from_classic(owned(id), classic, at.image)?;
+                let mut records = vec![m::GroupMetadataKey { group: owned(id) }.into()];
+                records.extend(group.creation_records());
+                let mut decision = group.heartbeat(context, caller, request, &member_id)?;
+                records.append(&mut decision.records);
+                let timers = group.members.values().filter_map(|member| {
+                    let session = member.classic.as_ref()?.session_timeout_ms;
+                    Some((Timer::Session(member.id.clone()), millis(session)))
+                });
+                decision.start.extend(timers);
+                if let Some(mut desk) = self.desk(at, id) {
+                    desk.interrupt();
+                }
                 Ok(Decision { records, ..decision })
             }
             (group, _) => {
@@ -198,10 +221,15 @@ impl Shard {
         let known = self.groups.get_key_value(id).map(|(id, _)| id.clone());
         let group = known.unwrap_or_else(|| owned(id));
         for (timer, wait) in decision.start {
-            self.outbox.timers.set(outbox::Timer::Consumer(group.clone(), timer), at.now.moment.after(wait));
+            let is_join = matches!(timer, Timer::Join(_));
+            let timer = outbox::Timer::Consumer(group.clone(), timer);
+            // Being told to join again does not lengthen the time for it.
+            if !is_join || self.outbox.timers.get(&timer).is_none() {
+                self.outbox.timers.set(timer, at.now.moment.after(wait));
+            }
         }
-        let (stop, refresh) = (decision.stop, decision.refresh);
-        let after = After { group, answer: answer(decision.response), stop, refresh, retry };
+        let Decision { response, stop, refresh, downgrade, .. } = decision;
+        let after = After { group, answer: answer(response), stop, refresh, downgrade, retry };
         if decision.records.is_empty() {
             self.consumer_written(at, after, Ok(()));
         } else {
@@ -235,50 +263,75 @@ impl Shard {
     /// JoinGroup of a group that is a consumer group with members.
     pub(crate) fn classic_join_to_consumer_group(
         &mut self,
-        _at: At<'_>,
+        at: At<'_>,
         ticket: Ticket,
-        _caller: &Caller,
-        _request: m::JoinGroupRequest,
+        caller: &Caller,
+        request: m::JoinGroupRequest,
     ) {
-        let answer = m::JoinGroupResponse {
-            error_code: ErrorCode::InconsistentGroupProtocol.code(),
-            protocol_name: Some(ByteString::default()),
-            ..Default::default()
+        let new_id = ByteString::from(self.outbox.random_uuid());
+        let context = Context { at, settings: &self.settings };
+        let joined = match self.groups.get(&request.group_id) {
+            Some(Group::Consumer(group)) => group.join_classic(context, caller, &request, new_id),
+            _ => Err(ErrorCode::UnknownMemberId),
         };
-        self.outbox.answer(ticket, Answer::JoinGroup(answer));
+        match joined {
+            Ok(decision) => {
+                let answer = |response| Some((ticket, Answer::JoinGroup(response)));
+                self.carry_out(at, &request.group_id, decision, answer, None);
+            }
+            Err(error) => self.outbox.answer(ticket, Answer::JoinGroup(refused_join(error))),
+        }
     }
 
     /// SyncGroup of a consumer group with members.
-    pub(crate) fn classic_sync_to_consumer_group(
-        &mut self,
-        _at: At<'_>,
-        ticket: Ticket,
-        _request: m::SyncGroupRequest,
-    ) {
-        let error_code = ErrorCode::UnknownMemberId.code();
-        self.outbox.answer(ticket, Answer::SyncGroup(m::SyncGroupResponse { error_code, ..Default::default() }));
+    pub(crate) fn classic_sync_to_consumer_group(&mut self, at: At<'_>, ticket: Ticket, request: m::SyncGroupRequest) {
+        let context = Context { at, settings: &self.settings };
+        let decision = match self.groups.get(&request.group_id) {
+            Some(Group::Consumer(group)) => group.sync_classic(context, &request),
+            _ => Err(ErrorCode::UnknownMemberId),
+        };
+        let decision = decision.unwrap_or_else(|error| {
+            Decision::answer(m::SyncGroupResponse { error_code: error.code(), ..Default::default() })
+        });
+        let answer = |response| Some((ticket, Answer::SyncGroup(response)));
+        self.carry_out(at, &request.group_id, decision, answer, None);
     }
 
     /// Heartbeat of a consumer group.
     pub(crate) fn classic_heartbeat_to_consumer_group(
         &mut self,
-        _at: At<'_>,
+        at: At<'_>,
         ticket: Ticket,
-        _request: m::HeartbeatRequest,
+        request: m::HeartbeatRequest,
     ) {
-        let error_code = ErrorCode::UnknownMemberId.code();
-        self.outbox.answer(ticket, Answer::Heartbeat(m::HeartbeatResponse { error_code, ..Default::default() }));
+        let decision = match self.groups.get(&request.group_id) {
+            Some(Group::Consumer(group)) => group.heartbeat_classic(&request),
+            _ => Err(ErrorCode::UnknownMemberId),
+        };
+        let decision = decision.unwrap_or_else(|error| {
+            Decision::answer(m::HeartbeatResponse { error_code: error.code(), ..Default::default() })
+        });
+        let answer = |response| Some((ticket, Answer::Heartbeat(response)));
+        self.carry_out(at, &request.group_id, decision, answer, None);
     }
 
     /// LeaveGroup of a consumer group; versions before 3 have been given a member of its own.
     pub(crate) fn classic_leave_to_consumer_group(
         &mut self,
-        _at: At<'_>,
+        at: At<'_>,
         ticket: Ticket,
         request: m::LeaveGroupRequest,
     ) {
-        let answer = crate::classic::leave::all_unknown(&request);
-        self.outbox.answer(ticket, Answer::LeaveGroup(answer));
+        let context = Context { at, settings: &self.settings };
+        let decision = match self.groups.get(&request.group_id) {
+            Some(Group::Consumer(group)) => {
+                let (gone, response) = group.leave_classic(&request);
+                group.fence(context, &gone, response)
+            }
+            _ => Decision::answer(crate::classic::leave::all_unknown(&request)),
+        };
+        let answer = |response| Some((ticket, Answer::LeaveGroup(response)));
+        self.carry_out(at, &request.group_id, decision, answer, None);
     }
 }
 

@@ -39,8 +39,7 @@ impl ConsumerGroup {
         records: &mut Vec<Record>,
     ) -> Result<Target<'_>, Refusal> {
         if self.assignment_epoch >= epoch || !self.may_assign(context) {
-            let assignment = self.target_of(updated).map_or_else(|| Cow::Owned(Assignment::new()), Cow::Borrowed);
-            return Ok(Target { epoch: self.assignment_epoch, assignment });
+            return Ok(self.last_target(updated));
         }
         let assignor = self.preferred_assignor(context, before, updated);
         let spec = self.spec(context.at.image, before, updated);
@@ -63,6 +62,12 @@ impl ConsumerGroup {
         let value = m::ConsumerGroupTargetAssignmentMetadataValue { assignment_epoch: epoch, assignment_timestamp };
         records.push((key, value).into());
         Ok(Target { epoch, assignment: Cow::Owned(target.remove(&updated.id).unwrap_or_default()) })
+    }
+
+    /// The target that was computed last.
+    pub(super) fn last_target(&self, member: &Member) -> Target<'_> {
+        let assignment = self.target_of(member).map_or_else(|| Cow::Owned(Assignment::new()), Cow::Borrowed);
+        Target { epoch: self.assignment_epoch, assignment }
     }
 
     /// Whether the last target is old enough, so that members that join together are assigned to together.

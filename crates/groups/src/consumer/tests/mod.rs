@@ -1,6 +1,7 @@
 //! Stories of consumer groups, told through the shard.
 
 mod membership;
+mod migration;
 mod regexes;
 mod topics;
 
