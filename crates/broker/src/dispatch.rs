@@ -14,6 +14,7 @@ use tracing::error;
 use crate::broker::Broker;
 use crate::frame::{FileRange, Frame};
 use crate::handlers as h;
+use crate::listener::{ListenerName, ListenerType};
 
 /// A future answer, ready to be written.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Frame> + Send>>;
@@ -41,6 +42,7 @@ pub(crate) struct Call {
     correlation_id: i32,
     pub(crate) client_id: Option<ByteString>,
     pub(crate) listener: Arc<str>,
+    pub(crate) listener_type: ListenerType,
     /// The client's address.
     pub(crate) peer: IpAddr,
 }
@@ -84,6 +86,13 @@ type Handle = fn(Call, &mut Reader) -> Result<Reply, DecodeError>;
 pub(crate) struct Api {
     pub(crate) key: ApiKey,
     handle: Handle,
+}
+
+impl Api {
+    /// Whether it is served on such listeners. Controllers do not hand out the metadata log yet.
+    pub(crate) fn on(&self, listener: ListenerType) -> bool {
+        listener.has(self.key) && (listener == ListenerType::Broker || self.key != ApiKey::Fetch)
+    }
 }
 
 const fn api(key: ApiKey, handle: Handle) -> Api {
@@ -175,18 +184,24 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::RenewDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::renew)),
     api(ApiKey::ExpireDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::expire)),
     api(ApiKey::DescribeDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::describe)),
+    api(ApiKey::SaslHandshake, |call, body| at_once(&call, body, h::sasl::handshake)),
+    api(ApiKey::SaslAuthenticate, |call, body| at_once(&call, body, h::sasl::authenticate)),
+    api(ApiKey::AllocateProducerIds, |call, body| waiting(call, body, h::allocate_producer_ids::handle)),
+    api(ApiKey::AddRaftVoter, |call, body| waiting(call, body, h::raft_voters::add)),
+    api(ApiKey::RemoveRaftVoter, |call, body| waiting(call, body, h::raft_voters::remove)),
+    api(ApiKey::UpdateRaftVoter, |call, body| waiting(call, body, h::raft_voters::update)),
 ];
 
 /// Handles one frame, without its length.
-pub(crate) fn handle(broker: &Arc<Broker>, listener: &Arc<str>, peer: IpAddr, frame: Bytes) -> Reply {
+pub(crate) fn handle(broker: &Arc<Broker>, listener: &ListenerName, peer: IpAddr, frame: Bytes) -> Reply {
     let Some((api, version)) = peek(&frame) else {
         return Reply::Close("a request is too short for its header".to_owned());
     };
     let Some(key) = ApiKey::from_i16(api) else {
         return Reply::Close(format!("there is no API with key {api}"));
     };
-    let Some(served) = APIS.iter().find(|served| served.key == key) else {
-        return Reply::Close(format!("API {} is not served here", key.name()));
+    let Some(served) = APIS.iter().find(|served| served.key == key && served.on(listener.kind)) else {
+        return Reply::Close(format!("API {} is not served on listener {}", key.name(), listener.name));
     };
     let supported = key.advertised_versions(Unstable::Hidden).contains(&version);
     if !supported && key != ApiKey::ApiVersions {
@@ -205,7 +220,8 @@ pub(crate) fn handle(broker: &Arc<Broker>, listener: &Arc<str>, peer: IpAddr, fr
         version,
         correlation_id: header.correlation_id,
         client_id: header.client_id,
-        listener: Arc::clone(listener),
+        listener: Arc::clone(&listener.name),
+        listener_type: listener.kind,
         peer,
     };
     if !supported {

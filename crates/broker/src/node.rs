@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thalweg_base::{BrokerEpoch, NodeId, Offset, Timestamp, Uuid};
-use thalweg_controller::{Controller, RegistrationContext};
-use thalweg_metadata::feature;
+use thalweg_controller::{Controller, Outcome, RegistrationContext};
+use thalweg_metadata::{MetadataVersion, feature};
 use thalweg_raft::{Endpoint, KRaftVersion, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_replica::{SessionLimits, Sessions};
 use thalweg_storage::{Fault, LogConfig};
@@ -16,7 +16,10 @@ use thalweg_sys::net::SocketOptions;
 use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
 use thalweg_wire::messages::broker_registration_request::{Feature, Listener as RegisteredListener};
-use thalweg_wire::messages::BrokerRegistrationRequest;
+use thalweg_wire::messages::{
+    BrokerRegistrationRequest, ControllerRegistrationRequest, ControllerRegistrationResponse,
+    controller_registration_request,
+};
 use tracing::{error, info, warn};
 
 use crate::broker::{Broker, ConnectionLimits};
@@ -31,7 +34,7 @@ use crate::drivers::presence::Presence;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::settings::BrokerLimits;
 use crate::format;
-use crate::listener::{Budget, Listener, Seats};
+use crate::listener::{Budget, Listener, ListenerName, ListenerType, Seats};
 
 /// What requests in flight may take on the whole node unless `queued.max.request.bytes` says otherwise: five of Kafka's
 /// largest requests, or thousands of usual ones.
@@ -67,7 +70,7 @@ enum Cause {
 /// A node that runs.
 pub struct Node {
     broker: Arc<Broker>,
-    bound: Vec<(Arc<str>, SocketAddr)>,
+    bound: Vec<(ListenerType, SocketAddr)>,
     broker_epoch: BrokerEpoch,
     closing_listeners: Close,
     closing_drivers: Close,
@@ -91,7 +94,18 @@ impl Node {
     /// The addresses at which clients reach this node, as `bootstrap.servers` takes them.
     #[must_use]
     pub fn bootstrap_servers(&self) -> String {
-        let addresses: Vec<String> = self.bound.iter().map(|(_, addr)| addr.to_string()).collect();
+        self.addresses(ListenerType::Broker)
+    }
+
+    /// The addresses of its controller, as `--bootstrap-controller` takes them.
+    #[must_use]
+    pub fn bootstrap_controllers(&self) -> String {
+        self.addresses(ListenerType::Controller)
+    }
+
+    fn addresses(&self, kind: ListenerType) -> String {
+        let of_kind = self.bound.iter().filter(|(bound, _)| *bound == kind);
+        let addresses: Vec<String> = of_kind.map(|(_, addr)| addr.to_string()).collect();
         addresses.join(",")
     }
 
@@ -183,6 +197,7 @@ impl Starting {
         let groups = Groups::new(config.node_id, config.groups.clone(), Arc::clone(&partitions), self.started);
         let (metadata, quorum) = self.start_quorum(&metadata_dir, voter, &partitions, &groups)?;
 
+        self.register_controller(&metadata, &listeners).await?;
         let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids(), previous).await?;
         partitions.load(metadata.image()).await?;
         groups.begin(metadata.image());
@@ -218,7 +233,7 @@ impl Starting {
             started: self.started,
             config: self.config.clone(),
         });
-        let bound = listeners.iter().map(|listener| (Arc::clone(&listener.name), listener.local)).collect();
+        let bound = listeners.iter().map(|listener| (listener.name.kind, listener.local)).collect();
         let serve =
             |listener: Listener| task::spawn(listener.run(Arc::clone(&broker), self.closing_listeners.closing()));
         let listeners = listeners.into_iter().map(serve).collect();
@@ -298,6 +313,40 @@ impl Starting {
         Ok((metadata, task::spawn(driver.run(self.closing_drivers.closing()))))
     }
 
+    /// Registers this controller with the active one (KIP-919): that is where DescribeCluster finds it.
+    async fn register_controller(&self, metadata: &MetadataHandle, bound: &[Listener]) -> Result<(), Cause> {
+        let config = &self.config;
+        let listeners = config.network.advertised_controller_listeners.iter().map(|advertised| {
+            controller_registration_request::Listener {
+                name: advertised.name.as_str().into(),
+                host: advertised.host.clone().unwrap_or_else(|| "localhost".to_owned()).into(),
+                port: advertised_port(advertised, bound),
+                security_protocol: advertised.protocol.code(),
+            }
+        });
+        let features =
+            feature::supported_ranges().into_iter().map(|(name, min, max)| controller_registration_request::Feature {
+                name: name.into(),
+                min_supported_version: min,
+                max_supported_version: max,
+            });
+        let request = ControllerRegistrationRequest {
+            controller_id: config.node_id.0,
+            incarnation_id: Uuid::from_random(thalweg_sys::random::bytes16()),
+            listeners: listeners.collect(),
+            features: features.collect(),
+            ..ControllerRegistrationRequest::default()
+        };
+        let decided = metadata.decide(move |d| {
+            if d.image.metadata_version() < MetadataVersion::CONTROLLER_REGISTRATION {
+                return Ok(Outcome::unchanged(ControllerRegistrationResponse::default()));
+            }
+            d.controller.register_controller(d.image, &request)
+        });
+        decided.await?;
+        Ok(())
+    }
+
     /// Registers this broker with the controller, which gives it its epoch.
     async fn register(
         &self,
@@ -307,15 +356,11 @@ impl Starting {
         previous: Option<i64>,
     ) -> Result<BrokerEpoch, Cause> {
         let config = &self.config;
-        let listeners = config.network.advertised_listeners.iter().map(|advertised| {
-            let local = bound.iter().find(|bound| *bound.name == advertised.name).map(|bound| bound.local);
-            RegisteredListener {
-                name: advertised.name.as_str().into(),
-                host: advertised.host.clone().unwrap_or_else(|| "localhost".to_owned()).into(),
-                // Port 0 took a free one: that is where clients must go.
-                port: if advertised.port == 0 { local.map_or(0, |local| local.port()) } else { advertised.port },
-                security_protocol: advertised.protocol.code(),
-            }
+        let listeners = config.network.advertised_listeners.iter().map(|advertised| RegisteredListener {
+            name: advertised.name.as_str().into(),
+            host: advertised.host.clone().unwrap_or_else(|| "localhost".to_owned()).into(),
+            port: advertised_port(advertised, bound),
+            security_protocol: advertised.protocol.code(),
         });
         let features = feature::supported_ranges().into_iter().map(|(name, min, max)| Feature {
             name: name.into(),
@@ -356,6 +401,12 @@ fn check_roles(config: &NodeConfig) -> Result<(), Cause> {
     Ok(())
 }
 
+/// Port 0 took a free one: that is where clients must go.
+fn advertised_port(advertised: &config::Listener, bound: &[Listener]) -> u16 {
+    let local = bound.iter().find(|bound| *bound.name.name == advertised.name).map(|bound| bound.local);
+    if advertised.port == 0 { local.map_or(0, |local| local.port()) } else { advertised.port }
+}
+
 async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
     let network = &config.network;
     // Kafka's default of 100 KiB dates from slow networks: then the kernel finds the right size by itself.
@@ -367,11 +418,10 @@ async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
         send_buffer: buffer(network.socket_send_buffer_bytes),
     };
     let mut bound = Vec::new();
-    for listener in network.controller_listeners() {
-        info!(listener = %listener.name, "nobody listens here: this node is its own only controller");
-    }
-    for listener in network.broker_listeners() {
-        bound.push(bind_one(listener, options).await.map_err(|source| Cause::Listen {
+    let brokers = network.broker_listeners().map(|listener| (listener, ListenerType::Broker));
+    let controllers = network.controller_listeners().map(|listener| (listener, ListenerType::Controller));
+    for (listener, kind) in brokers.chain(controllers) {
+        bound.push(bind_one(listener, kind, options).await.map_err(|source| Cause::Listen {
             name: listener.name.clone(),
             addr: format!("{}:{}", listener.host.as_deref().unwrap_or("0.0.0.0"), listener.port),
             source,
@@ -380,11 +430,16 @@ async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
     Ok(bound)
 }
 
-async fn bind_one(listener: &config::Listener, options: SocketOptions) -> std::io::Result<Listener> {
+async fn bind_one(
+    listener: &config::Listener,
+    kind: ListenerType,
+    options: SocketOptions,
+) -> std::io::Result<Listener> {
     let host = listener.host.as_deref().unwrap_or_default();
     let addresses = thalweg_sys::net::resolve(host, listener.port).await?;
     let first = addresses.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
-    Listener::bind(listener.name.as_str().into(), *first, options).await
+    let name = ListenerName { name: listener.name.as_str().into(), kind };
+    Listener::bind(name, *first, options).await
 }
 
 /// Takes every directory, formats those that are empty, and checks that all of them belong to this node. Directories that

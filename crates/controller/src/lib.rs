@@ -41,6 +41,7 @@ pub use random::Random;
 pub use reassign::list_partition_reassignments;
 pub use refusal::{Outcome, Refusal};
 pub use sessions::Sessions;
+pub use update_features::KRaftFeature;
 
 /// What a controller is told when it is made: its node's own properties and what follows from them.
 #[derive(Clone, Debug)]

@@ -9,7 +9,9 @@ use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::update_features_request::FeatureUpdateKey;
 use thalweg_wire::messages::update_features_response::UpdatableFeatureResult;
-use thalweg_wire::messages::{ConfigRecord, FeatureLevelRecord, UpdateFeaturesRequest, UpdateFeaturesResponse};
+use thalweg_wire::messages::{
+    ConfigRecord, FeatureLevelRecord, NoOpRecord, UpdateFeaturesRequest, UpdateFeaturesResponse,
+};
 
 use crate::alter_configs::MIN_INSYNC_REPLICAS;
 use crate::{Controller, Outcome, Refusal};
@@ -22,12 +24,23 @@ enum UpgradeType {
     UnsafeDowngrade,
 }
 
+/// The feature `kraft.version`, which the quorum keeps.
+#[derive(Clone, Copy)]
+pub struct KRaftFeature<'a> {
+    /// Its level.
+    pub level: i16,
+    /// Asks the quorum whether another level is possible, and why not.
+    pub may_become: &'a dyn Fn(i16) -> Result<(), String>,
+}
+
 /// Why an update is not possible.
 enum Why {
     /// No feature may go that way, or not this one.
     Invalid(String),
     /// The older metadata version could not hold what the newer one does.
     Loses(&'static str),
+    /// The quorum does not take this version.
+    Quorum(String),
 }
 
 impl Why {
@@ -37,20 +50,20 @@ impl Why {
 }
 
 impl Controller {
-    /// Gives features other levels: all that are asked for, or none. `kraft_version` is the level that the quorum has;
-    /// changing it is up to the quorum.
+    /// Gives features other levels: all that are asked for, or none. Whoever asks has the quorum change
+    /// `kraft.version` if that is among them.
     ///
     /// # Errors
     /// The first update that is not possible.
     pub fn update_features(
         &self,
         image: &MetadataImage,
-        kraft_version: i16,
+        kraft: KRaftFeature<'_>,
         request: &UpdateFeaturesRequest,
         request_version: i16,
     ) -> Result<Outcome<UpdateFeaturesResponse>, Refusal> {
         let mut proposed: BTreeMap<&str, i16> = image.features().iter().collect();
-        proposed.insert(KRAFT_VERSION.name, kraft_version);
+        proposed.insert(KRAFT_VERSION.name, kraft.level);
         proposed.extend(request.feature_updates.iter().map(|update| (&*update.feature, update.max_version_level)));
         let mut levels = Vec::new();
         for update in &request.feature_updates {
@@ -58,6 +71,7 @@ impl Controller {
                 let (feature, level) = (&update.feature, update.max_version_level);
                 let text = match why {
                     Why::Invalid(why) => format!("Invalid update version {level} for feature {feature}. {why}"),
+                    Why::Quorum(why) => why,
                     Why::Loses(why) => {
                         let now = image.metadata_version().0;
                         format!("Unsupported {feature} downgrade from {now} to {level}. {why}")
@@ -65,23 +79,27 @@ impl Controller {
                 };
                 Refusal::because(ErrorCode::InvalidUpdateVersion, text)
             };
-            let changed = self.check_update(image, kraft_version, update, request_version, &proposed);
+            let changed = self.check_update(image, kraft, update, request_version, &proposed);
             levels.extend(changed.map_err(refused)?);
         }
         let mut records = Vec::new();
-        let elr = |record: &FeatureLevelRecord| {
-            &*record.name == ELIGIBLE_LEADER_REPLICAS_VERSION.name && record.feature_level > 0
+        let elr = |record: &MetadataRecord| match record {
+            MetadataRecord::FeatureLevel(level) => {
+                &*level.name == ELIGIBLE_LEADER_REPLICAS_VERSION.name && level.feature_level > 0
+            }
+            _ => false,
         };
         if levels.iter().any(elr) {
             records.extend(self.prepare_elr(image));
         }
-        records.extend(levels.into_iter().map(MetadataRecord::from));
+        records.extend(levels);
         if request.validate_only {
             records.clear();
         }
         let done = |update: &FeatureUpdateKey| UpdatableFeatureResult {
             feature: update.feature.clone(),
-            error_message: None,
+            // What Kafka answers, strange as it reads.
+            error_message: Some("NONE".into()),
             ..UpdatableFeatureResult::default()
         };
         let results = match request_version {
@@ -95,18 +113,18 @@ impl Controller {
     fn check_update(
         &self,
         image: &MetadataImage,
-        kraft_version: i16,
+        kraft: KRaftFeature<'_>,
         update: &FeatureUpdateKey,
         request_version: i16,
         proposed: &BTreeMap<&str, i16>,
-    ) -> Result<Option<FeatureLevelRecord>, Why> {
+    ) -> Result<Option<MetadataRecord>, Why> {
         let (name, level) = (&*update.feature, update.max_version_level);
         let kind = upgrade_type(update, request_version)
             .ok_or_else(|| Why::invalid("The controller does not support the given upgrade type."))?;
         if level < 0 {
             return Err(Why::invalid("A feature version cannot be less than 0."));
         }
-        let current = if name == KRAFT_VERSION.name { kraft_version } else { image.features().level(name) };
+        let current = if name == KRAFT_VERSION.name { kraft.level } else { image.features().level(name) };
         self.check_supported(image, name, level).map_err(Why::Invalid)?;
         if level < current && kind == UpgradeType::Upgrade {
             return Err(Why::invalid(
@@ -117,23 +135,26 @@ impl Controller {
         if level > current && kind != UpgradeType::Upgrade {
             return Err(Why::invalid("Can't downgrade to a newer version."));
         }
-        let record = Some(FeatureLevelRecord { name: name.into(), feature_level: level });
+        let record = Some(FeatureLevelRecord { name: name.into(), feature_level: level }.into());
         if name == MetadataVersion::FEATURE {
             check_downgrade(MetadataVersion(current), MetadataVersion(level), kind)?;
             return Ok(record);
         }
         if name == KRAFT_VERSION.name {
-            return match level == current {
-                true => Ok(None),
-                false if level < current => Err(Why::invalid("Can't downgrade the version of this feature.")),
-                false => Err(Why::invalid("The quorum cannot change its version.")),
+            return match kind {
+                UpgradeType::Upgrade => {
+                    (kraft.may_become)(level).map_err(Why::Quorum)?;
+                    // The answer waits for a record, and the quorum's own ones are not the controller's.
+                    Ok(Some(NoOpRecord::default().into()))
+                }
+                _ if level == current => Ok(None),
+                _ => Err(Why::invalid("Can't downgrade the version of this feature.")),
             };
         }
-        if let Some(feature) = Feature::by_name(name) {
-            feature
-                .validate(level, |other| proposed.get(other).copied())
-                .map_err(|error| Why::Invalid(error.to_string()))?;
-        }
+        let feature = Feature::by_name(name).ok_or_else(|| Why::Invalid(format!("Feature {name} not found.")))?;
+        feature
+            .validate(level, |other| proposed.get(other).copied())
+            .map_err(|error| Why::Invalid(error.to_string()))?;
         Ok(record)
     }
 

@@ -5,6 +5,7 @@
 //! directories. `WORD` selects the groups of requests whose name holds it. Ends with 1 when something differs.
 
 mod configs;
+mod controllers;
 mod pair;
 mod reads;
 mod records;
@@ -31,6 +32,7 @@ const GROUPS: &[(&str, Group)] = &[
     ("offsets", reads::offsets),
     ("fetches", reads::play),
     ("security", security::play),
+    ("controllers", controllers::play),
 ];
 
 fn main() -> ExitCode {

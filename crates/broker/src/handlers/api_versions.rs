@@ -8,6 +8,7 @@ use thalweg_wire::messages::api_versions_response::{
 };
 
 use crate::dispatch::{APIS, Call};
+use crate::listener::ListenerType;
 
 pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsResponse {
     let software = [&request.client_software_name, &request.client_software_version];
@@ -26,7 +27,7 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsRes
     // Before version 4 a lowest level of 0 could not be told: clients took it for a mistake (KAFKA-17011).
     let supported = feature::supported_ranges().into_iter().filter(|(_, min, _)| call.version >= 4 || *min > 0);
     ApiVersionsResponse {
-        api_keys: api_keys(),
+        api_keys: api_keys(call.listener_type),
         supported_features: supported
             .map(|(name, min_version, max_version)| SupportedFeatureKey { name: name.into(), min_version, max_version })
             .collect(),
@@ -46,8 +47,9 @@ pub(crate) fn unsupported() -> ApiVersionsResponse {
     }
 }
 
-fn api_keys() -> Vec<ApiVersion> {
-    let mut keys: Vec<ApiVersion> = APIS.iter().map(|api| advertised(api.key)).collect();
+fn api_keys(listener: ListenerType) -> Vec<ApiVersion> {
+    let served = APIS.iter().filter(|api| api.on(listener));
+    let mut keys: Vec<ApiVersion> = served.map(|api| advertised(api.key)).collect();
     keys.sort_by_key(|key| key.api_key);
     keys
 }
@@ -78,8 +80,10 @@ mod tests {
 
     #[test]
     fn every_served_api_is_advertised_once() {
-        let keys = api_keys();
-        assert_eq!(keys.len(), APIS.len());
-        assert!(keys.windows(2).all(|pair| pair[0].api_key < pair[1].api_key));
+        for listener in [ListenerType::Broker, ListenerType::Controller] {
+            let keys = api_keys(listener);
+            assert!(keys.windows(2).all(|pair| pair[0].api_key < pair[1].api_key));
+            assert!(keys.iter().all(|key| APIS.iter().any(|api| api.key.code() == key.api_key && api.on(listener))));
+        }
     }
 }

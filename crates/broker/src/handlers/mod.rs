@@ -1,6 +1,7 @@
 //! One file per API: translates between the protocol and the drivers. Handlers decide nothing themselves.
 
 pub(crate) mod acls;
+pub(crate) mod allocate_producer_ids;
 pub(crate) mod alter_client_quotas;
 pub(crate) mod alter_configs;
 pub(crate) mod alter_partition_reassignments;
@@ -10,8 +11,8 @@ pub(crate) mod consumer_group_describe;
 pub(crate) mod consumer_group_heartbeat;
 pub(crate) mod create_partitions;
 pub(crate) mod create_topics;
-pub(crate) mod delete_groups;
 pub(crate) mod delegation_tokens;
+pub(crate) mod delete_groups;
 pub(crate) mod delete_records;
 pub(crate) mod delete_topics;
 pub(crate) mod describe_client_quotas;
@@ -42,6 +43,8 @@ pub(crate) mod offset_delete;
 pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
+pub(crate) mod raft_voters;
+pub(crate) mod sasl;
 pub(crate) mod sync_group;
 mod topic_view;
 pub(crate) mod unregister_broker;

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use thalweg_sys::net::TcpStream;
 use thalweg_sys::time::{Duration, Instant, Sleep, now, sleep};
 
+use super::ListenerName;
 use super::inbox::{Filled, FrameError, Inbox};
 use super::outbox::Outbox;
 use crate::broker::Broker;
@@ -55,8 +56,7 @@ enum Slot {
 pub(super) struct Connection {
     stream: TcpStream,
     broker: Arc<Broker>,
-    /// The listener's name: decides which endpoints the client is told.
-    listener: Arc<str>,
+    listener: ListenerName,
     /// The client's address.
     peer: IpAddr,
     inbox: Inbox,
@@ -75,7 +75,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: IpAddr, listener: Arc<str>, broker: Arc<Broker>) -> Self {
+    pub(super) fn new(stream: TcpStream, peer: IpAddr, listener: ListenerName, broker: Arc<Broker>) -> Self {
         let inbox = Inbox::new(broker.limits.request_bytes_max, Arc::clone(&broker.limits.request_memory));
         let outbox = Outbox::new(Arc::clone(&broker.chunks));
         let idle_max = broker.limits.idle_max;

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use thalweg_sys::net::{SocketOptions, TcpListener, TcpStream, listen};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, sleep};
+use thalweg_wire::ApiKey;
 use tracing::{debug, info, warn};
 
 pub(crate) use budget::Budget;
@@ -27,10 +28,36 @@ use crate::closing::Closing;
 /// How long to wait before accepting again when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Whom a listener is for: each kind serves other APIs (KIP-919).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListenerType {
+    /// Clients and brokers.
+    Broker,
+    /// Controllers, brokers and tools that ask a controller directly.
+    Controller,
+}
+
+impl ListenerType {
+    /// Whether Kafka serves that API there.
+    pub(crate) fn has(self, api: ApiKey) -> bool {
+        match self {
+            Self::Broker => api.on_broker(),
+            Self::Controller => api.on_controller(),
+        }
+    }
+}
+
+/// A listener as handlers know it.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerName {
+    /// Its name in `listeners`: decides which endpoints the client is told.
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: ListenerType,
+}
+
 /// One bound address.
 pub(crate) struct Listener {
-    /// The listener's name in `listeners`.
-    pub(crate) name: Arc<str>,
+    pub(crate) name: ListenerName,
     /// Where it listens: with port 0 in the configuration, the port that was free.
     pub(crate) local: SocketAddr,
     socket: TcpListener,
@@ -38,7 +65,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Binds `addr`.
-    pub(crate) async fn bind(name: Arc<str>, addr: SocketAddr, options: SocketOptions) -> io::Result<Self> {
+    pub(crate) async fn bind(name: ListenerName, addr: SocketAddr, options: SocketOptions) -> io::Result<Self> {
         let socket = listen(addr, options).await?;
         Ok(Self { name, local: socket.local_addr()?, socket })
     }
@@ -54,7 +81,7 @@ impl Listener {
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => self.admit(stream, peer, &broker, others.clone(), open.clone()),
                     Err(e) => {
-                        warn!(listener = %self.name, error = %e, "cannot accept connections for now");
+                        warn!(listener = %self.name.name, error = %e, "cannot accept connections for now");
                         sleep(ACCEPT_PAUSE).await;
                     }
                 }
@@ -80,7 +107,7 @@ impl Listener {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let mut connection = Connection::new(stream, peer.ip(), Arc::clone(&self.name), Arc::clone(broker));
+        let mut connection = Connection::new(stream, peer.ip(), self.name.clone(), Arc::clone(broker));
         task::spawn(async move {
             let (_seat, _open) = (seat, open);
             let ended = tokio::select! {

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 pub(crate) struct Cluster {
     node: Node,
     stream: TcpStream,
+    controller: TcpStream,
     dir: tempfile::TempDir,
 }
 
@@ -31,7 +32,8 @@ impl Cluster {
         let (config, _) = NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("a config");
         let node = Node::start(config).await.expect("a node");
         let stream = TcpStream::connect(&node.bootstrap_servers()).await.expect("a connection");
-        Self { node, stream, dir }
+        let controller = TcpStream::connect(&node.bootstrap_controllers()).await.expect("a connection");
+        Self { node, stream, controller, dir }
     }
 
     /// The directory that the node's directories are in.
@@ -46,7 +48,7 @@ impl Cluster {
 
     /// Stops the node, and keeps its directories.
     pub(crate) async fn stop_only(self) -> tempfile::TempDir {
-        drop(self.stream);
+        drop((self.stream, self.controller));
         self.node.stop().await;
         self.dir
     }
@@ -55,28 +57,14 @@ impl Cluster {
         self.stop_only().await;
     }
 
-    /// Asks, and gives the answer.
+    /// Asks as a client, and gives the answer.
     pub(crate) async fn ask<Q: Request>(&mut self, request: &Q, version: i16) -> Q::Response {
-        let header = m::RequestHeader {
-            request_api_key: Q::API.code(),
-            request_api_version: version,
-            client_id: Some("test".into()),
-            ..m::RequestHeader::default()
-        };
-        let mut writer = Writer::new();
-        header.encode(&mut writer, Q::API.request_header_version(version)).expect("a header");
-        request.encode(&mut writer, version).expect("a request");
-        let body = writer.into_bytes();
-        let mut frame = BytesMut::new();
-        frame.put_u32(u32::try_from(body.len()).expect("a short request"));
-        frame.extend_from_slice(&body);
-        self.stream.write_all(&frame).await.expect("the node reads");
-        let len = self.stream.read_i32().await.expect("an answer");
-        let mut answer = vec![0; usize::try_from(len).expect("a length")];
-        self.stream.read_exact(&mut answer).await.expect("a whole answer");
-        let mut reader = Reader::new(answer.into());
-        m::ResponseHeader::decode(&mut reader, Q::API.response_header_version(version)).expect("a header");
-        Q::Response::decode(&mut reader, version).expect("a decodable answer")
+        exchange(&mut self.stream, request, version).await
+    }
+
+    /// Asks the controller directly.
+    pub(crate) async fn ask_controller<Q: Request>(&mut self, request: &Q, version: i16) -> Q::Response {
+        exchange(&mut self.controller, request, version).await
     }
 
     /// Creates a topic with one partition; gives its id.
@@ -96,4 +84,28 @@ impl Cluster {
         assert_eq!(response.topics[0].error_code, 0);
         response.topics[0].topic_id
     }
+}
+
+/// Asks, and gives the answer.
+async fn exchange<Q: Request>(stream: &mut TcpStream, request: &Q, version: i16) -> Q::Response {
+    let header = m::RequestHeader {
+        request_api_key: Q::API.code(),
+        request_api_version: version,
+        client_id: Some("test".into()),
+        ..m::RequestHeader::default()
+    };
+    let mut writer = Writer::new();
+    header.encode(&mut writer, Q::API.request_header_version(version)).expect("a header");
+    request.encode(&mut writer, version).expect("a request");
+    let body = writer.into_bytes();
+    let mut frame = BytesMut::new();
+    frame.put_u32(u32::try_from(body.len()).expect("a short request"));
+    frame.extend_from_slice(&body);
+    stream.write_all(&frame).await.expect("the node reads");
+    let len = stream.read_i32().await.expect("an answer");
+    let mut answer = vec![0; usize::try_from(len).expect("a length")];
+    stream.read_exact(&mut answer).await.expect("a whole answer");
+    let mut reader = Reader::new(answer.into());
+    m::ResponseHeader::decode(&mut reader, Q::API.response_header_version(version)).expect("a header");
+    Q::Response::decode(&mut reader, version).expect("a decodable answer")
 }

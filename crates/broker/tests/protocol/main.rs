@@ -2,6 +2,7 @@
 //! example `compare`.
 
 mod client;
+mod controllers;
 mod describing;
 mod disks;
 mod fetching;

@@ -1,6 +1,12 @@
 use super::*;
 use crate::tests::cluster::{Cluster, all_short};
 
+/// A quorum at level 1, which takes no other.
+const QUORUM: KRaftFeature<'_> = KRaftFeature {
+    level: 1,
+    may_become: &|level| if level == 1 { Ok(()) } else { Err(format!("the quorum does not take {level}")) },
+};
+
 fn update(cluster: &Cluster, updates: &[(&str, i16, i8)]) -> Result<Vec<String>, String> {
     let key = |(feature, level, kind): &(&str, i16, i8)| FeatureUpdateKey {
         feature: (*feature).into(),
@@ -12,7 +18,7 @@ fn update(cluster: &Cluster, updates: &[(&str, i16, i8)]) -> Result<Vec<String>,
         feature_updates: updates.iter().map(key).collect(),
         ..UpdateFeaturesRequest::default()
     };
-    let decided = cluster.controller.update_features(&cluster.image, 1, &request, 2);
+    let decided = cluster.controller.update_features(&cluster.image, QUORUM, &request, 2);
     decided.map(|outcome| all_short(&outcome.records)).map_err(|refusal| refusal.message.unwrap_or_default())
 }
 
@@ -25,7 +31,7 @@ fn levels_go_up_and_down() {
     let cluster = Cluster::of(1);
     assert_eq!(update(&cluster, &[("group.version", 1, UPGRADE)]), Ok(vec!["group.version=1".to_owned()]));
     assert_eq!(update(&cluster, &[("share.version", 0, SAFE)]), Ok(vec!["share.version=0".to_owned()]));
-    assert_eq!(update(&cluster, &[("kraft.version", 1, UPGRADE)]), Ok(vec![]), "the quorum has it");
+    assert_eq!(update(&cluster, &[("kraft.version", 1, UPGRADE)]), Ok(vec!["NoOp".to_owned()]), "the quorum has it");
 }
 
 #[test]

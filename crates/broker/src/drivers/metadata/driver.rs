@@ -266,14 +266,21 @@ impl Driver {
     }
 
     fn decide(&mut self, command: Command) -> Result<(), Ended> {
-        let Decided { records, answer } = command(&mut Decide {
+        let moment = self.moment();
+        let mut context = Decide {
             controller: &self.controller,
             image: &self.image,
             sessions: &mut self.sessions,
             now: Timestamp(wall_clock_ms()),
             next_offset: self.log.end(),
             kraft_version: self.quorum.kraft_version().0.cast_signed(),
-        });
+            quorum: &mut self.quorum,
+            effects: Vec::new(),
+            moment,
+        };
+        let Decided { records, answer } = command(&mut context);
+        let effects = context.effects;
+        self.carry_out(effects)?;
         match self.append(&records) {
             Ok(()) => {}
             // Nothing was written: only this decision fails.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use thalweg_base::{LeaderEpoch, NodeId, Offset, Timestamp};
+use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp};
 use thalweg_controller::{Controller, Outcome, Refusal, Sessions};
 use thalweg_metadata::{MetadataImage, MetadataRecord};
-use thalweg_raft::Voter;
+use thalweg_raft::{Effect, Quorum, Voter};
 use thalweg_wire::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,6 +26,12 @@ pub(crate) struct Decide<'a> {
     /// The offset that the first record of this decision will have.
     pub(crate) next_offset: Offset,
     pub(crate) kraft_version: i16,
+    /// The quorum itself, for whoever changes its voters or its version. What it says must be done goes into `effects`.
+    pub(crate) quorum: &'a mut Quorum,
+    /// What the driver does before it appends the decision's records.
+    pub(crate) effects: Vec<Effect>,
+    /// The time for the quorum.
+    pub(crate) moment: Moment,
 }
 
 /// A decision as the driver handles it: the records to append, and whom to tell when they are committed.

@@ -7,5 +7,5 @@ mod handle;
 mod log;
 
 pub(crate) use driver::{Driver, Ended, QuorumSettings, SnapshotPolicy};
-pub(crate) use handle::{MetadataHandle, QuorumView};
+pub(crate) use handle::{Decide, MetadataHandle, QuorumView};
 pub(crate) use log::{LoadError, MetadataLog};
