@@ -11,7 +11,7 @@ use thalweg_controller::{Controller, Outcome, RegistrationContext};
 use thalweg_metadata::{MetadataVersion, feature};
 use thalweg_raft::{Endpoint, KRaftVersion, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_replica::{SessionLimits, Sessions};
-use thalweg_storage::{Fault, LogConfig};
+use thalweg_storage::{Fault, LogConfig, OpenFiles};
 use thalweg_sys::net::SocketOptions;
 use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
@@ -186,6 +186,7 @@ impl Starting {
             replica_lag_max: millis(config.replication.replica_lag_time_max_ms),
             producer_id_expiration_ms: i64::from(config.storage.producer_id_expiration_ms),
             recovery_threads: count(config.storage.num_recovery_threads_per_data_dir),
+            open_files: OpenFiles::at_most(log_files_max()),
         };
         let voter = self.voter(&dirs);
         // Only a node that shut all of its directories down may say so; else it may have lost records.
@@ -477,6 +478,14 @@ fn connection_limits(config: &NodeConfig) -> ConnectionLimits {
         idle_max: u64::try_from(network.connections_max_idle_ms)
             .map_or(FOR_EVER, |ms| Duration::from_millis(ms).min(FOR_EVER)),
     }
+}
+
+/// How many files the logs keep open: half of what the system gives this process. The other half is for connections, and
+/// for what is open for a moment.
+fn log_files_max() -> usize {
+    // More than any disk has heads for; each costs memory of the kernel.
+    const MAX: usize = 100_000;
+    usize::try_from(thalweg_sys::process::open_files_max() / 2).unwrap_or(MAX).clamp(64, MAX)
 }
 
 /// The metadata log is never deleted by age or size: what a snapshot holds goes.

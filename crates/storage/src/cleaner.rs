@@ -159,8 +159,7 @@ impl Cleaning {
         if *position == 0 {
             transactions.expect(plan.aborted(*at, source.base.max(from), source.next)?);
         }
-        let log = source.open()?;
-        let mut scan = Scan::bodies(log.file(), &source.path, *position, source.size);
+        let mut scan = Scan::bodies(source.open()?, *position, source.size);
         let mut next = source.base;
         while scan.position() < source.size && scan.position() - *position < STEP_BYTES {
             let found = next_batch(&mut scan, source, &mut next)?;
@@ -223,8 +222,7 @@ impl Cleaning {
             filter.transactions.expect(plan.aborted(*at, source.base, source.next)?);
         }
         filter.begin_segment(modified);
-        let log = source.open()?;
-        let mut scan = Scan::bodies(log.file(), &source.path, *position, source.size);
+        let mut scan = Scan::bodies(source.open()?, *position, source.size);
         let mut next = source.base;
         let before = output.bytes();
         while scan.position() < source.size && scan.position() - *position < STEP_BYTES {
@@ -260,7 +258,7 @@ impl Cleaning {
 
 /// The next batch of a segment that was written whole, of which `next` is the lowest possible offset: bytes that are none
 /// are damage.
-fn next_batch(scan: &mut Scan<'_>, source: &Source, next: &mut Offset) -> Result<Found, Fault> {
+fn next_batch(scan: &mut Scan, source: &Source, next: &mut Offset) -> Result<Found, Fault> {
     let at = scan.position();
     let found = match scan.step()? {
         Step::Batch(found) => found,
@@ -282,7 +280,7 @@ fn next_batch(scan: &mut Scan<'_>, source: &Source, next: &mut Offset) -> Result
 fn map_batch(
     map: &mut OffsetMap,
     transactions: &mut Transactions,
-    scan: &mut Scan<'_>,
+    scan: &mut Scan,
     found: &Found,
     from: Offset,
 ) -> Result<bool, Fault> {
@@ -328,7 +326,7 @@ fn copy_batch(
     map: &OffsetMap,
     filter: &mut Filter,
     output: &mut Output,
-    scan: &mut Scan<'_>,
+    scan: &mut Scan,
     found: &Found,
     now: Timestamp,
 ) -> Result<(), Fault> {

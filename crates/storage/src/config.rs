@@ -1,7 +1,9 @@
 //! What a log needs to know of its topic's configuration.
 
+use crate::OpenFiles;
+
 /// The settings of one log, with Kafka's defaults. Negative times and sizes mean "no limit" where Kafka says so.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct LogConfig {
     /// `segment.bytes`: a segment is rolled before it would grow beyond this.
     pub segment_bytes: u32,
@@ -35,6 +37,8 @@ pub struct LogConfig {
     pub delete_retention_ms: i64,
     /// `producer.id.expiration.ms`: a producer that wrote nothing for so long is forgotten.
     pub producer_id_expiration_ms: i64,
+    /// Which files may stay open, shared by all logs of a node.
+    pub open_files: OpenFiles,
 }
 
 impl Default for LogConfig {
@@ -57,6 +61,7 @@ impl Default for LogConfig {
             max_compaction_lag_ms: i64::MAX,
             delete_retention_ms: DAY_MS,
             producer_id_expiration_ms: DAY_MS,
+            open_files: OpenFiles::default(),
         }
     }
 }

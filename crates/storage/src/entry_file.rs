@@ -1,11 +1,12 @@
 //! A file of fixed-size entries that only grows at its end: what the offset index and the time index are made of.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use thalweg_sys::fs::File;
 
 use crate::Fault;
+use crate::open_files::{FileRef, OpenFiles, SegmentFile};
 
 /// So many new entries are kept in memory before they are written, so that an append needs no system call for its
 /// index entries. They may be lost in a crash: a segment that was not closed is scanned anyway.
@@ -20,23 +21,23 @@ const BLOCK: u32 = 512;
 #[derive(Debug)]
 pub(crate) struct EntryFile<const N: usize> {
     path: PathBuf,
-    handle: OnceLock<Arc<File>>,
+    handle: FileRef,
     written: u32,
     pending: Vec<[u8; N]>,
 }
 
 impl<const N: usize> EntryFile<N> {
     /// Creates the file, empty; what stood there is gone.
-    pub(crate) fn create(path: PathBuf) -> Result<Self, Fault> {
+    pub(crate) fn create(path: PathBuf, files: &OpenFiles) -> Result<Self, Fault> {
         let file = File::open_rw(&path).map_err(Fault::io("create", &path))?;
         file.set_len(0).map_err(Fault::io("empty", &path))?;
-        Ok(Self { path, handle: OnceLock::new(), written: 0, pending: Vec::new() })
+        Ok(Self { path, handle: FileRef::new(files), written: 0, pending: Vec::new() })
     }
 
     /// Takes over a file of `len` bytes. Bytes after the last whole entry are ignored, and overwritten later.
-    pub(crate) fn existing(path: PathBuf, len: u64) -> Self {
+    pub(crate) fn existing(path: PathBuf, len: u64, files: &OpenFiles) -> Self {
         let written = u32::try_from(len / N as u64).unwrap_or(u32::MAX);
-        Self { path, handle: OnceLock::new(), written, pending: Vec::new() }
+        Self { path, handle: FileRef::new(files), written, pending: Vec::new() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -53,17 +54,13 @@ impl<const N: usize> EntryFile<N> {
     }
 
     /// The open file.
-    pub(crate) fn file(&self) -> Result<&Arc<File>, Fault> {
-        if let Some(file) = self.handle.get() {
-            return Ok(file);
-        }
-        let file = File::open_rw(&self.path).map_err(Fault::io("open", &self.path))?;
-        Ok(self.handle.get_or_init(|| Arc::new(file)))
+    pub(crate) fn file(&self) -> Result<Arc<SegmentFile>, Fault> {
+        self.handle.get(&self.path, File::open_rw)
     }
 
     /// Closes the file until it is needed again.
-    pub(crate) fn rest(&mut self) {
-        self.handle.take();
+    pub(crate) fn rest(&self) {
+        self.handle.close();
     }
 
     pub(crate) fn get(&self, slot: u32) -> Result<[u8; N], Fault> {
@@ -73,8 +70,8 @@ impl<const N: usize> EntryFile<N> {
         }
         let mut entry = [0; N];
         let at = u64::from(slot) * N as u64;
-        let read = match self.handle.get() {
-            Some(file) => file.read_exact_at(&mut entry, at),
+        let read = match self.handle.peek() {
+            Some(file) => file.file().read_exact_at(&mut entry, at),
             // One entry, as retention wants of every segment, is not worth a descriptor that stays.
             None => File::open(&self.path).and_then(|file| file.read_exact_at(&mut entry, at)),
         };
@@ -102,7 +99,7 @@ impl<const N: usize> EntryFile<N> {
         }
         let at = u64::from(self.written) * N as u64;
         let bytes = self.pending.as_flattened();
-        self.file()?.write_all_at(bytes, at).map_err(Fault::io("write", &self.path))?;
+        self.file()?.file().write_all_at(bytes, at).map_err(Fault::io("write", &self.path))?;
         self.written = self.len();
         self.pending = Vec::new();
         Ok(())
@@ -112,7 +109,7 @@ impl<const N: usize> EntryFile<N> {
     pub(crate) fn trim(&mut self) -> Result<(), Fault> {
         self.write_pending()?;
         let len = u64::from(self.written) * N as u64;
-        self.file()?.set_len(len).map_err(Fault::io("trim", &self.path))
+        self.file()?.file().set_len(len).map_err(Fault::io("trim", &self.path))
     }
 
     /// Keeps the first `len` entries.
@@ -171,7 +168,7 @@ impl<const N: usize> EntryFile<N> {
         let mut block = [[0; N]; BLOCK as usize];
         let block = &mut block[..(high - low) as usize];
         let at = u64::from(low) * N as u64;
-        file.read_exact_at(block.as_flattened_mut(), at).map_err(Fault::io("read", &self.path))?;
+        file.file().read_exact_at(block.as_flattened_mut(), at).map_err(Fault::io("read", &self.path))?;
         let of_block = block.partition_point(before);
         let last = of_block.checked_sub(1).map(|i| block[i]).or(last);
         Ok((low + u32::try_from(of_block).unwrap_or(0), last))
@@ -190,7 +187,7 @@ mod tests {
     fn entries_are_found_in_memory_and_on_disk() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.index");
-        let mut file = EntryFile::<4>::create(path.clone()).unwrap();
+        let mut file = EntryFile::<4>::create(path.clone(), &OpenFiles::default()).unwrap();
         for i in 0..3000u32 {
             file.push((i * 2).to_be_bytes()).unwrap();
         }
@@ -206,7 +203,7 @@ mod tests {
         file.push([1; 4]).unwrap();
         file.trim().unwrap();
         assert_eq!(thalweg_sys::fs::read(&path).unwrap().len(), 404);
-        let again = EntryFile::<4>::existing(path, 406);
+        let again = EntryFile::<4>::existing(path, 406, &OpenFiles::default());
         assert_eq!(again.last().unwrap(), Some([1; 4]));
     }
 }

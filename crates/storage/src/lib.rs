@@ -14,6 +14,7 @@ mod leader_epochs;
 mod log;
 pub mod names;
 mod offset_index;
+mod open_files;
 mod producer_entry;
 mod producer_snapshot;
 mod producer_state;
@@ -32,6 +33,6 @@ pub use log::{
     AppendError, AppendOutcome, AppendRefusal, Appended, CleanedGroup, Doomed, Duplicate, FirstBatch, Flush, FlushPlan,
     Log, OpenHints, ReadError, ReadPlan, ReadRefusal, Recovered, Swap, TimestampedOffset,
 };
+pub use open_files::{OpenFiles, SegmentFile};
 pub use producer_entry::{Origin, Producer, ProducerRefusal, WrittenBatch};
-pub use segment::SegmentFile;
 pub use txn_index::AbortedTxn;

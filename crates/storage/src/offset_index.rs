@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thalweg_base::Offset;
-use thalweg_sys::fs::File;
 
-use crate::Fault;
 use crate::entry_file::EntryFile;
+use crate::{Fault, OpenFiles, SegmentFile};
 
 /// Four bytes of offset, relative to the segment's base, and four bytes of position, both big-endian.
 const ENTRY: usize = 8;
@@ -27,12 +26,12 @@ pub(crate) struct OffsetIndex {
 }
 
 impl OffsetIndex {
-    pub(crate) fn create(path: PathBuf, base: Offset) -> Result<Self, Fault> {
-        Ok(Self { base, entries: EntryFile::create(path)? })
+    pub(crate) fn create(path: PathBuf, base: Offset, files: &OpenFiles) -> Result<Self, Fault> {
+        Ok(Self { base, entries: EntryFile::create(path, files)? })
     }
 
-    pub(crate) fn existing(path: PathBuf, base: Offset, len: u64) -> Self {
-        Self { base, entries: EntryFile::existing(path, len) }
+    pub(crate) fn existing(path: PathBuf, base: Offset, len: u64, files: &OpenFiles) -> Self {
+        Self { base, entries: EntryFile::existing(path, len, files) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -43,11 +42,11 @@ impl OffsetIndex {
         self.entries.moved(path);
     }
 
-    pub(crate) fn file(&self) -> Result<&Arc<File>, Fault> {
+    pub(crate) fn file(&self) -> Result<Arc<SegmentFile>, Fault> {
         self.entries.file()
     }
 
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn rest(&self) {
         self.entries.rest();
     }
 
@@ -141,7 +140,7 @@ mod tests {
     #[test]
     fn lookup_finds_the_entry_at_or_below() {
         let dir = tempfile::tempdir().unwrap();
-        let mut index = OffsetIndex::create(dir.path().join("i"), Offset(100)).unwrap();
+        let mut index = OffsetIndex::create(dir.path().join("i"), Offset(100), &OpenFiles::default()).unwrap();
         assert_eq!(index.lookup(Offset(500)).unwrap(), OffsetPosition { offset: Offset(100), position: 0 });
         for (offset, position) in [(110, 4100), (120, 8200), (120, 9000), (130, 1 << 40), (135, 12300)] {
             index.append(Offset(offset), position).unwrap();

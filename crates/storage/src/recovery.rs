@@ -17,7 +17,7 @@ use crate::producer_entry::Origin;
 use crate::producer_state::{Changes, ProducerState};
 use crate::scan::{Found, Scan, Step, is_plausible};
 use crate::segment::{Segment, SegmentFiles, remove_if_exists};
-use crate::{Fault, LogConfig, names};
+use crate::{Fault, LogConfig, OpenFiles, SegmentFile, names};
 
 /// A snapshot of the metadata log that waits for its removal; its owner takes care of it.
 const METADATA_SNAPSHOT_DELETED: &str = ".checkpoint.deleted";
@@ -40,8 +40,12 @@ pub(crate) fn load(
     hints: &OpenHints,
     now: Timestamp,
 ) -> Result<(Loaded, Recovered), Fault> {
-    finish_swaps(dir)?;
-    let (segments, snapshots, damaged) = list(dir, now)?;
+    let look = || fs::read_dir(dir).map_err(Fault::io("list", dir));
+    let mut entries = look()?;
+    if finish_swaps(dir, &entries)? {
+        entries = look()?;
+    }
+    let (segments, snapshots, damaged) = list(dir, entries, now, &config.open_files)?;
     let had_snapshots = !snapshots.is_empty();
     let flushed = match hints.clean_shutdown {
         true => segments.len(),
@@ -181,9 +185,8 @@ impl Loader<'_> {
         let following = self.segments.get(at + 1).map_or(Offset::MAX, Segment::base);
         let segment = &mut self.segments[at];
         segment.forget_indexes()?;
-        let log = Arc::clone(segment.log()?);
         let path = segment.path().to_owned();
-        let mut scan = Scan::bodies(log.file(), &path, 0, segment.size());
+        let mut scan = Scan::bodies(segment.log()?, 0, segment.size());
         let mut changes = Changes::default();
         loop {
             let found = match scan.step()? {
@@ -248,7 +251,7 @@ impl Loader<'_> {
             self.producers.restart(self.dir, start)?;
         }
         if self.segments.is_empty() {
-            self.segments.push(Segment::create(self.dir, start, self.now)?);
+            self.segments.push(Segment::create(self.dir, start, self.now, &self.config.open_files)?);
             self.log_end = start;
         }
         let log_start = start.max(self.segments[0].base());
@@ -261,7 +264,7 @@ impl Loader<'_> {
         }
         self.producers.set_map_end(self.log_end);
         self.producers.take_snapshot(self.dir)?;
-        self.segments.iter_mut().for_each(Segment::rest);
+        self.segments.iter().for_each(Segment::rest);
         let clean = self.hints.clean_shutdown && self.report.segments == 0;
         let loaded = Loaded {
             log_start,
@@ -325,7 +328,7 @@ pub(crate) fn replay_producers(
 /// accepted once, and only what depends on it is lost.
 fn enter_producer(
     producers: &mut ProducerState,
-    scan: &mut Scan<'_>,
+    scan: &mut Scan,
     found: &Found,
     changes: &mut Changes,
     aborted: impl FnMut(crate::AbortedTxn) -> Result<(), Fault>,
@@ -357,10 +360,10 @@ type Listed = (Vec<Segment>, BTreeSet<Offset>, Vec<usize>);
 
 /// The segments and producer snapshots in a directory, and which of the segments have no usable index files. Index files
 /// without a log file are removed.
-fn list(dir: &Path, now: Timestamp) -> Result<Listed, Fault> {
+fn list(dir: &Path, entries: Vec<fs::DirEntry>, now: Timestamp, open_files: &OpenFiles) -> Result<Listed, Fault> {
     let mut found: BTreeMap<Offset, SegmentFiles> = BTreeMap::new();
     let mut snapshots = BTreeSet::new();
-    for entry in fs::read_dir(dir).map_err(Fault::io("list", dir))? {
+    for entry in entries {
         let Some((offset, kind)) = names::offset_of(&entry.name).filter(|_| !entry.is_dir) else { continue };
         let files = found.entry(offset).or_default();
         match kind {
@@ -376,7 +379,7 @@ fn list(dir: &Path, now: Timestamp) -> Result<Listed, Fault> {
     }
     let (mut segments, mut damaged) = (Vec::new(), Vec::new());
     for (base, files) in found {
-        let segment = Segment::existing(dir, base, files, now);
+        let segment = Segment::existing(dir, base, files, now, open_files);
         if files.log.is_none() {
             if files != SegmentFiles::default() {
                 tracing::warn!(dir = %dir.display(), %base, "index files without a log file are removed");
@@ -396,11 +399,15 @@ fn list(dir: &Path, now: Timestamp) -> Result<Listed, Fault> {
 }
 
 /// Brings the cleaner's work to an end that a crash interrupted, or undoes it: `.cleaned` files go away, complete `.swap`
-/// files take the place of the segments that they replace. Files marked for deletion are deleted.
-fn finish_swaps(dir: &Path) -> Result<(), Fault> {
+/// files take the place of the segments that they replace. Files marked for deletion are deleted. Says whether there was
+/// anything of all this.
+fn finish_swaps(dir: &Path, entries: &[fs::DirEntry]) -> Result<bool, Fault> {
+    let passing = [names::DELETED, names::CLEANED, names::SWAP];
+    if !entries.iter().any(|entry| passing.iter().any(|suffix| entry.name.ends_with(suffix))) {
+        return Ok(false);
+    }
     let mut swaps = Vec::new();
     let mut first_cleaned = Offset::MAX;
-    let entries = fs::read_dir(dir).map_err(Fault::io("list", dir))?;
     for entry in entries.iter().filter(|e| !e.is_dir) {
         let offset = names::offset_of(&entry.name).map(|(offset, _)| offset);
         if entry.name.ends_with(names::DELETED) && !entry.name.ends_with(METADATA_SNAPSHOT_DELETED) {
@@ -421,8 +428,7 @@ fn finish_swaps(dir: &Path) -> Result<(), Fault> {
     let (mut low, mut high) = (Offset::MAX, Offset(-1));
     for (base, name, len) in swaps.iter().filter(|(_, name, _)| name.ends_with(names::LOG)) {
         let path = dir.join(format!("{name}{}", names::SWAP));
-        let file = fs::File::open(&path).map_err(Fault::io("open", &path))?;
-        let mut scan = Scan::headers(&file, &path, 0, *len);
+        let mut scan = Scan::headers(Arc::new(SegmentFile::open(&path)?), 0, *len);
         (low, high) = (low.min(*base), high.max(*base));
         while let Some(found) = scan.next()? {
             high = high.max(found.header.next_offset());
@@ -440,5 +446,5 @@ fn finish_swaps(dir: &Path) -> Result<(), Fault> {
         let from = dir.join(format!("{name}{}", names::SWAP));
         fs::rename(&from, &dir.join(name)).map_err(Fault::io("rename", &from))?;
     }
-    Ok(())
+    Ok(true)
 }

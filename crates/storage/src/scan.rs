@@ -1,15 +1,14 @@
 //! Walking over the batches of a segment's file: by their headers alone, or with their records and checksums.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use thalweg_base::Offset;
 use thalweg_records::control::{ControlType, EndTxnMarker};
 use thalweg_records::{BatchError, BatchHeader, BatchView, HEAD, crc32c, frame_size};
-use thalweg_sys::fs::File;
 
-use crate::Fault;
 use crate::producer_entry::Marker;
+use crate::{Fault, SegmentFile};
 
 /// So much is read at once when only headers are wanted: a page, with many headers when batches are small.
 const HEADER_CHUNK: usize = 4096;
@@ -47,9 +46,8 @@ pub(crate) enum Step {
 }
 
 /// Walks over the batches in `at..end` of a file.
-pub(crate) struct Scan<'a> {
-    file: &'a File,
-    path: &'a Path,
+pub(crate) struct Scan {
+    file: Arc<SegmentFile>,
     at: u64,
     end: u64,
     buffer: Vec<u8>,
@@ -57,15 +55,15 @@ pub(crate) struct Scan<'a> {
     chunk: usize,
 }
 
-impl<'a> Scan<'a> {
+impl Scan {
     /// A walk that reads little more than headers.
-    pub(crate) fn headers(file: &'a File, path: &'a Path, at: u64, end: u64) -> Self {
-        Self { file, path, at, end, buffer: Vec::new(), buffer_at: at, chunk: HEADER_CHUNK }
+    pub(crate) fn headers(file: Arc<SegmentFile>, at: u64, end: u64) -> Self {
+        Self { file, at, end, buffer: Vec::new(), buffer_at: at, chunk: HEADER_CHUNK }
     }
 
     /// A walk whose batches are also looked into.
-    pub(crate) fn bodies(file: &'a File, path: &'a Path, at: u64, end: u64) -> Self {
-        Self { chunk: BODY_CHUNK, ..Self::headers(file, path, at, end) }
+    pub(crate) fn bodies(file: Arc<SegmentFile>, at: u64, end: u64) -> Self {
+        Self { chunk: BODY_CHUNK, ..Self::headers(file, at, end) }
     }
 
     /// Where the next step looks.
@@ -143,7 +141,7 @@ impl<'a> Scan<'a> {
 
     /// The fault of a file that holds no batch at a position where one must be.
     pub(crate) fn corrupt(&self, at: u64, reason: &dyn std::fmt::Display) -> Fault {
-        Fault::corrupt(self.path, format!("at {at}: {reason}"))
+        Fault::corrupt(self.file.path(), format!("at {at}: {reason}"))
     }
 
     /// The transaction marker in a control batch of a producer; `None` when the batch is none or is empty.
@@ -161,9 +159,9 @@ impl<'a> Scan<'a> {
             let left = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
             self.buffer.resize(self.chunk.max(len).min(left.max(len)), 0);
             self.buffer_at = at;
-            if let Err(e) = self.file.read_exact_at(&mut self.buffer, at) {
+            if let Err(e) = self.file.file().read_exact_at(&mut self.buffer, at) {
                 self.buffer.clear();
-                return Err(Fault::io("read", self.path)(e));
+                return Err(Fault::io("read", self.file.path())(e));
             }
         }
         let from = usize::try_from(at - self.buffer_at).unwrap_or(0);

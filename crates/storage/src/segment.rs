@@ -9,6 +9,7 @@ use thalweg_records::BatchHeader;
 use thalweg_sys::fs::{self, File};
 
 use crate::offset_index::OffsetIndex;
+use crate::open_files::{FileRef, OpenFiles, SegmentFile};
 use crate::scan::{Found, Scan};
 use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::txn_index::TxnIndex;
@@ -16,32 +17,6 @@ use crate::{Fault, LogConfig, names};
 
 /// Positions in a segment have 31 bits.
 const SEGMENT_LEN_MAX: u64 = i32::MAX as u64;
-
-/// A segment's file of batches, open. It stays readable after the log has deleted the segment.
-#[derive(Debug)]
-pub struct SegmentFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl SegmentFile {
-    pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
-        let file = File::open(path).map_err(Fault::io("open", path))?;
-        Ok(Self { path: path.to_owned(), file })
-    }
-
-    /// The file's path when it was opened, for messages.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The open file.
-    #[must_use]
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-}
 
 /// What files of a segment stand in a directory, with their lengths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +35,7 @@ pub(crate) struct SegmentFiles {
 pub(crate) struct Segment {
     base: Offset,
     path: PathBuf,
-    log: OnceLock<Arc<SegmentFile>>,
+    log: FileRef,
     size: u64,
     pub(crate) offsets: OffsetIndex,
     pub(crate) times: TimeIndex,
@@ -77,26 +52,34 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// Creates an empty segment. Files that a crash left at its place are emptied.
-    pub(crate) fn create(dir: &Path, base: Offset, now: Timestamp) -> Result<Self, Fault> {
-        Self::create_as(dir, base, "", now)
+    pub(crate) fn create(dir: &Path, base: Offset, now: Timestamp, files: &OpenFiles) -> Result<Self, Fault> {
+        Self::create_as(dir, base, "", now, files)
     }
 
     /// Creates an empty segment whose files have this suffix, so that they are none of the log yet.
-    pub(crate) fn create_as(dir: &Path, base: Offset, suffix: &str, now: Timestamp) -> Result<Self, Fault> {
+    pub(crate) fn create_as(
+        dir: &Path,
+        base: Offset,
+        suffix: &str,
+        now: Timestamp,
+        files: &OpenFiles,
+    ) -> Result<Self, Fault> {
         let path = |kind: &str| names::file_at(dir, base, &format!("{kind}{suffix}"));
         let log = path(names::LOG);
         let file = File::open_rw(&log).map_err(Fault::io("create", &log))?;
         file.set_len(0).map_err(Fault::io("empty", &log))?;
+        // It is opened again when the first batch comes, which may be never.
+        drop(file);
         let txns = path(names::TXN_INDEX);
         remove_if_exists(&txns)?;
         Ok(Self {
             base,
-            log: OnceLock::from(Arc::new(SegmentFile { path: log.clone(), file })),
+            log: FileRef::new(files),
             path: log,
             size: 0,
-            offsets: OffsetIndex::create(path(names::OFFSET_INDEX), base)?,
-            times: TimeIndex::create(path(names::TIME_INDEX), base)?,
-            txns: TxnIndex::absent(txns),
+            offsets: OffsetIndex::create(path(names::OFFSET_INDEX), base, files)?,
+            times: TimeIndex::create(path(names::TIME_INDEX), base, files)?,
+            txns: TxnIndex::absent(txns, files),
             bytes_since_entry: 0,
             newest: OnceLock::new(),
             first_timestamp: OnceLock::new(),
@@ -106,16 +89,16 @@ impl Segment {
     }
 
     /// Takes over the files of a segment as they stand.
-    pub(crate) fn existing(dir: &Path, base: Offset, files: SegmentFiles, now: Timestamp) -> Self {
+    pub(crate) fn existing(dir: &Path, base: Offset, lens: SegmentFiles, now: Timestamp, files: &OpenFiles) -> Self {
         let path = |kind| names::file_at(dir, base, kind);
         Self {
             base,
             path: path(names::LOG),
-            log: OnceLock::new(),
-            size: files.log.unwrap_or(0),
-            offsets: OffsetIndex::existing(path(names::OFFSET_INDEX), base, files.offset_index.unwrap_or(0)),
-            times: TimeIndex::existing(path(names::TIME_INDEX), base, files.time_index.unwrap_or(0)),
-            txns: TxnIndex::existing(path(names::TXN_INDEX), files.txn_index.unwrap_or(0)),
+            log: FileRef::new(files),
+            size: lens.log.unwrap_or(0),
+            offsets: OffsetIndex::existing(path(names::OFFSET_INDEX), base, lens.offset_index.unwrap_or(0), files),
+            times: TimeIndex::existing(path(names::TIME_INDEX), base, lens.time_index.unwrap_or(0), files),
+            txns: TxnIndex::existing(path(names::TXN_INDEX), lens.txn_index.unwrap_or(0), files),
             bytes_since_entry: 0,
             newest: OnceLock::new(),
             first_timestamp: OnceLock::new(),
@@ -137,12 +120,8 @@ impl Segment {
     }
 
     /// The open file of batches.
-    pub(crate) fn log(&self) -> Result<&Arc<SegmentFile>, Fault> {
-        if let Some(log) = self.log.get() {
-            return Ok(log);
-        }
-        let log = Arc::new(SegmentFile::open(&self.path)?);
-        Ok(self.log.get_or_init(|| log))
+    pub(crate) fn log(&self) -> Result<Arc<SegmentFile>, Fault> {
+        self.log.get(&self.path, File::open)
     }
 
     /// The partition's directory has a new name.
@@ -169,7 +148,7 @@ impl Segment {
         }
         let [log, offsets, times, txns] = self.paths().map(renamed);
         self.path = log;
-        self.log = OnceLock::new();
+        self.log.close();
         self.offsets.moved(offsets);
         self.times.moved(times);
         self.txns.moved(txns);
@@ -257,8 +236,8 @@ impl Segment {
     /// succeeded, which is whether the segment may be used further.
     pub(crate) fn write(&mut self, slices: &mut [IoSlice<'_>], len: u64) -> Result<(), (Fault, bool)> {
         let log = self.log().map_err(|fault| (fault, true))?;
-        if let Err(e) = log.file.write_all_vectored_at(slices, self.size) {
-            let usable = log.file.set_len(self.size).is_ok();
+        if let Err(e) = log.file().write_all_vectored_at(slices, self.size) {
+            let usable = log.file().set_len(self.size).is_ok();
             return Err((Fault::io("write", &self.path)(e), usable));
         }
         self.size += len;
@@ -309,10 +288,10 @@ impl Segment {
     /// at `modified`.
     pub(crate) fn seal(&mut self, modified: Timestamp) -> Result<(), Fault> {
         let log = self.log()?;
-        log.file.sync_data().map_err(Fault::io("sync", &self.path))?;
-        log.file.set_modified_ms(modified.0).map_err(Fault::io("set the time of", &self.path))?;
+        log.file().sync_data().map_err(Fault::io("sync", &self.path))?;
+        log.file().set_modified_ms(modified.0).map_err(Fault::io("set the time of", &self.path))?;
         for index in [Some(self.offsets.file()?), Some(self.times.file()?), self.txns.file()?].into_iter().flatten() {
-            index.sync_data().map_err(Fault::io("sync an index of", &self.path))?;
+            index.file().sync_data().map_err(Fault::io("sync an index of", &self.path))?;
         }
         self.indexes_synced();
         self.rest();
@@ -320,22 +299,22 @@ impl Segment {
     }
 
     /// Closes the index files until they are needed again.
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn rest(&self) {
         self.offsets.rest();
         self.times.rest();
         self.txns.rest();
     }
 
     /// A walk over the headers of its batches from `position`.
-    pub(crate) fn scan(&self, position: u64) -> Result<Scan<'_>, Fault> {
+    pub(crate) fn scan(&self, position: u64) -> Result<Scan, Fault> {
         let log = self.log()?;
-        Ok(Scan::headers(&log.file, &self.path, position, self.size))
+        Ok(Scan::headers(log, position, self.size))
     }
 
     /// A walk over its whole batches, from a position from which `offset` is found by walking on.
-    pub(crate) fn scan_bodies_near(&self, offset: Offset) -> Result<Scan<'_>, Fault> {
+    pub(crate) fn scan_bodies_near(&self, offset: Offset) -> Result<Scan, Fault> {
         let log = self.log()?;
-        let mut scan = Scan::bodies(&log.file, &self.path, 0, self.size);
+        let mut scan = Scan::bodies(log, 0, self.size);
         self.go_near(offset, &mut scan)?;
         Ok(scan)
     }
@@ -354,7 +333,7 @@ impl Segment {
 
     /// Takes a walk to a position where a batch begins from which `offset` is found by walking on. It comes from the index
     /// if that tells the truth: otherwise it is the segment's beginning.
-    pub(crate) fn go_near(&self, offset: Offset, scan: &mut Scan<'_>) -> Result<(), Fault> {
+    pub(crate) fn go_near(&self, offset: Offset, scan: &mut Scan) -> Result<(), Fault> {
         let floor = self.offsets.lookup(offset)?;
         scan.go_to(floor.position);
         if floor.position == 0 {
@@ -386,8 +365,7 @@ impl Segment {
     /// From now on every write finds the disk full, and the file cannot be cut back.
     #[cfg(test)]
     pub(crate) fn break_disk(&mut self) {
-        let path = Path::new("/dev/full");
-        self.log = OnceLock::from(Arc::new(SegmentFile::open(path).unwrap()));
+        self.log.replace(Path::new("/dev/full"));
     }
 
     /// Drops the batch that holds `offset` and all after it. True when that left the segment empty.
@@ -411,7 +389,7 @@ impl Segment {
 
     /// Cuts the file of batches.
     pub(crate) fn cut(&mut self, size: u64) -> Result<(), Fault> {
-        self.log()?.file.set_len(size).map_err(Fault::io("truncate", &self.path))?;
+        self.log()?.file().set_len(size).map_err(Fault::io("truncate", &self.path))?;
         self.size = size;
         Ok(())
     }

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thalweg_base::{Offset, Timestamp};
-use thalweg_sys::fs::File;
 
-use crate::Fault;
 use crate::entry_file::EntryFile;
+use crate::{Fault, OpenFiles, SegmentFile};
 
 /// Eight bytes of timestamp and four bytes of offset, relative to the segment's base, both big-endian.
 const ENTRY: usize = 12;
@@ -27,12 +26,12 @@ pub(crate) struct TimeIndex {
 }
 
 impl TimeIndex {
-    pub(crate) fn create(path: PathBuf, base: Offset) -> Result<Self, Fault> {
-        Ok(Self { base, entries: EntryFile::create(path)? })
+    pub(crate) fn create(path: PathBuf, base: Offset, files: &OpenFiles) -> Result<Self, Fault> {
+        Ok(Self { base, entries: EntryFile::create(path, files)? })
     }
 
-    pub(crate) fn existing(path: PathBuf, base: Offset, len: u64) -> Self {
-        Self { base, entries: EntryFile::existing(path, len) }
+    pub(crate) fn existing(path: PathBuf, base: Offset, len: u64, files: &OpenFiles) -> Self {
+        Self { base, entries: EntryFile::existing(path, len, files) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -43,11 +42,11 @@ impl TimeIndex {
         self.entries.moved(path);
     }
 
-    pub(crate) fn file(&self) -> Result<&Arc<File>, Fault> {
+    pub(crate) fn file(&self) -> Result<Arc<SegmentFile>, Fault> {
         self.entries.file()
     }
 
-    pub(crate) fn rest(&mut self) {
+    pub(crate) fn rest(&self) {
         self.entries.rest();
     }
 
@@ -130,7 +129,7 @@ mod tests {
     #[test]
     fn only_growing_timestamps_are_entered() {
         let dir = tempfile::tempdir().unwrap();
-        let mut index = TimeIndex::create(dir.path().join("t"), Offset(50)).unwrap();
+        let mut index = TimeIndex::create(dir.path().join("t"), Offset(50), &OpenFiles::default()).unwrap();
         for entry in [at(-1, 60), at(1000, 60), at(1000, 70), at(900, 80), at(1100, 90)] {
             index.maybe_append(entry).unwrap();
         }

@@ -1,12 +1,13 @@
 //! `.txnindex`: the transactions that were aborted by markers in one segment (KIP-98).
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use thalweg_base::{Offset, ProducerId};
 use thalweg_sys::fs::File;
 
 use crate::Fault;
+use crate::open_files::{FileRef, OpenFiles, SegmentFile};
 
 /// A version of two bytes, then four numbers of eight.
 const ENTRY: usize = 34;
@@ -31,19 +32,19 @@ pub struct AbortedTxn {
 #[derive(Debug)]
 pub(crate) struct TxnIndex {
     path: PathBuf,
-    handle: OnceLock<Arc<File>>,
+    handle: FileRef,
     len: u64,
 }
 
 impl TxnIndex {
     /// An index without entries; nothing is created.
-    pub(crate) fn absent(path: PathBuf) -> Self {
-        Self::existing(path, 0)
+    pub(crate) fn absent(path: PathBuf, files: &OpenFiles) -> Self {
+        Self::existing(path, 0, files)
     }
 
     /// Takes over a file of `len` bytes; a partial entry at its end is ignored.
-    pub(crate) fn existing(path: PathBuf, len: u64) -> Self {
-        Self { path, handle: OnceLock::new(), len: len - len % ENTRY as u64 }
+    pub(crate) fn existing(path: PathBuf, len: u64, files: &OpenFiles) -> Self {
+        Self { path, handle: FileRef::new(files), len: len - len % ENTRY as u64 }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -60,8 +61,8 @@ impl TxnIndex {
     }
 
     /// Closes the file until it is needed again.
-    pub(crate) fn rest(&mut self) {
-        self.handle.take();
+    pub(crate) fn rest(&self) {
+        self.handle.close();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -69,12 +70,12 @@ impl TxnIndex {
     }
 
     /// The open file, if it exists.
-    pub(crate) fn file(&self) -> Result<Option<&Arc<File>>, Fault> {
+    pub(crate) fn file(&self) -> Result<Option<Arc<SegmentFile>>, Fault> {
         if self.is_empty() { Ok(None) } else { self.opened().map(Some) }
     }
 
     pub(crate) fn append(&mut self, txn: &AbortedTxn) -> Result<(), Fault> {
-        self.opened()?.write_all_at(&encode(txn), self.len).map_err(Fault::io("write", &self.path))?;
+        self.opened()?.file().write_all_at(&encode(txn), self.len).map_err(Fault::io("write", &self.path))?;
         self.len += ENTRY as u64;
         Ok(())
     }
@@ -86,7 +87,7 @@ impl TxnIndex {
         while at < self.len {
             let entries = usize::try_from((self.len - at) / ENTRY as u64).unwrap_or(BLOCK).min(BLOCK);
             let block = &mut block[..entries];
-            self.opened()?.read_exact_at(block.as_flattened_mut(), at).map_err(Fault::io("read", &self.path))?;
+            self.opened()?.file().read_exact_at(block.as_flattened_mut(), at).map_err(Fault::io("read", &self.path))?;
             for entry in block {
                 let txn =
                     decode(entry).ok_or_else(|| Fault::corrupt(&self.path, format!("unknown version at {at}")))?;
@@ -147,18 +148,14 @@ impl TxnIndex {
 
     fn cut(&mut self, len: u64) -> Result<(), Fault> {
         if len < self.len {
-            self.opened()?.set_len(len).map_err(Fault::io("truncate", &self.path))?;
+            self.opened()?.file().set_len(len).map_err(Fault::io("truncate", &self.path))?;
             self.len = len;
         }
         Ok(())
     }
 
-    fn opened(&self) -> Result<&Arc<File>, Fault> {
-        if let Some(file) = self.handle.get() {
-            return Ok(file);
-        }
-        let file = File::open_rw(&self.path).map_err(Fault::io("open", &self.path))?;
-        Ok(self.handle.get_or_init(|| Arc::new(file)))
+    fn opened(&self) -> Result<Arc<SegmentFile>, Fault> {
+        self.handle.get(&self.path, File::open_rw)
     }
 }
 
@@ -206,7 +203,7 @@ mod tests {
     fn transactions_that_touch_a_range_are_collected() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t");
-        let mut index = TxnIndex::absent(path.clone());
+        let mut index = TxnIndex::absent(path.clone(), &OpenFiles::default());
         assert!(index.is_sane(Offset(0)).unwrap());
         assert!(!thalweg_sys::fs::exists(&path));
         let txns = [txn(1, 5, 10, 3), txn(2, 3, 15, 16), txn(3, 20, 30, 31)];
@@ -223,7 +220,7 @@ mod tests {
         assert!(index.is_sane(Offset(3)).unwrap());
         assert!(!index.is_sane(Offset(11)).unwrap());
         index.truncate_to(Offset(15)).unwrap();
-        let again = TxnIndex::existing(path, 34 + 20);
+        let again = TxnIndex::existing(path, 34 + 20, &OpenFiles::default());
         let mut found = Vec::new();
         again
             .scan(|_, t| {

@@ -62,6 +62,18 @@ pub fn raise_open_files_max() -> u64 {
     u64::MAX
 }
 
+/// How many files this process may have open now.
+#[must_use]
+pub fn open_files_max() -> u64 {
+    #[cfg(not(sim))]
+    {
+        use rustix::process::{Resource, getrlimit};
+        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    }
+    #[cfg(sim)]
+    u64::MAX
+}
+
 /// This process's id.
 #[must_use]
 pub fn id() -> u32 {

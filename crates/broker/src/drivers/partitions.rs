@@ -386,10 +386,10 @@ impl Partitions {
             })
         });
         match resolved {
-            Ok(topic) => Settings::new(id, &topic, self.limits),
+            Ok(topic) => Settings::new(id, &topic, &self.limits),
             Err(e) => {
                 error!(error = %e, "the broker's defaults for topics are invalid");
-                Settings::fallback(id)
+                Settings::fallback(id, &self.limits)
             }
         }
     }
@@ -502,8 +502,8 @@ impl Partitions {
         dir.map(|dir| &self.dirs[dir])
     }
 
-    pub(super) fn limits(&self) -> BrokerLimits {
-        self.limits
+    pub(super) fn limits(&self) -> &BrokerLimits {
+        &self.limits
     }
 
     /// Lets go of the logs in directories that have failed, so that those who wait for them are answered.

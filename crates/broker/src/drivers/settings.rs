@@ -8,7 +8,7 @@ use thalweg_metadata::config::{MessageTimestampType, TopicCompression, TopicConf
 use thalweg_records::validate::{self, Rules};
 use thalweg_records::{Codec, Compression, TimestampType};
 use thalweg_replica::Limits;
-use thalweg_storage::LogConfig;
+use thalweg_storage::{LogConfig, OpenFiles};
 
 /// See the module. Made anew whenever the configuration changes.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Settings {
 }
 
 /// What a broker adds to a topic's configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BrokerLimits {
     /// `replica.lag.time.max.ms`.
     pub(crate) replica_lag_max: Duration,
@@ -30,10 +30,12 @@ pub(crate) struct BrokerLimits {
     pub(crate) producer_id_expiration_ms: i64,
     /// `num.recovery.threads.per.data.dir`
     pub(crate) recovery_threads: usize,
+    /// How many files its logs keep open.
+    pub(crate) open_files: OpenFiles,
 }
 
 impl Settings {
-    pub(crate) fn new(partition: &TopicPartition, topic: &TopicConfig, broker: BrokerLimits) -> Arc<Self> {
+    pub(crate) fn new(partition: &TopicPartition, topic: &TopicConfig, broker: &BrokerLimits) -> Arc<Self> {
         Arc::new(Self {
             log: log_config(topic, broker),
             rules: rules(partition, topic),
@@ -45,12 +47,13 @@ impl Settings {
     }
 
     /// Kafka's defaults, for when nothing that is configured can be used.
-    pub(crate) fn fallback(partition: &TopicPartition) -> Arc<Self> {
-        Arc::new(Self { log: LogConfig::default(), rules: Rules::new(partition.clone()), limits: Limits::default() })
+    pub(crate) fn fallback(partition: &TopicPartition, broker: &BrokerLimits) -> Arc<Self> {
+        let log = LogConfig { open_files: broker.open_files.clone(), ..LogConfig::default() };
+        Arc::new(Self { log, rules: Rules::new(partition.clone()), limits: Limits::default() })
     }
 }
 
-fn log_config(topic: &TopicConfig, broker: BrokerLimits) -> LogConfig {
+fn log_config(topic: &TopicConfig, broker: &BrokerLimits) -> LogConfig {
     let bytes = |value: i32| u32::try_from(value).unwrap_or(0);
     LogConfig {
         segment_bytes: bytes(topic.segment_size()),
@@ -69,6 +72,7 @@ fn log_config(topic: &TopicConfig, broker: BrokerLimits) -> LogConfig {
         max_compaction_lag_ms: topic.max_compaction_lag_ms,
         delete_retention_ms: topic.delete_retention_ms,
         producer_id_expiration_ms: broker.producer_id_expiration_ms,
+        open_files: broker.open_files.clone(),
     }
 }
 

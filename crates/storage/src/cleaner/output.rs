@@ -27,7 +27,7 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn begin(plan: &CleanPlan, base: Offset, now: Timestamp) -> Result<Self, Fault> {
-        let segment = Segment::create_as(&plan.dir, base, names::CLEANED, now)?;
+        let segment = Segment::create_as(&plan.dir, base, names::CLEANED, now, &plan.config.open_files)?;
         Ok(Self { finished: Vec::new(), segment, buffer: Vec::new(), written: 0 })
     }
 
@@ -48,7 +48,7 @@ impl Output {
         let fits = position + bytes.len() as u64 <= SEGMENT_LEN_MAX && self.segment.reaches(header.last_offset());
         if position > 0 && !fits {
             self.flush()?;
-            let next = Segment::create_as(&plan.dir, header.base_offset, names::CLEANED, now)?;
+            let next = Segment::create_as(&plan.dir, header.base_offset, names::CLEANED, now, &plan.config.open_files)?;
             let full = std::mem::replace(&mut self.segment, next);
             self.finished.push(full);
             position = 0;

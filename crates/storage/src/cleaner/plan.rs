@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thalweg_base::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
 use super::dirt::Dirt;
-use crate::segment::{Segment, SegmentFile};
+use crate::segment::Segment;
 use crate::txn_index::TxnIndex;
-use crate::{AbortedTxn, Fault, Log, LogConfig};
+use crate::{AbortedTxn, Fault, Log, LogConfig, SegmentFile};
 
 /// One segment as it was when the plan was made.
 #[derive(Debug)]
@@ -24,8 +25,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn open(&self) -> Result<SegmentFile, Fault> {
-        SegmentFile::open(&self.path)
+    pub(crate) fn open(&self) -> Result<Arc<SegmentFile>, Fault> {
+        SegmentFile::open(&self.path).map(Arc::new)
     }
 
     /// When its file was written last.
@@ -91,7 +92,7 @@ impl Log {
             size: segment.size(),
             offset_index_bytes: segment.offsets.bytes(),
             time_index_bytes: segment.times.bytes(),
-            txns: TxnIndex::existing(segment.txns.path().to_owned(), segment.txns.bytes()),
+            txns: TxnIndex::existing(segment.txns.path().to_owned(), segment.txns.bytes(), &self.config().open_files),
         });
         let producers = self.producers().map(|(id, producer)| {
             (id, LastRecord { data: producer.last_batch().map(|batch| batch.last_offset), epoch: producer.epoch() })

@@ -295,7 +295,7 @@ impl Log {
             log.producers.set_map_end(base);
             let snapshot = log.producers.take_snapshot(&log.dir)?;
             log.unsynced_snapshots.extend(snapshot);
-            let segment = Segment::create(&log.dir, base, now)?;
+            let segment = Segment::create(&log.dir, base, now, &log.config.open_files)?;
             log.segments.push(segment);
             log.names_changed += 1;
             // The new segment may begin beyond the end of the log until its first batch is written.

@@ -8,8 +8,7 @@ use thalweg_base::{Offset, Timestamp};
 use thalweg_sys::fs::{self, File};
 
 use super::Log;
-use crate::segment::SegmentFile;
-use crate::{Fault, names};
+use crate::{Fault, SegmentFile, names};
 
 /// How much is flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub struct FlushPlan {
     up_to: Offset,
     truncations: u64,
     logs: Vec<Arc<SegmentFile>>,
-    indexes: Vec<Arc<File>>,
+    indexes: Vec<Arc<SegmentFile>>,
     /// The segments whose indexes are among `indexes`.
     bases: Vec<Offset>,
     snapshots: Vec<PathBuf>,
@@ -50,7 +49,7 @@ impl FlushPlan {
             log.file().sync_data().map_err(Fault::io("sync", log.path()))?;
         }
         for index in &self.indexes {
-            index.sync_data().map_err(Fault::io("sync an index in", &self.dir))?;
+            index.file().sync_data().map_err(Fault::io("sync an index in", &self.dir))?;
         }
         // From here on names are used: they are gone when the directory was renamed for its deletion meanwhile.
         match self.execute_by_name() {
@@ -118,13 +117,13 @@ impl Log {
         for (at, segment) in self.segments.iter().enumerate() {
             let end = self.segments.get(at + 1).map_or(self.log_end, |next| next.base());
             if segment.base() < up_to && end > self.recovery_point {
-                plan.logs.push(Arc::clone(segment.log()?));
+                plan.logs.push(segment.log()?);
             }
             // A crash has the active segment's indexes built anew, whatever they hold.
             if segment.has_dirty_indexes() && (at < active || closing) {
-                plan.indexes.push(Arc::clone(segment.offsets.file()?));
-                plan.indexes.push(Arc::clone(segment.times.file()?));
-                plan.indexes.extend(segment.txns.file()?.map(Arc::clone));
+                plan.indexes.push(segment.offsets.file()?);
+                plan.indexes.push(segment.times.file()?);
+                plan.indexes.extend(segment.txns.file()?);
                 plan.bases.push(segment.base());
             }
         }

@@ -15,16 +15,11 @@ pub(crate) struct LogPosition {
 }
 
 /// A small ring of places. Every one was true when it was entered; truncation empties the ring.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct PositionHints {
-    ring: [(Offset, LogPosition); HINTS_MAX],
+    /// Nothing until something is entered: most logs are idle.
+    ring: Vec<(Offset, LogPosition)>,
     next: usize,
-}
-
-impl Default for PositionHints {
-    fn default() -> Self {
-        Self { ring: [(Offset(-1), LogPosition::default()); HINTS_MAX], next: 0 }
-    }
 }
 
 impl PositionHints {
@@ -34,7 +29,10 @@ impl PositionHints {
             known.1 = position;
             return;
         }
-        self.ring[self.next] = (offset, position);
+        match self.ring.get_mut(self.next) {
+            Some(oldest) => *oldest = (offset, position),
+            None => self.ring.push((offset, position)),
+        }
         self.next = (self.next + 1) % HINTS_MAX;
     }
 

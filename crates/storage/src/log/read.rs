@@ -7,9 +7,9 @@ use thalweg_base::Offset;
 use thalweg_records::{BatchHeader, HEAD, LOG_OVERHEAD, frame_size};
 
 use super::{Log, LogPosition};
-use crate::Fault;
-use crate::segment::{Segment, SegmentFile};
+use crate::segment::Segment;
 use crate::txn_index::AbortedTxn;
+use crate::{Fault, SegmentFile};
 
 /// Why nothing can be read from an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -158,7 +158,7 @@ impl Log {
             plan.len = max_bytes.max(size).min(available);
             plan.cut = plan.len < available;
         }
-        plan.file = Some(Arc::clone(self.segments[at].log()?));
+        plan.file = Some(self.segments[at].log()?);
         Ok(plan)
     }
 

@@ -100,7 +100,7 @@ fn first_since(segment: &Segment, target: Timestamp, from: Offset) -> Result<Opt
 
 /// The first record of a batch whose timestamp and offset are wanted.
 fn first_record(
-    scan: &mut Scan<'_>,
+    scan: &mut Scan,
     found: &Found,
     segment: &Segment,
     wanted: impl Fn(Timestamp, Offset) -> bool,

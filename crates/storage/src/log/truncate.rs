@@ -108,7 +108,7 @@ impl Log {
             while !log.segments.is_empty() {
                 log.drop_last()?;
             }
-            log.segments.push(Segment::create(&log.dir, offset, now)?);
+            log.segments.push(Segment::create(&log.dir, offset, now, &log.config.open_files)?);
             log.names_changed += 1;
             log.log_start = offset;
             log.log_end = offset;
