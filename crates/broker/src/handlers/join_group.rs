@@ -6,15 +6,11 @@ use thalweg_wire::messages::{JoinGroupRequest, JoinGroupResponse};
 
 use super::groups::{caller, expect_answer, reply};
 use crate::dispatch::{Call, Reply};
-use crate::drivers::groups::Asked;
 
 /// From this version on there is null where no protocol was chosen.
 const NULL_PROTOCOL: i16 = 7;
 
-pub(crate) fn handle(call: Call, mut request: JoinGroupRequest) -> Reply {
-    if call.version == 0 {
-        request.rebalance_timeout_ms = request.session_timeout_ms;
-    }
+pub(crate) fn handle(call: Call, request: JoinGroupRequest) -> Reply {
     if request.group_id.is_empty() {
         let response = JoinGroupResponse {
             error_code: ErrorCode::InvalidGroupId.code(),
@@ -25,7 +21,7 @@ pub(crate) fn handle(call: Call, mut request: JoinGroupRequest) -> Reply {
         return Reply::Now(call.answer(&response));
     }
     let group = request.group_id.clone();
-    let asked: Asked = call.broker.groups.ask(&group, &caller(&call), Request::JoinGroup(request));
+    let asked = call.broker.groups.ask(&group, &caller(&call), Request::JoinGroup(request));
     reply(call, asked, |call, outcome| {
         let refused = |error: ErrorCode| JoinGroupResponse { error_code: error.code(), ..JoinGroupResponse::default() };
         normalized(call.version, expect_answer!(outcome, JoinGroup).unwrap_or_else(refused))

@@ -2,23 +2,18 @@
 
 use thalweg_groups::Request;
 use thalweg_wire::ErrorCode;
-use thalweg_wire::messages::leave_group_request::{LeaveGroupRequest, MemberIdentity};
-use thalweg_wire::messages::leave_group_response::LeaveGroupResponse;
+use thalweg_wire::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
 use super::groups::{caller, expect_answer, reply};
 use crate::dispatch::{Call, Reply};
 
-/// From this version on several members leave at once.
+/// From this version on several members leave at once, and each has an error of its own.
 const BATCHED: i16 = 3;
 
-pub(crate) fn handle(call: Call, mut request: LeaveGroupRequest) -> Reply {
+pub(crate) fn handle(call: Call, request: LeaveGroupRequest) -> Reply {
     let refused = |error: ErrorCode| LeaveGroupResponse { error_code: error.code(), ..LeaveGroupResponse::default() };
     if request.group_id.is_empty() {
         return Reply::Now(call.answer(&refused(ErrorCode::InvalidGroupId)));
-    }
-    if call.version < BATCHED {
-        let member_id = std::mem::take(&mut request.member_id);
-        request.members = vec![MemberIdentity { member_id, ..MemberIdentity::default() }];
     }
     let group = request.group_id.clone();
     let asked = call.broker.groups.ask(&group, &caller(&call), Request::LeaveGroup(request));

@@ -57,6 +57,11 @@ impl Cluster {
         self.stop_only().await;
     }
 
+    /// One more connection of a client.
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.node.bootstrap_servers()).await.expect("a connection")
+    }
+
     /// Asks as a client, and gives the answer.
     pub(crate) async fn ask<Q: Request>(&mut self, request: &Q, version: i16) -> Q::Response {
         exchange(&mut self.stream, request, version).await
@@ -87,7 +92,7 @@ impl Cluster {
 }
 
 /// Asks, and gives the answer.
-async fn exchange<Q: Request>(stream: &mut TcpStream, request: &Q, version: i16) -> Q::Response {
+pub(crate) async fn exchange<Q: Request>(stream: &mut TcpStream, request: &Q, version: i16) -> Q::Response {
     let header = m::RequestHeader {
         request_api_key: Q::API.code(),
         request_api_version: version,

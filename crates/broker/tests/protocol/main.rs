@@ -6,5 +6,6 @@ mod controllers;
 mod describing;
 mod disks;
 mod fetching;
+mod groups;
 mod producing;
 mod security;
