@@ -1,8 +1,9 @@
-//! Words that every other crate uses: ids, offsets, epochs, and the reader of Java properties files.
+//! Words that every other crate uses: ids, offsets, epochs, metrics, and the reader of Java properties files.
 //!
 //! A bare `i64` says nothing about what it counts. These newtypes do, and the compiler keeps them apart.
 
 mod ids;
+pub mod metrics;
 mod moment;
 pub mod properties;
 mod uuid;

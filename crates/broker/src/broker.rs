@@ -26,6 +26,8 @@ use crate::drivers::metadata::MetadataHandle;
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::listener::{Budget, Chunks, Seats};
+use crate::live::Properties;
+use crate::metrics::Metrics;
 
 /// What connections may cost.
 pub(crate) struct ConnectionLimits {
@@ -39,8 +41,12 @@ pub(crate) struct ConnectionLimits {
 
 /// See the module.
 pub(crate) struct Broker {
+    /// What the node was started with.
     pub(crate) config: NodeConfig,
+    /// Its properties as they count now.
+    pub(crate) properties: Arc<Properties>,
     pub(crate) cluster_id: ByteString,
+    pub(crate) metrics: Metrics,
     pub(crate) limits: ConnectionLimits,
     pub(crate) seats: Arc<Seats>,
     /// What records pass through on their way from files to sockets.
@@ -54,6 +60,8 @@ pub(crate) struct Broker {
     /// Buffers for checking compressed batches, as many as workers have checked at once.
     pub(crate) scratches: Mutex<Vec<Scratch>>,
     pub(crate) started: Instant,
+    /// The same by the wall clock.
+    pub(crate) started_at: Timestamp,
     /// The node is going down: whoever waits for records is answered with what there is.
     pub(crate) closing: Closing,
 }

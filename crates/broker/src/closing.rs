@@ -25,6 +25,11 @@ impl Close {
 }
 
 impl Closing {
+    /// Whether the task must end.
+    pub(crate) fn has_begun(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Completes when the task must end.
     pub(crate) async fn begun(&mut self) {
         // Without a sender there is no node any more.

@@ -12,7 +12,11 @@ mod endpoints;
 pub mod format;
 mod frame;
 mod handlers;
+mod http;
 mod listener;
+mod live;
+mod metrics;
 mod node;
 
+pub use live::Reloaded;
 pub use node::{Node, StartError};

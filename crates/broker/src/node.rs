@@ -1,6 +1,6 @@
 //! A node from its start to its end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use thalweg_wire::messages::{
     BrokerRegistrationRequest, ControllerRegistrationRequest, ControllerRegistrationResponse,
     controller_registration_request,
 };
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::broker::{Broker, ConnectionLimits};
 use crate::closing::Close;
-use crate::config::{self, NetworkConfig, NodeConfig};
+use crate::config::{self, HTTP_LISTEN, NodeConfig};
 use crate::drivers::groups::Groups;
 use crate::drivers::log_dirs::{self, DirError, LogDirs};
 use crate::drivers::maintenance::{Intervals, Maintenance};
@@ -34,7 +34,10 @@ use crate::drivers::presence::Presence;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::settings::BrokerLimits;
 use crate::format;
+use crate::http::{Step, Watch};
 use crate::listener::{Budget, Listener, ListenerName, ListenerType, Seats};
+use crate::live::{self, Properties, Reloaded};
+use crate::metrics::Metrics;
 
 /// What requests in flight may take on the whole node unless `queued.max.request.bytes` says otherwise: five of Kafka's
 /// largest requests, or thousands of usual ones.
@@ -77,6 +80,8 @@ pub struct Node {
     listeners: Vec<JoinHandle<()>>,
     maintenance: JoinHandle<()>,
     presence: JoinHandle<Option<String>>,
+    live: JoinHandle<()>,
+    watch: Watch,
     quorum: JoinHandle<Result<(), Ended>>,
 }
 
@@ -109,10 +114,21 @@ impl Node {
         addresses.join(",")
     }
 
+    /// Where metrics and health are served over HTTP, if they are.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.watch.local
+    }
+
     /// The cluster's id.
     #[must_use]
     pub fn cluster_id(&self) -> &str {
         &self.broker.cluster_id
+    }
+
+    /// The properties were read again: applies what may change at run time. `config` is what they say now.
+    pub async fn reload(&self, config: &NodeConfig) -> Reloaded {
+        live::reload(&self.broker, config).await
     }
 
     /// Completes when the node cannot go on: its metadata log has failed, or the last of its log directories.
@@ -140,12 +156,13 @@ impl Node {
 
     /// Stops: takes no more requests, answers what was taken, closes the logs and marks the directories as clean.
     pub async fn stop(self) {
+        self.watch.health.enter(Step::Stopping);
         self.closing_listeners.now();
         for listener in self.listeners {
             let _ = listener.await;
         }
         self.closing_drivers.now();
-        let _ = self.maintenance.await;
+        let _ = (self.maintenance.await, self.live.await);
         if !self.presence.is_finished() {
             let _ = self.presence.await;
         }
@@ -157,6 +174,7 @@ impl Node {
         self.broker.groups.close();
         let (partitions, epoch) = (Arc::clone(&self.broker.partitions), self.broker_epoch);
         let _ = task::blocking(move || partitions.close(epoch.0)).await;
+        self.watch.stop().await;
         info!("the node has stopped");
     }
 }
@@ -165,7 +183,9 @@ impl Node {
 struct Starting {
     config: NodeConfig,
     started: Instant,
+    started_at: Timestamp,
     cluster_id: String,
+    watch: Watch,
     closing_listeners: Close,
     closing_drivers: Close,
 }
@@ -173,33 +193,30 @@ struct Starting {
 impl Starting {
     async fn begin(config: NodeConfig) -> Result<Node, Cause> {
         check_roles(&config)?;
-        let started = now();
+        let (started, started_at) = (now(), Timestamp(wall_clock_ms()));
+        let watch = watch(&config).await?;
         let listeners = bind(&config).await?;
         let (dirs, cluster_id) = open_dirs(&config)?;
-        let this = Self { config, started, cluster_id, closing_listeners: Close::new(), closing_drivers: Close::new() };
+        let (closing_listeners, closing_drivers) = (Close::new(), Close::new());
+        let this = Self { config, started, started_at, cluster_id, watch, closing_listeners, closing_drivers };
         this.run(listeners, dirs).await
     }
 
     async fn run(self, listeners: Vec<Listener>, dirs: LogDirs) -> Result<Node, Cause> {
         let config = &self.config;
-        let limits = BrokerLimits {
-            replica_lag_max: millis(config.replication.replica_lag_time_max_ms),
-            producer_id_expiration_ms: i64::from(config.storage.producer_id_expiration_ms),
-            recovery_threads: count(config.storage.num_recovery_threads_per_data_dir),
-            open_files: OpenFiles::at_most(log_files_max()),
-        };
+        let limits = broker_limits(config);
         let voter = self.voter(&dirs);
-        // Only a node that shut all of its directories down may say so; else it may have lost records.
-        let epochs: Vec<_> = dirs.iter().map(|dir| dir.checkpoints.previous_broker_epoch()).collect();
-        let previous = epochs.first().copied().flatten().filter(|_| epochs.iter().all(|epoch| *epoch == epochs[0]));
+        let previous = previous_epoch(&dirs);
         let metadata_dir = config.storage.metadata_log_dir.clone();
-        let partitions =
-            Arc::new(Partitions::new(config.node_id, dirs, config.properties.clone(), limits, self.started));
+        let properties = Properties::new(config.properties.clone());
+        let partitions = Arc::new(Partitions::new(config.node_id, dirs, Arc::clone(&properties), limits, self.started));
         let groups = Groups::new(config.node_id, config.groups.clone(), Arc::clone(&partitions), self.started);
         let (metadata, quorum) = self.start_quorum(&metadata_dir, voter, &partitions, &groups)?;
 
+        self.watch.health.enter(Step::Registering);
         self.register_controller(&metadata, &listeners).await?;
         let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids(), previous).await?;
+        self.watch.health.enter(Step::Recovering);
         partitions.load(metadata.image()).await?;
         groups.begin(metadata.image());
         let presence = Presence {
@@ -215,25 +232,28 @@ impl Starting {
         let (maintenance, maintaining) = Maintenance::start(Arc::clone(&partitions), intervals(config), closing());
         let every = millis(i64::from(config.replication.broker_heartbeat_interval_ms));
         let presence = task::spawn(presence.run(every, closing()));
+        let seats = live::seat_limits(&config.network, config.node_id, &config.properties, &metadata.image()).await;
         let broker = Arc::new(Broker {
             cluster_id: self.cluster_id.as_str().into(),
+            metrics: Metrics::default(),
             limits: connection_limits(config),
             chunks: Arc::default(),
-            seats: seats(&config.network).await,
+            seats: Seats::new(seats),
+            properties,
             partitions,
             metadata,
             groups,
             maintenance,
-            fetch_sessions: Mutex::new(Sessions::new(SessionLimits {
-                slots: count(config.fetch.max_incremental_fetch_session_cache_slots),
-                ..SessionLimits::default()
-            })),
+            fetch_sessions: Mutex::new(fetch_sessions(config)),
             producer_ids: ProducerIds::new(config.node_id, broker_epoch),
             closing: self.closing_listeners.closing(),
             scratches: Mutex::default(),
             started: self.started,
+            started_at: self.started_at,
             config: self.config.clone(),
         });
+        self.watch.health.serve(&broker);
+        let live = task::spawn(live::follow(Arc::clone(&broker), closing()));
         let bound = listeners.iter().map(|listener| (listener.name.kind, listener.local)).collect();
         let serve =
             |listener: Listener| task::spawn(listener.run(Arc::clone(&broker), self.closing_listeners.closing()));
@@ -247,6 +267,8 @@ impl Starting {
             listeners,
             maintenance: maintaining,
             presence,
+            live,
+            watch: self.watch,
             quorum,
         })
     }
@@ -408,6 +430,15 @@ fn advertised_port(advertised: &config::Listener, bound: &[Listener]) -> u16 {
     if advertised.port == 0 { local.map_or(0, |local| local.port()) } else { advertised.port }
 }
 
+async fn watch(config: &NodeConfig) -> Result<Watch, Cause> {
+    let address = config.network.http_listen.as_ref();
+    Watch::start(address).await.map_err(|source| Cause::Listen {
+        name: HTTP_LISTEN.to_owned(),
+        addr: address.map(|(host, port)| format!("{host}:{port}")).unwrap_or_default(),
+        source,
+    })
+}
+
 async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
     let network = &config.network;
     // Kafka's default of 100 KiB dates from slow networks: then the kernel finds the right size by itself.
@@ -488,6 +519,26 @@ fn log_files_max() -> usize {
     usize::try_from(thalweg_sys::process::open_files_max() / 2).unwrap_or(MAX).clamp(64, MAX)
 }
 
+/// Only a node that shut all of its directories down may say so; else it may have lost records.
+fn previous_epoch(dirs: &LogDirs) -> Option<i64> {
+    let epochs: Vec<_> = dirs.iter().map(|dir| dir.checkpoints.previous_broker_epoch()).collect();
+    epochs.first().copied().flatten().filter(|_| epochs.iter().all(|epoch| *epoch == epochs[0]))
+}
+
+fn broker_limits(config: &NodeConfig) -> BrokerLimits {
+    BrokerLimits {
+        replica_lag_max: millis(config.replication.replica_lag_time_max_ms),
+        producer_id_expiration_ms: i64::from(config.storage.producer_id_expiration_ms),
+        recovery_threads: count(config.storage.num_recovery_threads_per_data_dir),
+        open_files: OpenFiles::at_most(log_files_max()),
+    }
+}
+
+fn fetch_sessions(config: &NodeConfig) -> Sessions {
+    let slots = count(config.fetch.max_incremental_fetch_session_cache_slots);
+    Sessions::new(SessionLimits { slots, ..SessionLimits::default() })
+}
+
 /// The metadata log is never deleted by age or size: what a snapshot holds goes.
 fn metadata_log_config(config: &NodeConfig) -> LogConfig {
     LogConfig {
@@ -496,17 +547,6 @@ fn metadata_log_config(config: &NodeConfig) -> LogConfig {
         delete: false,
         ..LogConfig::default()
     }
-}
-
-async fn seats(network: &NetworkConfig) -> Arc<Seats> {
-    let mut overrides = HashMap::new();
-    for (host, limit) in &network.max_connections_per_ip_overrides {
-        match thalweg_sys::net::resolve(host, 0).await {
-            Ok(found) => overrides.extend(found.into_iter().map(|addr| (addr.ip(), count(*limit)))),
-            Err(e) => warn!(host, error = %e, "max.connections.per.ip.overrides names an unknown host"),
-        }
-    }
-    Seats::new(count(network.max_connections), count(network.max_connections_per_ip), overrides)
 }
 
 fn intervals(config: &NodeConfig) -> Intervals {

@@ -8,7 +8,7 @@ use thalweg_metadata::config::{parse_bootstrap_server, parse_voter};
 
 use super::listeners::{Listener, Listeners};
 use super::properties::Properties;
-use super::{Refused, RefusedKind};
+use super::{HTTP_LISTEN, Refused, RefusedKind};
 
 /// Where clients and other nodes reach this one, and how many of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct NetworkConfig {
     pub num_network_threads: i32,
     /// `num.io.threads`
     pub num_io_threads: i32,
+    /// `thalweg.http.listen`: where metrics and health are served over HTTP; nowhere unless it is set.
+    pub http_listen: Option<(String, u16)>,
 }
 
 impl NetworkConfig {
@@ -76,6 +78,7 @@ impl NetworkConfig {
             queued_max_request_bytes: properties.long("queued.max.request.bytes"),
             num_network_threads: properties.int("num.network.threads"),
             num_io_threads: properties.int("num.io.threads"),
+            http_listen: http_listen(properties)?,
         })
     }
 
@@ -111,6 +114,20 @@ fn advertised_controller(listeners: &Listeners, voter: Option<(String, u16)>) ->
         found.push(listener);
     }
     found
+}
+
+/// `host:port`, with a host in brackets where it has colons of its own; an empty host is every interface.
+fn http_listen(properties: &Properties) -> Result<Option<(String, u16)>, Refused> {
+    let Some(text) = properties.texts().get(HTTP_LISTEN).map(|text| text.trim()).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let address = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let Some((host, port)) = address else {
+        return Err(Refused::config(format!(
+            "Invalid value {text} for configuration {HTTP_LISTEN}: it is no host:port"
+        )));
+    };
+    Ok(Some((host.trim_matches(['[', ']']).to_owned(), port)))
 }
 
 fn overrides(properties: &Properties) -> Result<BTreeMap<String, i32>, Refused> {

@@ -25,6 +25,11 @@ pub use listeners::{Listener, SecurityProtocol};
 use listeners::Listeners;
 use properties::Properties;
 
+/// Where metrics and health are served over HTTP, as `host:port`: a key of ours, which Apache Kafka passes over.
+pub const HTTP_LISTEN: &str = "thalweg.http.listen";
+/// What is logged, as `--log-level` takes it: a key of ours, which Apache Kafka passes over.
+pub const LOG_LEVEL: &str = "thalweg.log.level";
+
 /// The roles of a node; at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roles {

@@ -4,7 +4,7 @@ use thalweg_metadata::config::{ConfigTable, Value};
 
 use super::listeners::SecurityProtocol;
 use super::properties::Properties;
-use super::{NodeConfig, Notice, Refused, RefusedKind};
+use super::{HTTP_LISTEN, LOG_LEVEL, NodeConfig, Notice, Refused, RefusedKind};
 
 const TABLE: &str = include_str!("support.tbl");
 
@@ -60,6 +60,9 @@ pub(super) fn notices(properties: &Properties) -> Result<Vec<Notice>, Refused> {
     let mut notices = Vec::new();
     for name in properties.texts().keys() {
         let base = listener_base(name);
+        if [HTTP_LISTEN, LOG_LEVEL].contains(&&**name) {
+            continue;
+        }
         let what = support(base).or_else(|| prefixed(name));
         match what {
             Some(Support::Honoured) if base == &**name => {}

@@ -21,6 +21,7 @@ use tracing::error;
 use super::log_dirs::Health;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
+use crate::metrics::{Total, Traffic};
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,11 +109,40 @@ pub(crate) enum OffsetQuery {
     At(Timestamp),
 }
 
+/// A partition as the metrics tell of it.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) id: TopicPartition,
+    pub(crate) topic_id: Uuid,
+    /// `None` while the log is offline or closed.
+    pub(crate) log: Option<LogView>,
+    /// `None` while this node does not lead.
+    pub(crate) high_watermark: Option<Offset>,
+    /// Its log cannot be used.
+    pub(crate) offline: bool,
+    /// `min.insync.replicas`
+    pub(crate) min_in_sync: usize,
+    pub(crate) traffic: Total,
+}
+
+/// A log as the metrics tell of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogView {
+    pub(crate) start: Offset,
+    pub(crate) end: Offset,
+    /// For the high watermark, or the end where this node does not lead.
+    pub(crate) last_stable: Offset,
+    pub(crate) bytes: u64,
+    pub(crate) segments: usize,
+    pub(crate) producers: usize,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) id: TopicPartition,
     pub(crate) topic_id: Uuid,
+    pub(crate) traffic: Traffic,
     settings: RwLock<Arc<Settings>>,
     state: Mutex<State>,
     cleaning: Cleaning,
@@ -201,7 +231,8 @@ impl Partition {
         let failed = log.is_none();
         let state = State { log, leader: None, waiting: Waiters::default(), unannounced_bytes: 0, dir, failed };
         let cleaning = Cleaning::default();
-        Arc::new(Self { id, topic_id, settings: RwLock::new(settings), state: Mutex::new(state), cleaning })
+        let (settings, state) = (RwLock::new(settings), Mutex::new(state));
+        Arc::new(Self { id, topic_id, traffic: Traffic::default(), settings, state, cleaning })
     }
 
     /// The state. When the directory has failed meanwhile, nothing of it is used any more.
@@ -299,6 +330,7 @@ impl Partition {
             Err(AppendError::Refused(refusal)) => return Err(append_refused(&refusal)),
             Err(AppendError::Fault(fault)) => {
                 self.fail(&mut state, &fault);
+                self.traffic.append_failed();
                 return Err(AppendRefused::Error(ErrorCode::KafkaStorageError));
             }
         };
@@ -314,7 +346,9 @@ impl Partition {
             }
             AppendOutcome::Appended(appended) => {
                 let end = appended.last_offset.next();
-                *unannounced_bytes += batches.iter().map(|batch| batch.len() as i64).sum::<i64>();
+                let bytes = batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
+                *unannounced_bytes += bytes.cast_signed();
+                self.traffic.appended((end.0 - appended.first_offset.0).unsigned_abs(), bytes);
                 let effects = leader.appended(end, moment);
                 let ack = leader.ack(end);
                 let flush_due = log.is_flush_due(now);
@@ -522,6 +556,23 @@ impl Partition {
     /// The high watermark, if this node leads.
     pub(crate) fn high_watermark(&self) -> Option<Offset> {
         self.lock().leader.as_ref().map(Leader::high_watermark)
+    }
+
+    /// The partition as it is now.
+    pub(crate) fn view(&self) -> View {
+        let min_in_sync = self.settings().limits.min_isr;
+        let state = self.lock();
+        let high_watermark = state.leader.as_ref().map(Leader::high_watermark);
+        let log = state.log.as_ref().map(|log| LogView {
+            start: log.log_start(),
+            end: log.log_end(),
+            last_stable: log.last_stable_offset(high_watermark.unwrap_or(log.log_end())),
+            bytes: log.size(),
+            segments: log.segment_count(),
+            producers: log.producers().len(),
+        });
+        let (id, topic_id, traffic) = (self.id.clone(), self.topic_id, self.traffic.total());
+        View { id, topic_id, log, high_watermark, offline: state.failed, min_in_sync, traffic }
     }
 
     /// Takes the log out: from here on nobody is served.

@@ -20,8 +20,10 @@ use tracing::{error, info, warn};
 use super::cleaning::CleanerSettings;
 use super::log_dirs::{LogDir, LogDirs, Offsets};
 use super::opening::Opened;
-use super::partition::Partition;
+use super::partition::{Partition, View};
 use super::settings::{BrokerLimits, Settings};
+use crate::live::Properties;
+use crate::metrics::Total;
 
 /// The partitions of one topic.
 #[derive(Debug, Default)]
@@ -41,12 +43,14 @@ struct Tables {
 pub(crate) struct Partitions {
     node_id: NodeId,
     dirs: LogDirs,
-    static_configs: ConfigMap,
+    properties: Arc<Properties>,
     limits: BrokerLimits,
     started: Instant,
     tables: RwLock<Tables>,
     /// Where each partition's log is, by index in `dirs`.
     places: Mutex<BTreeMap<(Uuid, i32), usize>>,
+    /// The traffic of partitions that are gone: the node's counters never fall.
+    departed: Mutex<Total>,
     /// What the checkpoint files of each directory say; empty before they were first written.
     checkpointed: Mutex<Vec<Offsets>>,
     cleaner: RwLock<CleanerSettings>,
@@ -84,21 +88,22 @@ impl Partitions {
     pub(crate) fn new(
         node_id: NodeId,
         dirs: LogDirs,
-        static_configs: ConfigMap,
+        properties: Arc<Properties>,
         limits: BrokerLimits,
         started: Instant,
     ) -> Self {
         let none = ConfigMap::new();
-        let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &static_configs };
+        let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &properties.get() };
         let cleaner = RwLock::new(CleanerSettings::of(&broker));
         Self {
             node_id,
             dirs,
-            static_configs,
+            properties,
             limits,
             started,
             tables: RwLock::default(),
             places: Mutex::default(),
+            departed: Mutex::default(),
             checkpointed: Mutex::default(),
             cleaner,
             misplaced: Mutex::default(),
@@ -323,6 +328,7 @@ impl Partitions {
             if let Some(dir) = place {
                 self.dirs[dir].set_cleaned(&partition.id, None);
             }
+            *self.departed.lock() += partition.traffic.total();
             let Some(mut log) = partition.take_log() else { continue };
             let name = names::renamed_dir_name(&partition.id, DirKind::Deleted, thalweg_sys::random::bytes16());
             match log.rename_dir(&name) {
@@ -358,6 +364,11 @@ impl Partitions {
         }
     }
 
+    /// The node's own defaults for topics have changed.
+    pub(crate) fn defaults_changed(&self, image: &MetadataImage) {
+        self.reconfigure(image, &[ConfigResource::cluster()]);
+    }
+
     fn with_broker_configs<T>(&self, image: &MetadataImage, look: impl FnOnce(&BrokerConfigs<'_>) -> T) -> T {
         let none = ConfigMap::new();
         let node = ConfigResource { kind: ConfigResourceType::Broker, name: self.node_id.to_string().into() };
@@ -365,7 +376,7 @@ impl Partitions {
         look(&BrokerConfigs {
             dynamic_node: configs.get(&node).unwrap_or(&none),
             dynamic_cluster: configs.get(&ConfigResource::cluster()).unwrap_or(&none),
-            static_node: &self.static_configs,
+            static_node: &self.properties.get(),
         })
     }
 
@@ -484,6 +495,18 @@ impl Partitions {
         });
         let lost = self.dirs.lost().iter().map(|path| DirContent { path: path.clone(), placed: None });
         online.chain(lost).collect()
+    }
+
+    /// Every partition as it is now, in a fixed order, and the traffic of those that are gone.
+    pub(crate) fn views(&self) -> (Vec<View>, Total) {
+        let departed = *self.departed.lock();
+        (self.all().iter().map(|partition| partition.view()).collect(), departed)
+    }
+
+    /// Every log directory, and whether it is offline.
+    pub(crate) fn dir_states(&self) -> Vec<(PathBuf, bool)> {
+        let opened = self.dirs.iter().map(|dir| (dir.path.clone(), dir.health.is_failed()));
+        opened.chain(self.dirs.lost().iter().map(|path| (path.clone(), true))).collect()
     }
 
     /// The ids of the log directories.

@@ -73,7 +73,7 @@ impl View<'_> {
         let broker = BrokerConfigs {
             dynamic_node: of(ConfigResourceType::Broker, &node.to_string()),
             dynamic_cluster: of(ConfigResourceType::Broker, ""),
-            static_node: &self.call.broker.config.properties,
+            static_node: &self.call.broker.properties.get(),
         };
         let name = &resource.resource_name;
         match ConfigResourceType::from_id(resource.resource_type) {

@@ -163,6 +163,8 @@ fn append(
         // There is no transaction coordinator yet, so no transaction can have begun.
         return Err(failed(index, ErrorCode::InvalidTxnState));
     }
+    place.traffic.produce_asked();
+    let bytes = records.len();
     let settings = place.settings();
     let now = call.broker.wall_clock();
     let validated = match call.version {
@@ -173,7 +175,10 @@ fn append(
             call.broker.validate(records, &rules, now)
         }
     };
-    let mut validated = validated.map_err(|invalid| refused(call, place, invalid))?;
+    let mut validated = validated.map_err(|invalid| {
+        call.broker.metrics.refused(&place.traffic, &invalid, bytes);
+        refused(call, place, invalid)
+    })?;
     let appended =
         place.append(&mut validated.batches, Origin::Client, acks, now, call.broker.moment()).map_err(|refusal| {
             match refusal {

@@ -32,6 +32,12 @@ impl Budget {
         Arc::new(Self { state: Mutex::new(State { left: limit, limit, waiting: VecDeque::new() }) })
     }
 
+    /// How many bytes are left, and how many there are in all.
+    pub(crate) fn left(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.left, state.limit)
+    }
+
     /// Takes `bytes`, or has the task woken when bytes were given back. A request that is larger than the whole budget
     /// is let in when nobody else holds any.
     pub(crate) fn poll_take(self: &Arc<Self>, bytes: usize, cx: &Context<'_>) -> Poll<Taken> {

@@ -18,9 +18,11 @@ use thalweg_sys::time::{Duration, Instant, Sleep, now, sleep};
 use super::ListenerName;
 use super::inbox::{Filled, FrameError, Inbox};
 use super::outbox::Outbox;
+use super::seats::Seat;
 use crate::broker::Broker;
 use crate::dispatch::{self, Answer, Reply};
 use crate::frame::Frame;
+use crate::metrics::Timing;
 
 /// How many requests of one connection may wait for their answers. Clients keep at most a few dozen in flight
 /// (librdkafka's limit is 1,000,000 but its windows are bounded by time), and each holds only its slot.
@@ -41,6 +43,8 @@ pub(super) enum Ended {
     Refused(String),
     #[error("it was idle for longer than connections.max.idle.ms")]
     Idle,
+    #[error("there are more connections than max.connections, and it was used least recently")]
+    OneTooMany,
 }
 
 /// The place of one answer in the order of answers.
@@ -60,7 +64,7 @@ pub(super) struct Connection {
     /// The client's address.
     peer: IpAddr,
     inbox: Inbox,
-    slots: VecDeque<Slot>,
+    slots: VecDeque<(Timing, Slot)>,
     outbox: Outbox,
     /// An exclusive request is under way.
     exclusive: bool,
@@ -71,11 +75,18 @@ pub(super) struct Connection {
     refused: Option<Ended>,
     idle_max: Duration,
     last_active: Instant,
+    seat: Seat,
     idle_timer: Pin<Box<Sleep>>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: IpAddr, listener: ListenerName, broker: Arc<Broker>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: IpAddr,
+        listener: ListenerName,
+        broker: Arc<Broker>,
+        seat: Seat,
+    ) -> Self {
         let inbox = Inbox::new(broker.limits.request_bytes_max, Arc::clone(&broker.limits.request_memory));
         let outbox = Outbox::new(Arc::clone(&broker.chunks));
         let idle_max = broker.limits.idle_max;
@@ -92,6 +103,7 @@ impl Connection {
             refused: None,
             idle_max,
             last_active: now(),
+            seat,
             idle_timer: Box::pin(sleep(idle_max)),
         }
     }
@@ -137,6 +149,7 @@ impl Connection {
                 return self.poll_idle(cx);
             }
             self.last_active = now();
+            self.seat.used(self.last_active);
         }
     }
 
@@ -151,7 +164,13 @@ impl Connection {
                     Poll::Ready(Ok(Filled::End)) => {
                         // Nobody is there to wait for what is parked.
                         self.ending = true;
-                        self.slots.retain(|slot| matches!(slot, Slot::Ready(_)));
+                        self.slots.retain(|(timing, slot)| {
+                            let ready = matches!(slot, Slot::Ready(_));
+                            if !ready {
+                                self.broker.metrics.requests.abandoned(*timing);
+                            }
+                            ready
+                        });
                     }
                     Poll::Ready(Ok(Filled::NoMemory)) | Poll::Pending => break,
                     Poll::Ready(Err(e)) => return Err(e.into()),
@@ -167,24 +186,35 @@ impl Connection {
     }
 
     fn handle(&mut self, frame: Bytes) -> Result<(), Ended> {
-        match dispatch::handle(&self.broker, &self.listener, self.peer, frame) {
-            Reply::Now(frame) if self.slots.is_empty() => self.outbox.push(frame),
-            Reply::Now(frame) => self.slots.push_back(Slot::Ready(frame)),
-            Reply::Parked(future) => self.slots.push_back(Slot::Parked(future)),
+        let requests = &self.broker.metrics.requests;
+        let mut timing = requests.taken(&frame);
+        let slot = match dispatch::handle(&self.broker, &self.listener, self.peer, frame) {
+            Reply::Now(frame) if self.slots.is_empty() => {
+                requests.answered_at_once(timing);
+                self.outbox.push(frame);
+                return Ok(());
+            }
+            Reply::Nothing => {
+                requests.answered_at_once(timing);
+                return Ok(());
+            }
+            Reply::Close(why) => return Err(Ended::Refused(why)),
+            Reply::Now(frame) => Slot::Ready(frame),
+            Reply::Parked(future) => Slot::Parked(future),
             Reply::Exclusive(future) => {
                 self.exclusive = true;
-                self.slots.push_back(Slot::Exclusive(future));
+                Slot::Exclusive(future)
             }
-            Reply::Nothing => {}
-            Reply::Close(why) => return Err(Ended::Refused(why)),
-        }
+        };
+        requests.parked(&mut timing);
+        self.slots.push_back((timing, slot));
         Ok(())
     }
 
     /// Moves the answers that are ready, in order, to the outbox. Says whether there was any.
     fn collect_answers(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
-        while let Some(slot) = self.slots.front_mut() {
+        while let Some((timing, slot)) = self.slots.front_mut() {
             let frame = match slot {
                 Slot::Ready(frame) => std::mem::take(frame),
                 Slot::Parked(future) | Slot::Exclusive(future) => match future.as_mut().poll(cx) {
@@ -192,7 +222,8 @@ impl Connection {
                     Poll::Pending => break,
                 },
             };
-            if let Some(Slot::Exclusive(_)) = self.slots.pop_front() {
+            self.broker.metrics.requests.answered(*timing);
+            if let Some((_, Slot::Exclusive(_))) = self.slots.pop_front() {
                 self.exclusive = false;
             }
             self.outbox.push(frame);
@@ -215,10 +246,19 @@ impl Connection {
         while self.idle_timer.as_mut().poll(cx).is_ready() {
             let until = self.last_active + self.idle_max;
             if now() >= until && (self.ending || self.slots.is_empty()) {
-                return Poll::Ready(Err(self.refused.take().unwrap_or(Ended::Idle)));
+                return Poll::Ready(Err(self.refused.take().unwrap_or_else(|| {
+                    self.seat.expired();
+                    Ended::Idle
+                })));
             }
             self.idle_timer.as_mut().reset(until.max(now() + Duration::from_millis(1)));
         }
         Poll::Pending
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.slots.iter().for_each(|(timing, _)| self.broker.metrics.requests.abandoned(*timing));
     }
 }

@@ -4,23 +4,27 @@ mod budget;
 mod chunks;
 mod connection;
 mod inbox;
+mod limits;
 mod outbox;
+mod seats;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use thalweg_sys::net::{SocketOptions, TcpListener, TcpStream, listen};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, sleep};
 use thalweg_wire::ApiKey;
+use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 pub(crate) use budget::Budget;
 pub(crate) use chunks::Chunks;
 use connection::{Connection, Ended};
+pub(crate) use limits::SeatLimits;
+use seats::Seat;
+pub(crate) use seats::{ListenerView, Seats};
 
 use crate::broker::Broker;
 use crate::closing::Closing;
@@ -73,46 +77,54 @@ impl Listener {
     /// Accepts connections until `closing` says so; then waits until each of them has its last answers.
     pub(crate) async fn run(self, broker: Arc<Broker>, mut closing: Closing) {
         let others = closing.clone();
-        let (open, mut all_closed) = tokio::sync::mpsc::channel::<()>(1);
+        let (open, mut all_closed) = mpsc::channel::<()>(1);
         loop {
             tokio::select! {
                 biased;
                 () = closing.begun() => break,
-                accepted = self.socket.accept() => match accepted {
-                    Ok((stream, peer)) => self.admit(stream, peer, &broker, others.clone(), open.clone()),
-                    Err(e) => {
-                        warn!(listener = %self.name.name, error = %e, "cannot accept connections for now");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                }
+                () = self.accept(&broker, &others, &open) => {}
             }
         }
         drop(open);
         let _ = all_closed.recv().await;
     }
 
-    fn admit(
+    /// Takes the next connection. While there is no room for it, the others wait in the kernel's queue.
+    async fn accept(&self, broker: &Arc<Broker>, closing: &Closing, open: &mpsc::Sender<()>) {
+        let (stream, peer) = match self.socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                warn!(listener = %self.name.name, error = %e, "cannot accept connections for now");
+                return sleep(ACCEPT_PAUSE).await;
+            }
+        };
+        match broker.seats.take(&self.name.name, peer.ip()).await {
+            Some(seat) => self.serve(stream, peer, seat, broker, closing.clone(), open.clone()),
+            None => info!(%peer, "closed a new connection: its address has max.connections.per.ip"),
+        }
+    }
+
+    fn serve(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
+        seat: Seat,
         broker: &Arc<Broker>,
         mut closing: Closing,
-        open: tokio::sync::mpsc::Sender<()>,
+        open: mpsc::Sender<()>,
     ) {
-        let Some(seat) = Seats::take(&broker.seats, peer.ip()) else {
-            info!(%peer, "closed a new connection: max.connections or max.connections.per.ip is reached");
-            return;
-        };
         // Answers are written whole; waiting for more would only delay them.
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let mut connection = Connection::new(stream, peer.ip(), self.name.clone(), Arc::clone(broker));
+        let occupant = Arc::clone(seat.occupant());
+        let mut connection = Connection::new(stream, peer.ip(), self.name.clone(), Arc::clone(broker), seat);
         task::spawn(async move {
-            let (_seat, _open) = (seat, open);
+            let _open = open;
             let ended = tokio::select! {
                 biased;
                 ended = connection.run() => ended,
+                () = occupant.asked_to_leave() => Err(Ended::OneTooMany),
                 () = closing.begun() => {
                     connection.finish().await;
                     Ok(())
@@ -124,82 +136,5 @@ impl Listener {
                 Err(ended) => warn!(%peer, "connection closed: {ended}"),
             }
         });
-    }
-}
-
-/// How many connections there may be, and how many there are, in all and by address.
-#[derive(Debug)]
-pub(crate) struct Seats {
-    connections_max: usize,
-    per_ip_max: usize,
-    /// Addresses that may have more or fewer than the others.
-    per_ip_overrides: HashMap<IpAddr, usize>,
-    taken: Mutex<Occupied>,
-}
-
-#[derive(Debug, Default)]
-struct Occupied {
-    all: usize,
-    by_ip: HashMap<IpAddr, usize>,
-}
-
-impl Seats {
-    pub(crate) fn new(
-        connections_max: usize,
-        per_ip_max: usize,
-        per_ip_overrides: HashMap<IpAddr, usize>,
-    ) -> Arc<Self> {
-        Arc::new(Self { connections_max, per_ip_max, per_ip_overrides, taken: Mutex::default() })
-    }
-
-    fn take(this: &Arc<Self>, ip: IpAddr) -> Option<Seat> {
-        let mut taken = this.taken.lock();
-        let per_ip_max = this.per_ip_overrides.get(&ip).copied().unwrap_or(this.per_ip_max);
-        let from_ip = taken.by_ip.get(&ip).copied().unwrap_or(0);
-        if taken.all >= this.connections_max || from_ip >= per_ip_max {
-            return None;
-        }
-        taken.all += 1;
-        taken.by_ip.insert(ip, from_ip + 1);
-        Some(Seat { seats: Arc::clone(this), ip })
-    }
-}
-
-/// A connection's place; dropping it makes room for another.
-struct Seat {
-    seats: Arc<Seats>,
-    ip: IpAddr,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock();
-        taken.all -= 1;
-        if let Some(count) = taken.by_ip.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                taken.by_ip.remove(&self.ip);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seats_are_limited_in_all_and_by_address() {
-        let (a, b) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let seats = Seats::new(3, 2, HashMap::new());
-        let first = Seats::take(&seats, a);
-        let second = Seats::take(&seats, a);
-        assert!(first.is_some() && second.is_some());
-        assert!(Seats::take(&seats, a).is_none(), "two from one address");
-        let third = Seats::take(&seats, b);
-        assert!(third.is_some());
-        assert!(Seats::take(&seats, b).is_none(), "three in all");
-        drop((first, second, third));
-        assert!(seats.taken.lock().by_ip.is_empty());
     }
 }

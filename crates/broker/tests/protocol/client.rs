@@ -24,6 +24,27 @@ impl Cluster {
         Self::start_in(dir, &[("log.dirs", &log_dirs)]).await
     }
 
+    /// A node that can be watched over HTTP.
+    pub(crate) async fn watched() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log_dirs = dir.path().display().to_string();
+        Self::start_in(dir, &[("log.dirs", &log_dirs), ("thalweg.http.listen", "127.0.0.1:0")]).await
+    }
+
+    /// Where the node is watched.
+    pub(crate) fn http_address(&self) -> std::net::SocketAddr {
+        self.node.http_address().expect("a node that is watched")
+    }
+
+    /// Deletes a topic.
+    pub(crate) async fn delete(&mut self, name: &str) {
+        use m::delete_topics_request::DeleteTopicState;
+        let topic = DeleteTopicState { name: Some(name.into()), ..DeleteTopicState::default() };
+        let request =
+            m::DeleteTopicsRequest { topics: vec![topic], timeout_ms: 10_000, ..m::DeleteTopicsRequest::default() };
+        assert_eq!(self.ask(&request, 6).await.responses[0].error_code, 0);
+    }
+
     /// A node with these properties, whose directories are in `dir`.
     pub(crate) async fn start_in(dir: tempfile::TempDir, properties: &[(&str, &str)]) -> Self {
         let listeners = ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0");

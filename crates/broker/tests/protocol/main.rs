@@ -9,3 +9,4 @@ mod fetching;
 mod groups;
 mod producing;
 mod security;
+mod watching;

@@ -12,7 +12,7 @@ use thalweg_raft::{Effect, ElectionState, LocalLog, OffsetAndEpoch, Peer, Quorum
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, sleep_until, wall_clock_ms};
 use thalweg_wire::ErrorCode;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
 use super::handle::{Answer, COMMANDS_MAX, Command, Decide, Decided, Published, QuorumView};
@@ -72,6 +72,7 @@ pub(crate) struct Driver {
     last_snapshot: Instant,
     started: Instant,
     published: Arc<RwLock<Published>>,
+    changes: watch::Sender<()>,
     commands: mpsc::Receiver<Command>,
     partitions: Arc<Partitions>,
     groups: Arc<Groups>,
@@ -111,7 +112,8 @@ impl Driver {
         let (quorum, effects) = Quorum::start(start, Moment(0));
         let first = Published { image: Arc::default(), quorum: view(&quorum) };
         let published = Arc::new(RwLock::new(first));
-        let handle = MetadataHandle { commands: sender, published: Arc::clone(&published) };
+        let (changes, changed) = watch::channel(());
+        let handle = MetadataHandle { commands: sender, published: Arc::clone(&published), changes: changed };
         let mut this = Self {
             quorum,
             log,
@@ -127,6 +129,7 @@ impl Driver {
             last_snapshot: started,
             started,
             published,
+            changes,
             commands,
             partitions,
             groups,
@@ -364,6 +367,7 @@ impl Driver {
             self.partitions.apply(Arc::clone(&image)).await;
             self.groups.apply(Arc::clone(&image));
             *self.published.write() = Published { image, quorum: view(&self.quorum) };
+            self.changes.send_replace(());
         }
         for answer in answers {
             answer(Ok(()));

@@ -8,7 +8,7 @@ use thalweg_controller::{Controller, Outcome, Refusal, Sessions};
 use thalweg_metadata::{MetadataImage, MetadataRecord};
 use thalweg_raft::{Effect, Quorum, Voter};
 use thalweg_wire::ErrorCode;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// So many decisions may wait for the controller. Each belongs to a client that waits for its answer, and a connection
 /// asks for one at a time.
@@ -70,12 +70,18 @@ pub(super) struct Published {
 pub(crate) struct MetadataHandle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) published: Arc<RwLock<Published>>,
+    pub(super) changes: watch::Receiver<()>,
 }
 
 impl MetadataHandle {
     /// The cluster as it is committed and as this node has acted upon it.
     pub(crate) fn image(&self) -> Arc<MetadataImage> {
         Arc::clone(&self.published.read().image)
+    }
+
+    /// Hears whenever there is another image.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.clone()
     }
 
     /// The quorum when it last committed something.

@@ -170,6 +170,9 @@ impl Fetch {
             (ErrorCode::None, Err(error)) => *error,
             (error, _) => *error,
         };
+        if let Ok(place) = &target.place {
+            place.traffic.fetched(records.as_ref().map_or(0, Records::len));
+        }
         let mut data = PartitionData {
             partition_index: target.partition,
             error_code: for_version(error, self.call.version).code(),
@@ -214,6 +217,7 @@ impl Target {
     fn fail(&self, fault: &dyn std::fmt::Display) -> ErrorCode {
         if let Ok(partition) = &self.place {
             partition.failed(fault);
+            partition.traffic.fetch_failed();
         }
         ErrorCode::KafkaStorageError
     }

@@ -1,0 +1,285 @@
+//! A place for every connection, as Apache Kafka gives them: the node's and a listener's limits make new connections
+//! wait, an address's limit closes them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+use thalweg_sys::time::{Duration, Instant, now, sleep};
+use tokio::sync::Notify;
+
+use super::limits::{NO_RATE, SeatLimits};
+
+/// A new connection waits no longer than this for its turn because of a rate: Kafka's `quota.window.size.seconds`.
+const RATE_WAIT_MAX: Duration = Duration::from_secs(1);
+/// So many seconds' connections may come at once when none came before: Kafka's window of eleven samples, the current
+/// one aside.
+const BURST_SECONDS: f64 = 10.0;
+
+/// The places of a node.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    state: Mutex<State>,
+    /// A place was given back, or there are more.
+    freed: Notify,
+    started: Instant,
+}
+
+/// Invariant: `all` is the sum of the listeners' `open`, and of `by_ip`.
+#[derive(Debug)]
+struct State {
+    limits: SeatLimits,
+    all: usize,
+    by_ip: HashMap<IpAddr, usize>,
+    listeners: BTreeMap<Arc<str>, OfListener>,
+    rate: Rate,
+    /// Everybody who has a place.
+    occupants: BTreeMap<u64, Arc<Occupant>>,
+    next_id: u64,
+}
+
+#[derive(Debug, Default)]
+struct OfListener {
+    open: usize,
+    opened: u64,
+    refused: u64,
+    expired: u64,
+    rate: Rate,
+}
+
+/// What became of the connections of one listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListenerView {
+    pub(crate) name: Arc<str>,
+    /// How many there are.
+    pub(crate) open: usize,
+    /// How many there were, ever.
+    pub(crate) opened: u64,
+    /// How many were closed at once because their address had too many.
+    pub(crate) refused: u64,
+    /// How many were closed because they were idle.
+    pub(crate) expired: u64,
+}
+
+/// A connection that has a place.
+#[derive(Debug)]
+pub(crate) struct Occupant {
+    listener: Arc<str>,
+    ip: IpAddr,
+    /// When it was last active, in milliseconds since the node's start.
+    used: AtomicI64,
+    /// It must go, because there may be fewer connections now.
+    leave: Notify,
+}
+
+/// A connection's place; dropping it makes room for another.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+    id: u64,
+    occupant: Arc<Occupant>,
+}
+
+/// Why there is no place.
+enum Full {
+    /// One may become free.
+    ForNow,
+    /// The address has all it may have.
+    ForAddress,
+}
+
+/// So many a second, counted in what may still come at once.
+#[derive(Debug, Default)]
+struct Rate {
+    left: f64,
+    counted: Option<Instant>,
+}
+
+impl Seats {
+    pub(crate) fn new(limits: SeatLimits) -> Arc<Self> {
+        let state = State {
+            limits,
+            all: 0,
+            by_ip: HashMap::new(),
+            listeners: BTreeMap::new(),
+            rate: Rate::default(),
+            occupants: BTreeMap::new(),
+            next_id: 0,
+        };
+        Arc::new(Self { state: Mutex::new(state), freed: Notify::new(), started: now() })
+    }
+
+    /// A place for a connection that was accepted. Waits for its turn and for room; `None` if its address has too many.
+    pub(crate) async fn take(self: &Arc<Self>, listener: &Arc<str>, ip: IpAddr) -> Option<Seat> {
+        let wait = self.state.lock().wait_for_turn(listener, now());
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            freed.as_mut().enable();
+            match self.try_take(listener, ip) {
+                Ok(seat) => return Some(seat),
+                Err(Full::ForAddress) => return None,
+                Err(Full::ForNow) => freed.await,
+            }
+        }
+    }
+
+    fn try_take(self: &Arc<Self>, listener: &Arc<str>, ip: IpAddr) -> Result<Seat, Full> {
+        let mut state = self.state.lock();
+        if !state.has_room(listener) {
+            return Err(Full::ForNow);
+        }
+        let of_ip = state.by_ip.get(&ip).copied().unwrap_or(0);
+        let per_ip_max = state.limits.per_ip_overrides.get(&ip).copied().unwrap_or(state.limits.per_ip_max);
+        let of_listener = state.listeners.entry(Arc::clone(listener)).or_default();
+        if of_ip >= per_ip_max {
+            of_listener.refused += 1;
+            return Err(Full::ForAddress);
+        }
+        of_listener.open += 1;
+        of_listener.opened += 1;
+        state.all += 1;
+        state.by_ip.insert(ip, of_ip + 1);
+        let occupant =
+            Arc::new(Occupant { listener: Arc::clone(listener), ip, used: AtomicI64::new(0), leave: Notify::new() });
+        let seat = Seat { seats: Arc::clone(self), id: state.next_id, occupant: Arc::clone(&occupant) };
+        seat.used(now());
+        state.occupants.insert(seat.id, occupant);
+        state.next_id += 1;
+        state.close_least_used();
+        Ok(seat)
+    }
+
+    /// Other limits count from now on. Connections above them are closed, the least recently used first.
+    /// Says whether they are others indeed.
+    pub(crate) fn set_limits(&self, limits: SeatLimits) -> bool {
+        let mut state = self.state.lock();
+        if state.limits == limits {
+            return false;
+        }
+        state.limits = limits;
+        state.close_least_used();
+        drop(state);
+        self.freed.notify_waiters();
+        true
+    }
+
+    /// What became of the connections, by listener.
+    pub(crate) fn listeners(&self) -> Vec<ListenerView> {
+        let state = self.state.lock();
+        let view = |(name, of): (&Arc<str>, &OfListener)| ListenerView {
+            name: Arc::clone(name),
+            open: of.open,
+            opened: of.opened,
+            refused: of.refused,
+            expired: of.expired,
+        };
+        state.listeners.iter().map(view).collect()
+    }
+}
+
+impl State {
+    /// Counts a new connection, and says how long it has to wait because others came shortly before.
+    fn wait_for_turn(&mut self, listener: &Arc<str>, now: Instant) -> Duration {
+        let of_node = if self.is_protected(listener) { NO_RATE } else { self.limits.creation_rate };
+        let of_listener = self.limits.listeners.get(listener).map_or(NO_RATE, |limits| limits.creation_rate);
+        let own = self.listeners.entry(Arc::clone(listener)).or_default().rate.wait(of_listener, now);
+        self.rate.wait(of_node, now).max(own)
+    }
+
+    fn has_room(&self, listener: &Arc<str>) -> bool {
+        let open = self.listeners.get(listener).map_or(0, |of| of.open);
+        if self.limits.listeners.get(listener).is_some_and(|limits| open >= limits.connections_max) {
+            return false;
+        }
+        self.is_protected(listener) || self.all < self.limits.connections_max
+    }
+
+    fn is_protected(&self, listener: &Arc<str>) -> bool {
+        self.limits.protected.contains(listener)
+    }
+
+    /// Has those leave that are too many, clients before brokers.
+    fn close_least_used(&self) {
+        let excess = self.all.saturating_sub(self.limits.connections_max);
+        if excess == 0 {
+            return;
+        }
+        let clients = self.occupants.values().filter(|occupant| !self.is_protected(&occupant.listener));
+        let mut clients: Vec<_> = clients.map(|occupant| (occupant.used.load(Ordering::Relaxed), occupant)).collect();
+        clients.sort_by_key(|(used, _)| *used);
+        clients.into_iter().take(excess).for_each(|(_, occupant)| occupant.leave.notify_one());
+    }
+}
+
+impl Rate {
+    fn wait(&mut self, per_second: u32, now: Instant) -> Duration {
+        if per_second >= NO_RATE {
+            return Duration::ZERO;
+        }
+        let rate = f64::from(per_second.max(1));
+        let full = rate * BURST_SECONDS;
+        self.left = self.counted.map_or(full, |at| (self.left + (now - at).as_secs_f64() * rate).min(full)) - 1.0;
+        self.counted = Some(now);
+        if self.left >= 0.0 {
+            return Duration::ZERO;
+        }
+        // What has waited its time counts as its turn.
+        self.left = self.left.max(-rate);
+        Duration::from_secs_f64(-self.left / rate).min(RATE_WAIT_MAX)
+    }
+}
+
+impl Seat {
+    /// What the connection says when it was active, and hears when it must go.
+    pub(crate) fn occupant(&self) -> &Arc<Occupant> {
+        &self.occupant
+    }
+
+    /// The connection is closed because it was idle.
+    pub(crate) fn expired(&self) {
+        if let Some(of) = self.seats.state.lock().listeners.get_mut(&self.occupant.listener) {
+            of.expired += 1;
+        }
+    }
+
+    /// The connection was active then.
+    pub(crate) fn used(&self, at: Instant) {
+        let since = at.saturating_duration_since(self.seats.started).as_millis();
+        self.occupant.used.store(i64::try_from(since).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Occupant {
+    /// Completes when the connection must go.
+    pub(crate) async fn asked_to_leave(&self) {
+        self.leave.notified().await;
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.seats.state.lock();
+        state.all -= 1;
+        if let Some(of) = state.listeners.get_mut(&self.occupant.listener) {
+            of.open -= 1;
+        }
+        if let Some(count) = state.by_ip.get_mut(&self.occupant.ip) {
+            *count -= 1;
+            if *count == 0 {
+                state.by_ip.remove(&self.occupant.ip);
+            }
+        }
+        state.occupants.remove(&self.id);
+        drop(state);
+        self.seats.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests;

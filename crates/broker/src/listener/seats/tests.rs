@@ -1,0 +1,103 @@
+use std::future::Future;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+use crate::listener::limits::ListenerLimits;
+
+const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 1));
+const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
+
+fn clients() -> Arc<str> {
+    "CLIENTS".into()
+}
+
+/// What comes of asking for a place right now: `None` while there is no room.
+fn ask(seats: &Arc<Seats>, listener: &Arc<str>, ip: IpAddr) -> Option<Option<Seat>> {
+    let asked = pin!(seats.take(listener, ip));
+    match asked.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(seat) => Some(seat),
+        Poll::Pending => None,
+    }
+}
+
+fn given(seats: &Arc<Seats>, listener: &Arc<str>, ip: IpAddr) -> Seat {
+    ask(seats, listener, ip).flatten().expect("a place")
+}
+
+fn must_leave(seat: &Seat) -> bool {
+    let asked = pin!(seat.occupant().asked_to_leave());
+    asked.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+#[tokio::test]
+async fn a_full_node_lets_new_connections_wait_until_another_ends() {
+    let seats = Seats::new(SeatLimits { connections_max: 1, ..SeatLimits::none() });
+    let first = given(&seats, &clients(), A);
+    let name = clients();
+    assert!(ask(&seats, &name, B).is_none());
+    let (second, ()) = tokio::join!(seats.take(&name, B), async { drop(first) });
+    assert!(second.is_some());
+}
+
+#[tokio::test]
+async fn an_address_that_has_all_it_may_have_is_closed() {
+    let limits = SeatLimits { per_ip_max: 2, per_ip_overrides: HashMap::from([(B, 1)]), ..SeatLimits::none() };
+    let seats = Seats::new(limits);
+    let held = [given(&seats, &clients(), A), given(&seats, &clients(), A), given(&seats, &clients(), B)];
+    for ip in [A, B] {
+        assert!(matches!(ask(&seats, &clients(), ip), Some(None)), "{ip}");
+    }
+    let expected = ListenerView { name: clients(), open: 3, opened: 3, refused: 2, expired: 0 };
+    assert_eq!(seats.listeners(), [expected]);
+    drop(held);
+    assert!(seats.state.lock().by_ip.is_empty() && seats.state.lock().occupants.is_empty());
+}
+
+#[tokio::test]
+async fn a_listener_has_a_limit_of_its_own() {
+    let own = ListenerLimits { connections_max: 1, creation_rate: NO_RATE };
+    let limits = SeatLimits { listeners: BTreeMap::from([(clients(), own)]), ..SeatLimits::none() };
+    let seats = Seats::new(limits);
+    let _held = given(&seats, &clients(), A);
+    assert!(ask(&seats, &clients(), A).is_none());
+    assert!(ask(&seats, &"OTHER".into(), A).is_some());
+}
+
+#[tokio::test]
+async fn brokers_get_in_and_the_client_that_was_used_least_recently_goes() {
+    let brokers: Arc<str> = "BROKERS".into();
+    let limits = SeatLimits { connections_max: 2, protected: vec![Arc::clone(&brokers)], ..SeatLimits::none() };
+    let seats = Seats::new(limits);
+    let (first, second) = (given(&seats, &clients(), A), given(&seats, &clients(), A));
+    first.used(now() + Duration::from_secs(1));
+    assert!(ask(&seats, &clients(), A).is_none());
+    let broker = given(&seats, &brokers, A);
+    assert!(must_leave(&second) && !must_leave(&first) && !must_leave(&broker));
+}
+
+#[tokio::test]
+async fn a_limit_that_is_lowered_closes_connections_and_one_that_is_raised_lets_them_in() {
+    let seats = Seats::new(SeatLimits { connections_max: 2, ..SeatLimits::none() });
+    let (first, second) = (given(&seats, &clients(), A), given(&seats, &clients(), A));
+    second.used(now() + Duration::from_secs(1));
+    assert!(seats.set_limits(SeatLimits { connections_max: 1, ..SeatLimits::none() }));
+    assert!(must_leave(&first) && !must_leave(&second));
+    let name = clients();
+    let raise = async { assert!(seats.set_limits(SeatLimits { connections_max: 3, ..SeatLimits::none() })) };
+    let (third, ()) = tokio::join!(seats.take(&name, A), raise);
+    assert!(third.is_some());
+}
+
+#[test]
+fn a_burst_is_let_in_and_then_one_at_a_time() {
+    let begin = now();
+    let mut rate = Rate::default();
+    for _ in 0..20 {
+        assert_eq!(rate.wait(2, begin), Duration::ZERO);
+    }
+    assert_eq!(rate.wait(2, begin), Duration::from_millis(500));
+    assert_eq!(rate.wait(2, begin), RATE_WAIT_MAX);
+    assert_eq!(rate.wait(2, begin), RATE_WAIT_MAX, "nobody waits longer");
+    assert_eq!(rate.wait(2, begin + Duration::from_secs(3)), Duration::ZERO);
+    assert_eq!(rate.wait(NO_RATE, begin), Duration::ZERO);
+}

@@ -1,0 +1,166 @@
+//! What changes while the node runs: its own properties, when the file was read again, and what was set for brokers at run
+//! time (KIP-226).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use thalweg_metadata::MetadataImage;
+use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable, UpdateMode};
+use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
+use thalweg_sys::task;
+use tracing::info;
+
+use crate::broker::Broker;
+use crate::closing::Closing;
+use crate::config::{NetworkConfig, NodeConfig};
+use crate::listener::SeatLimits;
+
+/// The node's properties as they count now.
+#[derive(Debug)]
+pub(crate) struct Properties(RwLock<Arc<ConfigMap>>);
+
+impl Properties {
+    pub(crate) fn new(properties: ConfigMap) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Arc::new(properties))))
+    }
+
+    pub(crate) fn get(&self) -> Arc<ConfigMap> {
+        Arc::clone(&self.0.read())
+    }
+
+    fn set(&self, properties: ConfigMap) {
+        *self.0.write() = Arc::new(properties);
+    }
+}
+
+/// What came of reading the properties again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Keys that have changed and count from now on.
+    pub applied: Vec<String>,
+    /// Keys that have changed and count from the next start on.
+    pub for_restart: Vec<String>,
+}
+
+/// What connections may do, by the file and by what was set at run time.
+pub(crate) async fn seat_limits(
+    network: &NetworkConfig,
+    node: thalweg_base::NodeId,
+    properties: &ConfigMap,
+    image: &MetadataImage,
+) -> SeatLimits {
+    let none = ConfigMap::new();
+    let own = ConfigResource { kind: ConfigResourceType::Broker, name: node.to_string().into() };
+    let configs = BrokerConfigs {
+        dynamic_node: image.configs().get(&own).unwrap_or(&none),
+        dynamic_cluster: image.configs().get(&ConfigResource::cluster()).unwrap_or(&none),
+        static_node: properties,
+    };
+    SeatLimits::read(network, &configs).await
+}
+
+/// Keeps up with what is set at run time until `closing` says so.
+pub(crate) async fn follow(broker: Arc<Broker>, mut closing: Closing) {
+    let mut changes = broker.metadata.changes();
+    loop {
+        tokio::select! {
+            biased;
+            () = closing.begun() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        apply_limits(&broker).await;
+    }
+}
+
+async fn apply_limits(broker: &Broker) {
+    let (config, image) = (&broker.config, broker.image());
+    let limits = seat_limits(&config.network, config.node_id, &broker.properties.get(), &image).await;
+    if broker.seats.set_limits(limits) {
+        info!("other limits count for connections from now on");
+    }
+}
+
+/// The file was read again: what may change at run time counts from now on.
+pub(crate) async fn reload(broker: &Broker, read: &NodeConfig) -> Reloaded {
+    let before = broker.properties.get();
+    let (now, reloaded) = merge(&before, &read.properties);
+    if reloaded.applied.is_empty() {
+        return reloaded;
+    }
+    broker.properties.set(now);
+    let (partitions, image) = (Arc::clone(&broker.partitions), broker.image());
+    // Every partition is told its settings anew: that may be many.
+    let _ = task::blocking(move || partitions.defaults_changed(&image)).await;
+    apply_limits(broker).await;
+    reloaded
+}
+
+/// The properties that count after those of `read` were found in the file.
+fn merge(before: &ConfigMap, read: &ConfigMap) -> (ConfigMap, Reloaded) {
+    let mut now = before.clone();
+    let mut reloaded = Reloaded::default();
+    let keys: BTreeSet<&Arc<str>> = before.keys().chain(read.keys()).collect();
+    for key in keys.into_iter().filter(|key| before.get(*key) != read.get(*key)) {
+        if !counts_at_once(key) {
+            reloaded.for_restart.push(key.to_string());
+            continue;
+        }
+        reloaded.applied.push(key.to_string());
+        match read.get(key) {
+            Some(text) => now.insert(Arc::clone(key), Arc::clone(text)),
+            None => now.remove(key),
+        };
+    }
+    (now, reloaded)
+}
+
+/// Whether a key does what it says without a restart: what Kafka updates at run time and this node looks at again, the
+/// limits of connections and the defaults of topics.
+fn counts_at_once(key: &str) -> bool {
+    const CONNECTIONS: [&str; 4] = [
+        "max.connections",
+        "max.connections.per.ip",
+        "max.connections.per.ip.overrides",
+        "max.connection.creation.rate",
+    ];
+    let of_listener = key.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.')).map(|(_, base)| base);
+    if let Some(base) = of_listener {
+        return base == "max.connections" || base == "max.connection.creation.rate";
+    }
+    let dynamic = ConfigTable::BROKER.get(key).is_some_and(|def| def.mode != UpdateMode::ReadOnly);
+    let of_topics = || ConfigTable::TOPIC.iter().any(|def| def.synonyms.iter().any(|synonym| synonym.name == key));
+    dynamic && (CONNECTIONS.contains(&key) || of_topics())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(entries: &[(&str, &str)]) -> ConfigMap {
+        entries.iter().map(|(name, text)| (Arc::from(*name), Arc::from(*text))).collect()
+    }
+
+    #[test]
+    fn what_kafka_changes_at_run_time_counts_at_once_and_the_rest_after_a_restart() {
+        let before =
+            map(&[("num.partitions", "1"), ("max.connections", "5"), ("log.retention.ms", "7"), ("same", "x")]);
+        let read = map(&[
+            ("num.partitions", "2"),
+            ("max.connections", "6"),
+            ("listener.name.clients.max.connections", "3"),
+            ("socket.request.max.bytes", "1000"),
+            ("same", "x"),
+        ]);
+        let (now, reloaded) = merge(&before, &read);
+        assert_eq!(reloaded.for_restart, ["num.partitions", "socket.request.max.bytes"]);
+        assert_eq!(reloaded.applied, ["listener.name.clients.max.connections", "log.retention.ms", "max.connections"]);
+        let expected = [
+            ("num.partitions", "1"),
+            ("max.connections", "6"),
+            ("listener.name.clients.max.connections", "3"),
+            ("same", "x"),
+        ];
+        assert_eq!(now, map(&expected));
+    }
+}

@@ -1,0 +1,122 @@
+//! Requests, connections and fetch sessions.
+
+use thalweg_base::metrics::{Kind, QUANTILES, Times};
+use thalweg_wire::ApiKey;
+
+use super::Page;
+use crate::broker::Broker;
+use crate::listener::ListenerView;
+use crate::metrics::requests::Api;
+
+pub(super) fn write(page: &mut Page, broker: &Broker) {
+    write_requests(page, broker);
+    write_connections(page, broker);
+    write_sessions(page, broker);
+}
+
+/// The names under which Kafka counts an API. It counts fetches of consumers a second time for themselves; those of
+/// followers do not come to a cluster of one.
+fn names(api: &Api) -> impl Iterator<Item = &'static str> {
+    let consumers = (api.key == ApiKey::Fetch).then_some("FetchConsumer");
+    [api.key.name()].into_iter().chain(consumers)
+}
+
+/// A part of the time that a request takes.
+type Part = (&'static str, &'static str, fn(&Api) -> &Times);
+
+const PARTS: [Part; 3] = [
+    ("totaltimems", "Milliseconds from a request to its answer.", |api| &api.total),
+    ("localtimems", "Milliseconds of that in which the node worked on it.", |api| &api.local),
+    ("remotetimems", "Milliseconds of that in which it waited: for acks, records, the controller, the disk.", |api| {
+        &api.remote
+    }),
+];
+
+fn write_requests(page: &mut Page, broker: &Broker) {
+    let requests = &broker.metrics.requests;
+    for name in ["kafka_network_requestmetrics_requests_total", "kafka_network_requestmetrics_requestspersec"] {
+        page.text.family(name, Kind::Counter, "Requests that were answered.");
+        for api in requests.apis() {
+            for (version, count) in api.by_version() {
+                for request in names(api) {
+                    page.text.sample(&[("request", &request), ("version", &version)], count);
+                }
+            }
+        }
+    }
+    for (bean, help, of) in PARTS {
+        let name = format!("kafka_network_requestmetrics_{bean}");
+        page.text.family(&name, Kind::Gauge, help);
+        for api in requests.apis() {
+            for (value, (_, quantile)) in of(api).quantiles().into_iter().zip(QUANTILES) {
+                for request in names(api) {
+                    page.text.sample(&[("request", &request), ("quantile", &quantile)], value);
+                }
+            }
+        }
+        page.text.family(&format!("{name}_count"), Kind::Counter, "How many were measured.");
+        for api in requests.apis() {
+            for request in names(api) {
+                page.text.sample(&[("request", &request)], of(api).count());
+            }
+        }
+    }
+    let help = "Requests that wait: produces for acks, fetches for records.";
+    page.text.family("kafka_server_delayedoperationpurgatory_purgatorysize", Kind::Gauge, help);
+    for api in requests.apis().filter(|api| matches!(api.key, ApiKey::Produce | ApiKey::Fetch)) {
+        page.text.sample(&[("delayedOperation", &api.key.name())], api.parked());
+    }
+}
+
+fn write_connections(page: &mut Page, broker: &Broker) {
+    let listeners = broker.seats.listeners();
+    let now = broker.moment();
+    let closed = |view: &ListenerView| view.opened - view.open as u64;
+    let rates = |of: &dyn Fn(&ListenerView) -> u64, name: &str| -> Vec<f64> {
+        listeners.iter().map(|view| broker.metrics.rate(&format!("{name} {}", view.name), of(view), now)).collect()
+    };
+    let (creation, close) = (rates(&|view| view.opened, "creation"), rates(&closed, "close"));
+    // Strimzi's names, then Confluent's. One task serves a connection, whose processor counts as the first.
+    for (prefix, processor) in [
+        ("kafka_server_socket_server_metrics", "networkProcessor"),
+        ("kafka_server_socketservermetrics", "network_processor"),
+    ] {
+        let mut family = |name: &str, kind, help, of: &dyn Fn(usize, &ListenerView) -> f64| {
+            page.text.family(&format!("{prefix}_{name}"), kind, help);
+            for (index, view) in listeners.iter().enumerate() {
+                page.text.sample(&[("listener", &view.name), (processor, &0)], of(index, view));
+            }
+        };
+        family("connection_count", Kind::Gauge, "Connections that are open.", &|_, view| view.open as f64);
+        family("connection_creation_total", Kind::Counter, "Connections that were opened.", &|_, v| v.opened as f64);
+        family("connection_close_total", Kind::Counter, "Connections that were closed.", &|_, v| closed(v) as f64);
+        family("connection_creation_rate", Kind::Gauge, "Connections opened a second, lately.", &|i, _| creation[i]);
+        family("connection_close_rate", Kind::Gauge, "Connections closed a second, lately.", &|i, _| close[i]);
+        let help = "Connections that were closed because they were idle.";
+        family("expired_connections_killed_count", Kind::Counter, help, &|_, view| view.expired as f64);
+    }
+    let refused = "thalweg_connections_refused_total";
+    page.text.family(refused, Kind::Counter, "Connections closed at once: their address had max.connections.per.ip.");
+    for view in &listeners {
+        page.text.sample(&[("listener", &view.name)], view.refused);
+    }
+    let expired: u64 = listeners.iter().map(|view| view.expired).sum();
+    let help = "Connections that were closed because they were idle.";
+    page.gauge("kafka_network_socketserver_expiredconnectionskilledcount", help, expired);
+    let (left, limit) = broker.limits.request_memory.left();
+    page.gauge("kafka_network_socketserver_memorypoolavailable", "Memory left for requests, in bytes.", left);
+    page.gauge("kafka_network_socketserver_memorypoolused", "Memory that requests hold, in bytes.", limit - left);
+}
+
+fn write_sessions(page: &mut Page, broker: &Broker) {
+    let (sessions, partitions, evictions) = {
+        let cache = broker.fetch_sessions.lock();
+        (cache.len(), cache.partitions(), cache.evictions())
+    };
+    let prefix = "kafka_server_fetchsessioncache";
+    page.gauge(&format!("{prefix}_numincrementalfetchsessions"), "Incremental fetch sessions.", sessions);
+    page.gauge(&format!("{prefix}_numincrementalfetchpartitionscached"), "Partitions in these sessions.", partitions);
+    let help = "Sessions that had to make room for others.";
+    page.counter(&format!("{prefix}_incrementalfetchsessionevictions_total"), help, evictions);
+    page.counter(&format!("{prefix}_incrementalfetchsessionevictionspersec"), help, evictions);
+}

@@ -1,0 +1,182 @@
+//! How many requests of each API came, and how long they took.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+use thalweg_base::Moment;
+use thalweg_base::metrics::{Counter, Times};
+use thalweg_sys::time::{Duration, Instant, now};
+use thalweg_wire::ApiKey;
+
+/// More than any API key of Kafka 4.3.
+const APIS_MAX: usize = 128;
+/// More than any API has versions.
+const VERSIONS_MAX: usize = 32;
+/// Quantiles are those of the last one or two periods of this length: what Kafka's reservoirs mostly hold, too.
+const PERIOD: Duration = Duration::from_secs(300);
+
+/// The metrics of every API. An API takes memory, 12 KB, from its first request on.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    apis: Box<[OnceLock<Box<Api>>]>,
+    turned: Mutex<Moment>,
+}
+
+/// The metrics of one API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) key: ApiKey,
+    by_version: [Counter; VERSIONS_MAX],
+    /// From the taking of a request to its answer in the order of answers.
+    pub(crate) total: Times,
+    /// The part of that in which the node worked on it.
+    pub(crate) local: Times,
+    /// The rest: waiting for acks, records, the controller, the disk, or for the answers before it.
+    pub(crate) remote: Times,
+    parked: AtomicI64,
+}
+
+/// When a request was taken, and of which API.
+///
+/// Invariant: [`Timing::parked`] is followed by [`Requests::answered`] or [`Requests::abandoned`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    api: Option<(u8, u8)>,
+    taken: Instant,
+    handled: Instant,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { apis: (0..APIS_MAX).map(|_| OnceLock::new()).collect(), turned: Mutex::new(Moment(0)) }
+    }
+}
+
+impl Requests {
+    /// A request is taken; `frame` is without its length.
+    pub(crate) fn taken(&self, frame: &[u8]) -> Timing {
+        let taken = now();
+        Timing { api: api_and_version(frame), taken, handled: taken }
+    }
+
+    /// The node has done with a request what it can do at once; it waits for something.
+    pub(crate) fn parked(&self, timing: &mut Timing) {
+        timing.handled = now();
+        if let Some((api, _)) = self.api(timing) {
+            api.parked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A request that was answered at once, or needs no answer.
+    pub(crate) fn answered_at_once(&self, timing: Timing) {
+        let Some((api, version)) = self.api(&timing) else { return };
+        let took = now() - timing.taken;
+        api.by_version[version].increment();
+        api.total.record(took);
+        api.local.record(took);
+        api.remote.record(Duration::ZERO);
+    }
+
+    /// A request that waited is answered.
+    pub(crate) fn answered(&self, timing: Timing) {
+        let Some((api, version)) = self.api(&timing) else { return };
+        let end = now();
+        api.parked.fetch_sub(1, Ordering::Relaxed);
+        api.by_version[version].increment();
+        api.total.record(end - timing.taken);
+        api.local.record(timing.handled - timing.taken);
+        api.remote.record(end - timing.handled);
+    }
+
+    /// A request that waited is given up: its client has gone.
+    pub(crate) fn abandoned(&self, timing: Timing) {
+        if let Some((api, _)) = self.api(&timing) {
+            api.parked.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn api(&self, timing: &Timing) -> Option<(&Api, usize)> {
+        let (key, version) = timing.api?;
+        let api = self.apis[usize::from(key)].get_or_init(|| Box::new(Api::new(key)));
+        Some((api, usize::from(version)))
+    }
+
+    /// Every API that was asked for, in the order of their keys.
+    pub(crate) fn apis(&self) -> impl Iterator<Item = &Api> {
+        self.apis.iter().filter_map(OnceLock::get).map(|api| &**api)
+    }
+
+    /// Begins a new period of the quantiles when it is time.
+    pub(crate) fn turn_if_due(&self, now: Moment) {
+        let Some(mut turned) = self.turned.try_lock() else { return };
+        if now.since(*turned) >= PERIOD {
+            *turned = now;
+            for api in self.apis() {
+                [&api.total, &api.local, &api.remote].into_iter().for_each(Times::turn);
+            }
+        }
+    }
+}
+
+impl Api {
+    fn new(key: u8) -> Self {
+        Self {
+            // Only keys that exist get so far.
+            key: ApiKey::from_i16(i16::from(key)).unwrap_or(ApiKey::ApiVersions),
+            by_version: std::array::from_fn(|_| Counter::default()),
+            total: Times::default(),
+            local: Times::default(),
+            remote: Times::default(),
+            parked: AtomicI64::new(0),
+        }
+    }
+
+    /// How many requests of each version were answered, for those versions that were asked for.
+    pub(crate) fn by_version(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.by_version.iter().map(Counter::get).enumerate().filter(|(_, count)| *count > 0)
+    }
+
+    /// How many requests wait for something.
+    pub(crate) fn parked(&self) -> i64 {
+        self.parked.load(Ordering::Relaxed)
+    }
+}
+
+/// What a request's first bytes say, if Kafka has such an API.
+fn api_and_version(frame: &[u8]) -> Option<(u8, u8)> {
+    let [a, b, c, d] = *frame.first_chunk::<4>()?;
+    let (key, version) = (i16::from_be_bytes([a, b]), i16::from_be_bytes([c, d]));
+    ApiKey::from_i16(key)?;
+    let key = u8::try_from(key).ok().filter(|key| usize::from(*key) < APIS_MAX)?;
+    let version = u8::try_from(version).ok().filter(|version| usize::from(*version) < VERSIONS_MAX)?;
+    Some((key, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_api_and_version_once_they_are_answered() {
+        let requests = Requests::default();
+        requests.answered_at_once(requests.taken(&[0, 3, 0, 12, 9, 9]));
+        let mut waiting = requests.taken(&[0, 0, 0, 11]);
+        requests.parked(&mut waiting);
+        let parked = |requests: &Requests| requests.apis().map(|api| (api.key, api.parked())).collect::<Vec<_>>();
+        assert_eq!(parked(&requests), [(ApiKey::Produce, 1), (ApiKey::Metadata, 0)]);
+        requests.answered(waiting);
+        assert_eq!(parked(&requests), [(ApiKey::Produce, 0), (ApiKey::Metadata, 0)]);
+        let counts: Vec<_> = requests.apis().map(|api| api.by_version().collect::<Vec<_>>()).collect();
+        assert_eq!(counts, [[(11, 1)], [(12, 1)]]);
+    }
+
+    #[test]
+    fn what_is_no_request_is_not_counted() {
+        let requests = Requests::default();
+        for frame in [&[][..], &[0, 3, 0], &[0x7f, 0xff, 0, 1], &[0, 3, 0x7f, 0xff], &[0xff, 0xff, 0, 0]] {
+            requests.answered_at_once(requests.taken(frame));
+        }
+        assert_eq!(requests.apis().count(), 0);
+    }
+}
