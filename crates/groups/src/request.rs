@@ -20,13 +20,13 @@ pub struct Caller {
 /// A request to the groups of one shard.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// Classic protocol.
+    /// Classic protocol. The answer's protocol name may be null in any version.
     JoinGroup(m::JoinGroupRequest),
     /// Classic protocol.
     SyncGroup(m::SyncGroupRequest),
     /// Classic protocol.
     Heartbeat(m::HeartbeatRequest),
-    /// Classic protocol.
+    /// Classic protocol. The answer has one member in the versions that do not name members.
     LeaveGroup(m::LeaveGroupRequest),
     /// KIP-848.
     ConsumerGroupHeartbeat(m::ConsumerGroupHeartbeatRequest),
@@ -74,8 +74,7 @@ pub enum Answer {
 
 impl Request {
     /// The group that it is about; `None` if it is about all.
-    #[must_use]
-    pub fn group_id(&self) -> Option<&ByteString> {
+    fn group_id(&self) -> Option<&ByteString> {
         match self {
             Self::JoinGroup(request) => Some(&request.group_id),
             Self::SyncGroup(request) => Some(&request.group_id),
@@ -108,7 +107,7 @@ impl Request {
 
     /// The answer that refuses the request as a whole with `error`.
     #[must_use]
-    pub fn refuse(&self, error: ErrorCode) -> Answer {
+    pub(crate) fn refuse(&self, error: ErrorCode) -> Answer {
         let error_code = error.code();
         match self {
             Self::JoinGroup(request) => {
@@ -152,26 +151,6 @@ impl Request {
 }
 
 impl Answer {
-    /// The answer as `version` of its message says it: older ones have no null where newer ones have it, or one member
-    /// where newer ones have several. To be called before it is sent.
-    #[must_use]
-    pub fn to_version(self, version: i16) -> Self {
-        match self {
-            Self::JoinGroup(mut response) if version < 7 => {
-                response.protocol_name.get_or_insert_default();
-                Self::JoinGroup(response)
-            }
-            Self::LeaveGroup(mut response) if version < 3 => {
-                let members = std::mem::take(&mut response.members);
-                if let (0, [member]) = (response.error_code, &members[..]) {
-                    response.error_code = member.error_code;
-                }
-                Self::LeaveGroup(response)
-            }
-            other => other,
-        }
-    }
-
     /// The same answer with `error` in place of success, for a write that failed after it was decided.
     #[must_use]
     pub(crate) fn refused(self, error: ErrorCode) -> Self {

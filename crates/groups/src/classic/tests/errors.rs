@@ -108,13 +108,3 @@ fn a_client_whose_name_leaves_no_room_for_a_member_id_is_refused() {
     let refused = story.join_now(&static_client(&long));
     assert_eq!(refused.error_code, ErrorCode::UnknownServerError.code());
 }
-
-#[test]
-fn a_refused_join_has_an_empty_protocol_name_where_there_is_no_null() {
-    let refused = || Request::JoinGroup(client().request()).refuse(ErrorCode::NotCoordinator);
-    let name = |version| match refused().to_version(version) {
-        Answer::JoinGroup(response) => response.protocol_name,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!((name(6), name(7)), (Some(ByteString::default()), None));
-}
