@@ -162,6 +162,7 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::OffsetForLeaderEpoch, |call, body| at_once(&call, body, h::offset_for_leader_epoch::handle)),
     api(ApiKey::DescribeProducers, |call, body| at_once(&call, body, h::describe_producers::handle)),
     api(ApiKey::DescribeLogDirs, |call, body| waiting(call, body, h::describe_log_dirs::handle)),
+    api(ApiKey::AlterReplicaLogDirs, |call, body| waiting(call, body, h::alter_replica_log_dirs::handle)),
     api(ApiKey::AlterConfigs, |call, body| waiting(call, body, h::alter_configs::handle)),
     api(ApiKey::ListConfigResources, |call, body| at_once(&call, body, h::list_config_resources::handle)),
     api(ApiKey::ElectLeaders, |call, body| waiting(call, body, h::elect_leaders::handle)),

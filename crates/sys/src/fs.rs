@@ -16,6 +16,17 @@ use turmoil::fs::shim::std::fs as imp;
 #[derive(Debug)]
 pub struct File {
     inner: imp::File,
+    #[cfg(sim)]
+    path: PathBuf,
+}
+
+/// An operation is about to change what stands at `path`: the place where the simulator lets it fail.
+#[inline]
+fn may_change(path: &Path) -> io::Result<()> {
+    #[cfg(sim)]
+    crate::faults::before(path)?;
+    let _ = path;
+    Ok(())
 }
 
 impl File {
@@ -31,7 +42,24 @@ impl File {
             }
             other => other?,
         };
-        Ok(Self { inner })
+        Ok(Self::with(inner, path))
+    }
+
+    fn with(inner: imp::File, path: &Path) -> Self {
+        let _ = path;
+        Self {
+            inner,
+            #[cfg(sim)]
+            path: path.to_owned(),
+        }
+    }
+
+    /// An operation is about to change the file.
+    #[inline]
+    fn may_change(&self) -> io::Result<()> {
+        #[cfg(sim)]
+        may_change(&self.path)?;
+        Ok(())
     }
 
     /// Opens a file for reading and writing; creates it when it is missing and never truncates it.
@@ -39,8 +67,9 @@ impl File {
     /// # Errors
     /// As the operating system says.
     pub fn open_rw(path: &Path) -> io::Result<Self> {
+        may_change(path)?;
         let inner = imp::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        Ok(Self { inner })
+        Ok(Self::with(inner, path))
     }
 
     /// Reads up to `buf.len()` bytes at `at`; 0 means the end of the file.
@@ -94,6 +123,13 @@ impl File {
     /// # Errors
     /// As the operating system says; part of `buf` may have been written.
     pub fn write_all_at(&self, buf: &[u8], at: u64) -> io::Result<()> {
+        #[cfg(sim)]
+        if let Err(kind) = crate::faults::before(&self.path) {
+            if kind == crate::faults::Kind::Full {
+                self.inner.write_all_at(&buf[..buf.len() / 2], at)?;
+            }
+            return Err(kind.into());
+        }
         self.inner.write_all_at(buf, at)
     }
 
@@ -155,6 +191,7 @@ impl File {
     /// # Errors
     /// As the operating system says.
     pub fn set_len(&self, len: u64) -> io::Result<()> {
+        self.may_change()?;
         self.inner.set_len(len)
     }
 
@@ -182,6 +219,7 @@ impl File {
     /// # Errors
     /// As the operating system says.
     pub fn sync_data(&self) -> io::Result<()> {
+        self.may_change()?;
         self.inner.sync_data()
     }
 
@@ -190,6 +228,7 @@ impl File {
     /// # Errors
     /// As the operating system says.
     pub fn sync_all(&self) -> io::Result<()> {
+        self.may_change()?;
         self.inner.sync_all()
     }
 }
@@ -229,6 +268,7 @@ pub fn read_dir(path: &Path) -> io::Result<Vec<DirEntry>> {
 /// # Errors
 /// As the operating system says.
 pub fn create_dir_all(path: &Path) -> io::Result<()> {
+    may_change(path)?;
     imp::create_dir_all(path)
 }
 
@@ -253,6 +293,7 @@ pub fn read_to_string(path: &Path) -> io::Result<String> {
 /// # Errors
 /// As the operating system says.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    may_change(path)?;
     imp::write(path, bytes)
 }
 
@@ -264,7 +305,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let tmp = path.with_file_name(name);
-    let file = imp::OpenOptions::new().write(true).create(true).truncate(true).open(&tmp)?;
+    may_change(&tmp)?;
+    let file = File::with(imp::OpenOptions::new().write(true).create(true).truncate(true).open(&tmp)?, &tmp);
     file.write_all_at(bytes, 0)?;
     file.sync_all()?;
     rename(&tmp, path)?;
@@ -302,6 +344,7 @@ pub fn space(path: &Path) -> io::Result<Space> {
 /// # Errors
 /// As the operating system says.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    may_change(from)?;
     imp::rename(from, to)
 }
 
@@ -310,6 +353,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// As the operating system says.
 pub fn remove_file(path: &Path) -> io::Result<()> {
+    may_change(path)?;
     imp::remove_file(path)
 }
 
@@ -318,6 +362,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As the operating system says.
 pub fn remove_dir_all(path: &Path) -> io::Result<()> {
+    may_change(path)?;
     imp::remove_dir_all(path)
 }
 
@@ -346,7 +391,10 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     #[cfg(not(sim))]
     return imp::File::open(path)?.sync_all();
     #[cfg(sim)]
-    imp::sync_dir(path)
+    {
+        may_change(path)?;
+        imp::sync_dir(path)
+    }
 }
 
 /// The path without `.`, `..` and links.

@@ -6,6 +6,8 @@
 
 #![cfg_attr(not(sim), allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
+#[cfg(sim)]
+pub mod faults;
 pub mod fs;
 pub mod net;
 pub mod process;

@@ -5,6 +5,7 @@ pub(crate) mod groups;
 pub(crate) mod log_dirs;
 pub(crate) mod maintenance;
 pub(crate) mod metadata;
+pub(crate) mod moving;
 mod opening;
 pub(crate) mod parked;
 pub(crate) mod partition;

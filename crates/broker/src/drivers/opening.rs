@@ -31,6 +31,29 @@ struct Found {
     dir: usize,
 }
 
+/// A log that is in two directories was about to move when the node ended. The one that reaches further stays, and it has
+/// all that the other one has.
+fn without_twins(opened: Vec<Opened>) -> Vec<Opened> {
+    let mut kept: Vec<Opened> = Vec::with_capacity(opened.len());
+    for one in opened {
+        let Some(twin) = kept.pop_if(|last| last.partition.id == one.partition.id) else {
+            kept.push(one);
+            continue;
+        };
+        let reach = |opened: &Opened| opened.partition.with_log(|log| Ok((log.log_end(), log.size())));
+        let (stays, goes) = if reach(&twin) >= reach(&one) { (twin, one) } else { (one, twin) };
+        let name = names::renamed_dir_name(&goes.partition.id, DirKind::Stray, thalweg_sys::random::bytes16());
+        warn!(partition = %goes.partition.id, "the log is in two directories: the shorter one is put aside as {name}");
+        if let Some(mut log) = goes.partition.take_log()
+            && let Err(fault) = log.rename_dir(&name)
+        {
+            error!(partition = %goes.partition.id, error = %fault, "the log cannot be put aside");
+        }
+        kept.push(stays);
+    }
+    kept
+}
+
 impl Partitions {
     /// Opens every log of the cluster that lies here; `num.recovery.threads.per.data.dir` of them at once in each
     /// directory. A directory whose disk fails meanwhile goes offline, with what was opened in it.
@@ -67,7 +90,7 @@ impl Partitions {
         let mut opened = std::mem::take(&mut *opened.lock());
         opened.retain(|one| !self.dirs()[one.dir].health.is_failed());
         opened.sort_by(|a, b| a.partition.id.cmp(&b.partition.id));
-        Ok(opened)
+        Ok(without_twins(opened))
     }
 
     /// The logs in a directory. What is left of deleted ones is removed.

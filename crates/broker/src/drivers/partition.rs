@@ -262,6 +262,28 @@ impl Partition {
         self.cleaning.runs.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn has_given_up_cleaning(&self) -> bool {
+        self.cleaning.gave_up.load(Ordering::Relaxed)
+    }
+
+    /// Puts another log into the place of this one, while nobody appends: `make` is given the old one. Gives the old one;
+    /// `None` when there is none.
+    pub(crate) fn replace_log<E>(
+        &self,
+        dir: &Arc<Health>,
+        make: impl FnOnce(&mut Log) -> Result<Log, E>,
+    ) -> Option<Result<Log, E>> {
+        let mut state = self.lock();
+        let log = state.log.as_mut()?;
+        let new = match make(log) {
+            Ok(new) => new,
+            Err(e) => return Some(Err(e)),
+        };
+        let old = std::mem::replace(log, new);
+        state.dir = Some(Arc::clone(dir));
+        Some(Ok(old))
+    }
+
     /// The cleaner found damage.
     pub(crate) fn give_up_cleaning(&self) {
         self.cleaning.gave_up.store(true, Ordering::Relaxed);

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use super::cleaning::CleanerSettings;
 use super::log_dirs::{LogDir, LogDirs, Offsets};
+use super::moving::Moves;
 use super::opening::Opened;
 use super::partition::{Partition, View};
 use super::settings::{BrokerLimits, Settings};
@@ -56,6 +57,8 @@ pub(crate) struct Partitions {
     cleaner: RwLock<CleanerSettings>,
     /// Replicas of which the controller does not know yet in which directory they are.
     misplaced: Mutex<Vec<Placement>>,
+    /// Copies of logs that are being made.
+    moves: Moves,
     /// The image that this node has acted upon; `None` until the logs were opened.
     applied: tokio::sync::Mutex<Option<Arc<MetadataImage>>>,
 }
@@ -66,6 +69,10 @@ pub(crate) struct Placed {
     pub(crate) partition: TopicPartition,
     /// In bytes.
     pub(crate) size: u64,
+    /// It is a copy that is still being made.
+    pub(crate) is_future: bool,
+    /// How many records the copy lacks.
+    pub(crate) lag: i64,
 }
 
 /// A replica, and the directory that it is in.
@@ -107,6 +114,7 @@ impl Partitions {
             checkpointed: Mutex::default(),
             cleaner,
             misplaced: Mutex::default(),
+            moves: Moves::default(),
             applied: tokio::sync::Mutex::new(None),
         }
     }
@@ -487,7 +495,13 @@ impl Partitions {
             let place = self.places.lock().get(&(partition.topic_id, partition.id.partition)).copied();
             let Some(dir) = place else { continue };
             let Some(size) = partition.with_log(|log| Ok(log.size())) else { continue };
-            found[dir].push(Placed { partition: partition.id.clone(), size });
+            found[dir].push(Placed { partition: partition.id.clone(), size, is_future: false, lag: 0 });
+            let copy = self.moves.lock().get(&(partition.topic_id, partition.id.partition)).map(Arc::clone);
+            if let (Some(copy), Some(end)) = (copy, partition.with_log(|log| Ok(log.log_end()))) {
+                let lag = end.0.saturating_sub(copy.log_end().0).max(0);
+                let (partition, size) = (partition.id.clone(), copy.size());
+                found[copy.dir()].push(Placed { partition, size, is_future: true, lag });
+            }
         }
         let online = self.dirs.iter().zip(found).map(|(dir, placed)| DirContent {
             path: dir.path.clone(),
@@ -523,6 +537,18 @@ impl Partitions {
     pub(crate) fn dir_of(&self, partition: &Partition) -> Option<&LogDir> {
         let dir = self.places.lock().get(&(partition.topic_id, partition.id.partition)).copied();
         dir.map(|dir| &self.dirs[dir])
+    }
+
+    pub(super) fn moves(&self) -> &Moves {
+        &self.moves
+    }
+
+    /// A partition's log is in another directory now.
+    pub(super) fn set_place(&self, partition: &Partition, dir: usize) {
+        self.places.lock().insert((partition.topic_id, partition.id.partition), dir);
+        let (directory, topic, index) = (self.dirs[dir].id, partition.topic_id, partition.id.partition);
+        self.misplaced.lock().push(Placement { directory, topic, partition: index });
+        self.dirs.noticed().notify_one();
     }
 
     pub(super) fn limits(&self) -> &BrokerLimits {

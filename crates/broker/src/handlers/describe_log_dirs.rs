@@ -34,9 +34,9 @@ pub(crate) async fn handle(call: Call, request: DescribeLogDirsRequest) -> Descr
             topics.entry(&placed.partition.topic).or_default().push(DescribeLogDirsPartition {
                 partition_index: placed.partition.partition,
                 partition_size: i64::try_from(placed.size).unwrap_or(i64::MAX),
-                // This node leads: nothing of it is behind anybody.
-                offset_lag: 0,
-                is_future_key: false,
+                // This node leads: nothing of it is behind anybody but a copy.
+                offset_lag: placed.lag,
+                is_future_key: placed.is_future,
             });
         }
         let space = thalweg_sys::fs::space(&path).ok();

@@ -119,6 +119,34 @@ impl Log {
         })
     }
 
+    /// The log goes on at `offset`, if it does not end there already: what lies between is a gap.
+    ///
+    /// # Errors
+    /// When the disk fails: the log is then offline.
+    pub fn begin_at(&mut self, offset: Offset, now: Timestamp) -> Result<(), Fault> {
+        self.ensure_usable()?;
+        if offset <= self.log_end {
+            return Ok(());
+        }
+        if self.active().size() == 0 {
+            return self.truncate_fully_if_empty(offset, now);
+        }
+        self.roll(offset, now)
+    }
+
+    /// An active segment without batches gives way to one that begins further on.
+    fn truncate_fully_if_empty(&mut self, offset: Offset, now: Timestamp) -> Result<(), Fault> {
+        if self.segments.len() == 1 {
+            return self.truncate_fully_and_start_at(offset, now);
+        }
+        self.guarded(|log| {
+            log.drop_last()?;
+            log.segments.push(Segment::create(&log.dir, offset, now, &log.config.open_files)?);
+            log.log_end = offset;
+            Ok(())
+        })
+    }
+
     /// Records below `offset` are no longer readable; their segments go with the next [`Log::delete_old_segments`]. The
     /// caller has checked that `offset` is not above the high watermark. Says whether that is news: an offset that is not
     /// above the log's start, or beyond its end, changes nothing.
