@@ -79,3 +79,60 @@ pub fn open_files_max() -> u64 {
 pub fn id() -> u32 {
     std::process::id()
 }
+
+/// What the process has used of the machine so far, as the kernel counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time of all threads.
+    pub cpu: std::time::Duration,
+    /// Memory in bytes that is in RAM.
+    pub resident_bytes: u64,
+    /// Memory in bytes that is mapped.
+    pub virtual_bytes: u64,
+    /// Open file descriptors.
+    pub open_files: u64,
+    /// How many file descriptors it may have.
+    pub open_files_max: u64,
+    /// Bytes that disks had to read for it.
+    pub disk_read_bytes: u64,
+    /// Bytes that it has written, or will have once the kernel has written them.
+    pub disk_written_bytes: u64,
+    /// How many threads it has.
+    pub threads: u64,
+}
+
+/// What the process has used so far; `None` where the system does not tell. May block for a moment.
+#[must_use]
+#[cfg(not(sim))]
+pub fn usage() -> Option<Usage> {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+    let field = |text: &str, key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let (status, io) = (read("status"), read("io"));
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    if status.is_empty() {
+        return None;
+    }
+    let kilobytes = |key: &str| field(&status, key).unwrap_or(0) * 1024;
+    Some(Usage {
+        cpu: std::time::Duration::new(cpu.tv_sec.unsigned_abs(), u32::try_from(cpu.tv_nsec).unwrap_or(0)),
+        resident_bytes: kilobytes("VmRSS"),
+        virtual_bytes: kilobytes("VmSize"),
+        // The listing itself holds one open.
+        open_files: std::fs::read_dir("/proc/self/fd").map_or(0, |entries| (entries.count() as u64).saturating_sub(1)),
+        open_files_max: limits.current.unwrap_or(u64::MAX),
+        disk_read_bytes: field(&io, "read_bytes").unwrap_or(0),
+        disk_written_bytes: field(&io, "write_bytes").unwrap_or(0),
+        threads: field(&status, "Threads").unwrap_or(0),
+    })
+}
+
+/// A simulated process uses nothing that could be counted.
+#[must_use]
+#[cfg(sim)]
+pub fn usage() -> Option<Usage> {
+    None
+}

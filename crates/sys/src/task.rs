@@ -31,3 +31,17 @@ where
         Ok(work())
     }
 }
+
+/// How busy the network workers were: how many there are, and how long all of them together have worked so far. `None`
+/// where nobody counts.
+#[must_use]
+pub fn worked() -> Option<(usize, std::time::Duration)> {
+    #[cfg(all(not(sim), target_has_atomic = "64"))]
+    {
+        let metrics = tokio::runtime::Handle::try_current().ok()?.metrics();
+        let workers = metrics.num_workers();
+        Some((workers, (0..workers).map(|worker| metrics.worker_total_busy_duration(worker)).sum()))
+    }
+    #[cfg(not(all(not(sim), target_has_atomic = "64")))]
+    None
+}
