@@ -4,6 +4,7 @@
 //! not committed is lost; strangers send requests that are wrong. After every step all that was promised is checked.
 
 mod classic;
+mod consumer;
 
 mod hostile;
 mod world;
@@ -40,19 +41,23 @@ trait Member {
     fn is_alive(&self) -> bool;
     /// Whether it has all that it is to have.
     fn is_stable(&self) -> bool;
+    /// Its member id.
+    fn member_id(&self) -> &str;
+    /// What it reads, if two members that read the same are two too many.
+    fn owned(&self) -> Vec<i32>;
 }
 
-/// One run: a kind of members and their world.
-struct Run<M> {
+/// Makes the member of that number.
+type Make = fn(usize, &mut World) -> Box<dyn Member>;
+
+/// One run: members and their world.
+struct Run {
     world: World,
-    members: Vec<M>,
-    /// Makes the member of that number.
-    make: fn(usize, &mut World) -> M,
-    /// What must always hold of the group, as it is described.
-    check: fn(&mut World),
+    members: Vec<Box<dyn Member>>,
+    make: Make,
 }
 
-impl<M: Member> Run<M> {
+impl Run {
     fn step(&mut self) {
         match self.world.random.below(100) {
             0..30 => {
@@ -81,15 +86,15 @@ impl<M: Member> Run<M> {
             self.fail_over();
             self.deliver();
         }
-        (self.check)(&mut self.world);
+        self.check();
         self.fetch();
     }
 
     /// Somebody does something.
-    fn one(&mut self, act: impl FnOnce(&mut M, &mut World)) {
+    fn one(&mut self, act: impl FnOnce(&mut dyn Member, &mut World)) {
         if !self.members.is_empty() {
             let at = self.world.random.below(self.members.len());
-            act(&mut self.members[at], &mut self.world);
+            act(&mut *self.members[at], &mut self.world);
         }
     }
 
@@ -104,6 +109,20 @@ impl<M: Member> Run<M> {
         while let Some((ticket, answer)) = self.world.next_delivery() {
             for member in &mut self.members {
                 member.answered(&mut self.world, ticket, answer.clone());
+            }
+        }
+    }
+
+    /// What the group has given to members, as it describes it and as they believe it.
+    fn check(&mut self) {
+        classic::check(&mut self.world);
+        consumer::check(&mut self.world);
+        let mut owners = std::collections::BTreeMap::new();
+        let ids = self.world.consumer_member_ids();
+        for member in self.members.iter().filter(|member| ids.contains(member.member_id())) {
+            for partition in member.owned() {
+                let other = owners.insert(partition, member.member_id());
+                assert_eq!(other, None, "{} too reads partition {partition}", member.member_id());
             }
         }
     }
@@ -142,10 +161,11 @@ impl<M: Member> Run<M> {
                 self.world.commit_all();
                 self.deliver();
             }
-            (self.check)(&mut self.world);
+            self.check();
             let living: Vec<_> = self.members.iter().filter(|member| member.is_alive()).collect();
             let described = self.world.members_in_group();
-            if living.len() == described && living.iter().all(|member| member.is_stable()) {
+            let stable = self.world.group_state() == "Stable" || living.is_empty();
+            if stable && living.len() == described && living.iter().all(|member| member.is_stable()) {
                 break;
             }
             assert!(
@@ -163,14 +183,14 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-fn run<M: Member>(count: u64, make: fn(usize, &mut World) -> M, check: fn(&mut World)) {
+fn run(count: u64, make: Make) {
     let seeds = match number("THALWEG_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("THALWEG_SEEDS").unwrap_or(count),
     };
     for seed in seeds {
         let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut run = Run { world: World::new(Random::new(seed)), members: Vec::new(), make, check };
+            let mut run = Run { world: World::new(Random::new(seed)), members: Vec::new(), make };
             for _ in 0..STEPS {
                 run.step();
             }
@@ -190,7 +210,28 @@ fn assert_partitioned(owned: impl IntoIterator<Item = i32>) {
     assert_eq!(owned, (0..PARTITIONS).collect::<Vec<_>>(), "a stable group has every partition once");
 }
 
+/// Whether no partition is in `owned` twice.
+fn assert_disjoint(owned: impl IntoIterator<Item = i32>) {
+    let mut seen = std::collections::BTreeSet::new();
+    for partition in owned {
+        assert!(seen.insert(partition), "partition {partition} was given twice");
+    }
+}
+
 #[test]
 fn classic_groups_keep_their_promises_whatever_fails() {
-    run(150, classic::Client::new, classic::check);
+    run(60, |number, world| Box::new(classic::Client::new(number, world)));
+}
+
+#[test]
+fn consumer_groups_keep_their_promises_whatever_fails() {
+    run(60, |number, world| Box::new(consumer::Client::new(number, world)));
+}
+
+#[test]
+fn groups_of_both_kinds_of_members_keep_their_promises_whatever_fails() {
+    run(60, |number, world| match world.random.percent(50) {
+        true => Box::new(classic::Client::new(number, world)),
+        false => Box::new(consumer::Client::new(number, world)),
+    });
 }

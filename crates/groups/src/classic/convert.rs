@@ -20,6 +20,13 @@ impl ClassicGroup {
     }
 }
 
+impl ClassicGroup {
+    /// The members are to rebalance, also if a coordinator that knows nothing but the log takes over.
+    pub(crate) fn set_unfinished(&mut self) {
+        self.unfinished = true;
+    }
+}
+
 impl Desk<'_> {
     /// Sends away everyone who waits for the rebalance that is under way: the group goes on in another form.
     pub(crate) fn interrupt(&mut self) {

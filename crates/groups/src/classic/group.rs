@@ -86,6 +86,8 @@ pub(crate) struct ClassicGroup {
     pub(super) initial_delay: Option<InitialDelay>,
     /// Whether one came in this turn.
     pub(super) new_member_added: bool,
+    /// Whether the generation is not complete: it has no leader in the log, and whoever loads it begins a rebalance.
+    pub(super) unfinished: bool,
 }
 
 impl ClassicGroup {
@@ -108,6 +110,7 @@ impl ClassicGroup {
             subscribed: None,
             initial_delay: None,
             new_member_added: false,
+            unfinished: false,
         }
     }
 
@@ -305,6 +308,7 @@ impl ClassicGroup {
         self.subscribed = self.compute_subscribed();
         self.pending_sync.clear();
         self.initial_delay = None;
+        self.unfinished = false;
         let to = if self.members.is_empty() { State::Empty } else { State::CompletingRebalance };
         self.transition(to, now);
         if self.members.is_empty() {

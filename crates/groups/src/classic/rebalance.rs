@@ -93,7 +93,7 @@ impl Desk<'_> {
             self.keep_session(id);
         }
         // The limit was lowered: whoever joins first stays.
-        if ids.len() > self.settings.group_size_max {
+        if self.group.unfinished || ids.len() > self.settings.group_size_max {
             self.prepare_rebalance();
         }
     }

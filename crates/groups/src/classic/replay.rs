@@ -49,6 +49,8 @@ fn from_record(value: &m::GroupMetadataValue) -> ClassicGroup {
         }
     }
     group.protocol_type = (!value.protocol_type.is_empty()).then(|| owned(&value.protocol_type));
+    // No rebalance ends without a leader: this one had not begun when the record was written.
+    group.unfinished = value.leader.is_none() && !group.members().is_empty();
     if let Some(leader) = value.leader.as_deref()
         && group.members().contains_key(leader)
     {
@@ -86,7 +88,7 @@ impl ClassicGroup {
             protocol_type: self.protocol_type.clone().unwrap_or_default(),
             generation: self.generation,
             protocol: self.protocol.clone(),
-            leader: self.leader.clone(),
+            leader: self.leader.clone().filter(|_| !self.unfinished),
             current_state_timestamp: self.state_since.unwrap_or(Timestamp::NONE).0,
             members: members.collect(),
         };

@@ -35,7 +35,9 @@ pub(super) const PROTOCOL_TYPE: &str = "consumer";
 pub(super) struct Downgrade {
     /// What the members support, of which the log holds one protocol alone.
     protocols: Vec<(ByteString, Protocols)>,
-    /// Whether the members are to rebalance.
+    /// The generation that the members are in, as they know it.
+    generation: i32,
+    /// Whether they are to rebalance.
     rebalance: bool,
 }
 
@@ -45,6 +47,7 @@ impl Downgrade {
         for (id, protocols) in self.protocols {
             desk.group.set_supported(&id, protocols);
         }
+        desk.group.generation = self.generation;
         desk.take_over(self.rebalance);
     }
 }
@@ -176,7 +179,13 @@ impl ConsumerGroup {
             protocols.push((member.id.clone(), supported.clone()));
             group.add(member.id.clone(), PROTOCOL_TYPE, classic_member(member, supported));
         }
-        group.generation = self.epoch;
+        // That the group is to rebalance is not in the log. So the log has the next generation, in which nobody is: a
+        // coordinator that begins with it sends everyone back to join. Kafka writes the present one, and its group stays
+        // without the partitions of the one that left if the coordinator changes just then.
+        group.generation = if rebalance { self.epoch.saturating_add(1) } else { self.epoch };
+        if rebalance {
+            group.set_unfinished();
+        }
         group.protocol = group.select_protocol();
         let protocol = group.protocol.clone().unwrap_or_default();
         records.push(group.record(&self.id, |id, member| {
@@ -188,7 +197,7 @@ impl ConsumerGroup {
             let target = self.target.get(id).unwrap_or(const { &Assignment::new() });
             protocol::encode(target, &member.protocols.metadata(&protocol), at.image)
         }));
-        Downgrade { protocols, rebalance }
+        Downgrade { protocols, generation: self.epoch, rebalance }
     }
 
     /// Whether a client of the classic protocol with these protocols may join the members that speak it.

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 use thalweg_coordinator::Ticket;
-use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
+use thalweg_wire::messages::consumer_protocol_assignment::TopicPartition;
 use thalweg_wire::messages::join_group_request::JoinGroupRequestProtocol;
-use thalweg_wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use thalweg_wire::messages::sync_group_request::SyncGroupRequestAssignment;
+
+use thalweg_wire::{ErrorCode, Reader, Writer};
 
 use super::Member;
 use super::world::{GROUP, PARTITIONS, TOPIC, World};
@@ -123,10 +124,7 @@ impl Client {
         let count = i32::try_from(response.members.len()).expect("a small group");
         let assignments = response.members.iter().enumerate().filter(|_| leads).map(|(at, member)| {
             let own = (0..PARTITIONS).filter(|partition| partition % count == at as i32);
-            SyncGroupRequestAssignment {
-                member_id: member.member_id.clone(),
-                assignment: own.map(|partition| partition as u8).collect(),
-            }
+            SyncGroupRequestAssignment { member_id: member.member_id.clone(), assignment: assignment(own.collect()) }
         });
         let request = m::SyncGroupRequest {
             group_id: GROUP.into(),
@@ -177,21 +175,8 @@ impl Client {
 
     fn send_commit(&mut self, world: &mut World) {
         let Some(&partition) = self.owned.first() else { return };
-        let offset = world.higher_offset();
-        let partitions = vec![OffsetCommitRequestPartition {
-            partition_index: partition,
-            committed_offset: offset,
-            ..Default::default()
-        }];
-        let request = m::OffsetCommitRequest {
-            group_id: GROUP.into(),
-            generation_id_or_member_epoch: self.generation,
-            member_id: self.member_id.clone(),
-            group_instance_id: self.instance_id.clone(),
-            topics: vec![OffsetCommitRequestTopic { name: TOPIC.0.into(), partitions, ..Default::default() }],
-            ..Default::default()
-        };
-        self.commit = Some((world.send(9, Request::OffsetCommit(request)), partition, offset));
+        let (id, instance_id) = (self.member_id.clone(), self.instance_id.clone());
+        self.commit = Some(world.commit_as_member(&id, instance_id, self.generation, partition));
     }
 
     fn read(&mut self, world: &mut World, ticket: Ticket, answer: &Answer) {
@@ -205,12 +190,8 @@ impl Client {
                 }
             }
             (Answer::OffsetCommit(response), _) => {
-                if let Some((_, partition, offset)) = self.commit.take_if(|(own, _, _)| *own == ticket)
-                    && response.topics[0].partitions[0].error_code == 0
-                {
-                    let acknowledged = world.acknowledged.entry(partition).or_default();
-                    *acknowledged = offset.max(*acknowledged);
-                }
+                let commit = self.commit.take_if(|(own, _, _)| *own == ticket);
+                world.committed_by_member(commit.map(|(_, partition, offset)| (partition, offset)), response);
             }
             _ => {}
         }
@@ -280,19 +261,66 @@ impl Member for Client {
     fn is_stable(&self) -> bool {
         matches!(self.phase, Phase::Stable)
     }
+
+    fn member_id(&self) -> &str {
+        &self.member_id
+    }
+
+    /// Between generations an eager member may go on for a while with what it had: [`World::owns`] looks at these.
+    fn owned(&self) -> Vec<i32> {
+        Vec::new()
+    }
 }
 
-fn partitions(assignment: &[u8]) -> Vec<i32> {
-    assignment.iter().map(|partition| i32::from(*partition)).collect()
+/// An assignment as consumers write it.
+fn assignment(partitions: Vec<i32>) -> Bytes {
+    let topic = TopicPartition { topic: TOPIC.0.into(), partitions };
+    let assignment = m::ConsumerProtocolAssignment { assigned_partitions: vec![topic], user_data: None };
+    let mut w = Writer::new();
+    w.i16(0);
+    assignment.encode(&mut w, 0).expect("it is small");
+    w.into_bytes()
 }
 
-/// A stable group has given every partition to one member.
+fn partitions(assignment: &Bytes) -> Vec<i32> {
+    if assignment.is_empty() {
+        return Vec::new();
+    }
+    let mut r = Reader::new(assignment.clone());
+    let version = r.i16();
+    let assignment = m::ConsumerProtocolAssignment::decode(&mut r, version).expect("members understand each other");
+    assignment.assigned_partitions.into_iter().flat_map(|topic| topic.partitions).collect()
+}
+
+/// A stable group has given every partition to one member. One that was a consumer group, and whose leader stopped before
+/// it told the members to join again, has not until they do so.
 pub(super) fn check(world: &mut World) {
     let Answer::DescribeGroup(group) = world.look(Request::DescribeGroup(GROUP.into())) else {
         panic!("it is the answer to the request of its name")
     };
+    if std::env::var("G2DEBUG").is_ok() {
+        eprintln!(
+            "now {} {} {:?}",
+            world.now,
+            group.group_state,
+            group
+                .members
+                .iter()
+                .map(|m| (
+                    m.member_id.to_string(),
+                    m.group_instance_id.clone(),
+                    if group.group_state == "Stable" { partitions(&m.member_assignment) } else { vec![] }
+                ))
+                .collect::<Vec<_>>()
+        );
+    }
     if group.group_state == "Stable" {
-        super::assert_partitioned(group.members.iter().flat_map(|member| partitions(&member.member_assignment)));
+        let owned = group.members.iter().flat_map(|member| partitions(&member.member_assignment));
+        if world.was_consumer_group {
+            super::assert_disjoint(owned);
+        } else {
+            super::assert_partitioned(owned);
+        }
     }
     assert!(group.group_state != "Empty" || group.members.is_empty());
 }

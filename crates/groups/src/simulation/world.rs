@@ -1,13 +1,17 @@
 //! A shard, its log whose end may be lost, and time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytestring::ByteString;
 use thalweg_base::{LeaderEpoch, Moment, Offset, Timestamp, Uuid};
 use thalweg_coordinator::{Effect, LogRecord, Origin, Ticket};
-use thalweg_metadata::MetadataImage;
+use thalweg_metadata::{Changes, MetadataImage, Provenance};
 use thalweg_wire::ErrorCode;
-use thalweg_wire::messages::{PartitionRecord, TopicRecord};
+use thalweg_wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use thalweg_wire::messages::{
+    OffsetCommitRequest, OffsetCommitResponse, PartitionRecord, RemoveTopicRecord, TopicRecord,
+};
 
 use crate::request::{Answer, Caller, Request};
 use crate::settings::Settings;
@@ -68,6 +72,8 @@ pub(super) struct World {
     image: MetadataImage,
     settings: Settings,
     log: Vec<(Origin, LogRecord)>,
+    /// Where its batches end.
+    ends: Vec<usize>,
     committed: usize,
     /// Answers that wait until so much of the log is committed.
     held: VecDeque<(usize, Ticket, Answer)>,
@@ -75,6 +81,9 @@ pub(super) struct World {
     tickets: u64,
     epoch: i32,
     next_offset: i64,
+    faulty: bool,
+    /// Whether the group has been a consumer group at some time.
+    pub(super) was_consumer_group: bool,
 }
 
 impl World {
@@ -110,12 +119,15 @@ impl World {
             image,
             settings,
             log: Vec::new(),
+            ends: Vec::new(),
             committed: 0,
             held: VecDeque::new(),
             open: BTreeMap::new(),
             tickets: 0,
             epoch: 0,
             next_offset: 1,
+            faulty: true,
+            was_consumer_group: false,
         };
         let effects = world.shard.loaded(world.moment(), &world.image);
         world.carry_out(effects);
@@ -148,12 +160,6 @@ impl World {
         }
     }
 
-    /// An offset higher than any before.
-    pub(super) fn higher_offset(&mut self) -> i64 {
-        self.next_offset += 1;
-        self.next_offset
-    }
-
     /// Time passes, and what is due is done.
     pub(super) fn pass(&mut self, ms: i64) {
         let until = self.now + ms;
@@ -175,7 +181,13 @@ impl World {
 
     /// Some of the log is committed.
     pub(super) fn commit_some(&mut self) {
-        self.committed += self.random.below(self.log.len() - self.committed + 1);
+        let upto = self.committed + self.random.below(self.log.len() - self.committed + 1);
+        self.committed = self.end_of_batch(upto);
+    }
+
+    /// The end of the last batch that is complete there: batches are committed and lost as a whole.
+    fn end_of_batch(&self, at: usize) -> usize {
+        self.ends.iter().rev().copied().find(|end| *end <= at).unwrap_or(0)
     }
 
     /// All of the log is committed.
@@ -185,6 +197,7 @@ impl World {
 
     /// Nothing fails from now on.
     pub(super) fn calm(&mut self) {
+        self.faulty = false;
         self.crash_soon = false;
         self.refuse_next_write = false;
         self.commit_all();
@@ -202,10 +215,47 @@ impl World {
         self.held.pop_front().map(|(_, ticket, answer)| (ticket, answer))
     }
 
+    /// Whether things still go wrong.
+    pub(super) fn is_faulty(&self) -> bool {
+        self.faulty
+    }
+
+    /// The id of a topic and how many partitions it has.
+    pub(super) fn topic(&self, name: &str) -> Option<(Uuid, i32)> {
+        let topic = self.image.topics().by_name(name)?;
+        Some((topic.id, i32::try_from(topic.partition_count()).expect("a small topic")))
+    }
+
+    /// A topic is created, grows, or is deleted.
+    pub(super) fn change_topic(&mut self, name: &str) {
+        let mut image = self.image.clone();
+        let offset = Offset(image.provenance().offset.0 + 1);
+        let add = |image: &mut MetadataImage, topic_id, partition_id| {
+            let partition = PartitionRecord { partition_id, topic_id, ..PartitionRecord::default() };
+            image.replay(&partition.into(), offset);
+        };
+        match self.topic(name) {
+            None => {
+                let topic_id = Uuid(u128::from(self.random.next()).to_be_bytes());
+                image.replay(&TopicRecord { name: name.into(), topic_id }.into(), offset);
+                add(&mut image, topic_id, 0);
+            }
+            Some((topic_id, count)) if count < 5 && self.random.percent(60) => add(&mut image, topic_id, count),
+            Some((topic_id, _)) => image.replay(&RemoveTopicRecord { topic_id }.into(), offset),
+        }
+        image.set_provenance(Provenance { offset, ..image.provenance() });
+        let changes = Changes::between(&self.image, &image);
+        self.image = image;
+        let effects = self.shard.metadata_changed(self.moment(), &self.image, &changes);
+        self.carry_out(effects);
+    }
+
     /// Another node leads the partition. It may have less of the log, but all that was committed.
     pub(super) fn fail_over(&mut self) {
         let lost = self.random.below(self.log.len() - self.committed + 1);
-        self.log.truncate(self.log.len() - lost);
+        let end = self.end_of_batch(self.log.len() - lost);
+        self.log.truncate(end);
+        self.ends.retain(|other| *other <= end);
         self.commit_all();
         self.epoch += 1;
         self.open.clear();
@@ -258,6 +308,7 @@ impl World {
             self.shard.replay(origin, &record);
             self.log.push((origin, record));
         }
+        self.ends.push(self.log.len());
         self.has_crashed = self.crash_soon;
         Ok(())
     }
@@ -278,6 +329,61 @@ impl World {
         for &partition in partitions {
             let owner = self.owners.entry((generation, partition)).or_insert_with(|| who.to_owned());
             assert_eq!(owner, who, "one owner of partition {partition} in generation {generation}");
+        }
+    }
+
+    /// The state of the group, of whichever kind it is.
+    pub(super) fn group_state(&mut self) -> String {
+        match self.look(Request::ConsumerGroupDescribe(GROUP.into())) {
+            Answer::ConsumerGroupDescribe(group) if group.error_code == 0 => group.group_state.to_string(),
+            _ => match self.look(Request::DescribeGroup(GROUP.into())) {
+                Answer::DescribeGroup(group) => group.group_state.to_string(),
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+
+    /// The ids of the members of the consumer group.
+    pub(super) fn consumer_member_ids(&mut self) -> BTreeSet<String> {
+        match self.look(Request::ConsumerGroupDescribe(GROUP.into())) {
+            Answer::ConsumerGroupDescribe(group) => group.members.iter().map(|m| m.member_id.to_string()).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A member commits the next offset of a partition.
+    pub(super) fn commit_as_member(
+        &mut self,
+        member_id: &ByteString,
+        instance_id: Option<ByteString>,
+        epoch: i32,
+        partition: i32,
+    ) -> (Ticket, i32, i64) {
+        self.next_offset += 1;
+        let offset = self.next_offset;
+        let partitions = vec![OffsetCommitRequestPartition {
+            partition_index: partition,
+            committed_offset: offset,
+            ..Default::default()
+        }];
+        let request = OffsetCommitRequest {
+            group_id: GROUP.into(),
+            generation_id_or_member_epoch: epoch,
+            member_id: member_id.clone(),
+            group_instance_id: instance_id,
+            topics: vec![OffsetCommitRequestTopic { name: TOPIC.0.into(), topic_id: TOPIC.1, partitions }],
+            ..Default::default()
+        };
+        (self.send(9, Request::OffsetCommit(request)), partition, offset)
+    }
+
+    /// A member was told what became of its commit.
+    pub(super) fn committed_by_member(&mut self, commit: Option<(i32, i64)>, response: &OffsetCommitResponse) {
+        if let Some((partition, offset)) = commit
+            && response.topics[0].partitions[0].error_code == 0
+        {
+            let acknowledged = self.acknowledged.entry(partition).or_default();
+            *acknowledged = offset.max(*acknowledged);
         }
     }
 
