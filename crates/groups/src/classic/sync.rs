@@ -93,7 +93,10 @@ impl Desk<'_> {
             return Err(ErrorCode::IllegalGeneration);
         }
         let other_type = differs(&request.protocol_type, &self.group.protocol_type);
-        if other_type || differs(&request.protocol_name, &self.group.protocol) {
+        let other_protocol = other_type || differs(&request.protocol_name, &self.group.protocol);
+        // Of a group that was a consumer group the members were told a protocol each, and for many clients this error is
+        // fatal: they are told to join again, as they are to do anyhow.
+        if other_protocol && !self.group.unfinished {
             return Err(ErrorCode::InconsistentGroupProtocol);
         }
         match self.group.state() {
