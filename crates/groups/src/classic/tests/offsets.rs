@@ -7,7 +7,12 @@ use thalweg_wire::messages::txn_offset_commit_request::{TxnOffsetCommitRequestPa
 
 use super::*;
 
-const DAY: i64 = 24 * 3_600_000;
+const HOUR: i64 = 3_600_000;
+
+/// A story in which offsets are kept for seven hours.
+fn hours() -> Story {
+    Story::with(Settings { offsets_retention: std::time::Duration::from_hours(7), ..Settings::default() })
+}
 
 impl Story {
     fn commit(&mut self, id: &str, generation: i32, topic: &str) -> i16 {
@@ -158,32 +163,32 @@ fn offsets_are_deleted_of_topics_that_no_member_reads() {
 }
 
 #[test]
-fn offsets_expire_a_week_after_the_last_member_has_left() {
-    let mut story = Story::new();
+fn offsets_expire_their_time_after_the_last_member_has_left() {
+    let mut story = hours();
     let ids = story.stable(&[client()]);
     assert_eq!(story.commit(&ids[0], 1, "t"), OK);
     for _ in 0..9 {
-        pass_with_heartbeats(&mut story, DAY, &ids, 1);
+        pass_with_heartbeats(&mut story, HOUR, &ids, 1);
     }
     assert_eq!(story.topics_with_offsets(), ["t"]);
     story.leave(&[(&ids[0], None)]);
-    story.bed.pass(6 * DAY);
+    story.bed.pass(6 * HOUR);
     story.bed.fail_over();
-    story.bed.pass(DAY - 600_000);
+    story.bed.pass(HOUR - 600_000);
     assert_eq!(story.topics_with_offsets(), ["t"]);
     story.bed.pass(1_200_000);
     assert_eq!((story.topics_with_offsets(), story.state()), (vec![], "Dead".into()));
 }
 
 #[test]
-fn offsets_of_topics_that_members_no_longer_read_expire_a_week_after_their_commit() {
-    let mut story = Story::new();
+fn offsets_of_topics_that_members_no_longer_read_expire_their_time_after_their_commit() {
+    let mut story = hours();
     let ids = story.stable(&[client()]);
     for topic in ["t", "u"] {
         story.commit(&ids[0], 1, topic);
     }
     for _ in 0..8 {
-        pass_with_heartbeats(&mut story, DAY, &ids, 1);
+        pass_with_heartbeats(&mut story, HOUR, &ids, 1);
     }
     assert_eq!((story.topics_with_offsets(), story.state()), (vec!["t".into()], "Stable".into()));
 }
