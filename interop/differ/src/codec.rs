@@ -122,7 +122,7 @@ impl Coder<'_> {
                 }
                 other => null_or(other, compact, 2, out, "a string"),
             },
-            Type::Bytes | Type::Records => {
+            Type::Bytes | Type::Records | Type::AnswerRecords => {
                 let Some(bytes) = bytes_of(value) else { return null_or(value, compact, 4, out, "bytes") };
                 length(bytes.len(), compact, 4, out);
                 out.extend(bytes);
@@ -181,14 +181,14 @@ impl Coder<'_> {
                 }
             },
             Type::Struct(name) => self.read_struct(find(self.message, name)?, rest),
-            Type::String | Type::Bytes | Type::Records => {
+            Type::String | Type::Bytes | Type::Records | Type::AnswerRecords => {
                 let width = if *ty == Type::String { 2 } else { 4 };
                 let Some(size) = read_length(compact, width, rest)? else { return Ok(Value::Null) };
                 let bytes = take(rest, size)?;
                 Ok(match ty {
                     Type::String => Value::word(String::from_utf8(bytes.to_vec()).map_err(|e| e.to_string())?),
-                    Type::Records if bytes.is_empty() => Value::word(""),
-                    Type::Records => batches::show(bytes),
+                    Type::Records | Type::AnswerRecords if bytes.is_empty() => Value::word(""),
+                    Type::Records | Type::AnswerRecords => batches::show(bytes),
                     _ if bytes.is_empty() => Value::word(""),
                     _ => Value::word(hex(bytes)),
                 })

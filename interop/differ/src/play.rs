@@ -210,8 +210,9 @@ impl Player<'_> {
             _ => {}
         }
         let bytes = batches::call(name, &Arguments { plain, named })?;
-        let plain =
-            plain.iter().map(Value::line).chain(named.iter().map(|(name, value)| format!("{name}={}", self.masks.request_field(name, value).line())));
+        let plain = plain.iter().map(Value::line).chain(
+            named.iter().map(|(name, value)| format!("{name}={}", self.masks.request_field(name, value).line())),
+        );
         Ok(Value::Made(format!("{name}({})", plain.collect::<Vec<_>>().join(" ")), bytes))
     }
 
@@ -377,7 +378,8 @@ impl Player<'_> {
             let name = self.evaluate(&name, 0)?.line();
             let asked = tree(&format!("{{topics=[{{name={name}}}] allowAutoTopicCreation=false}}"))?;
             let found = self.quietly("Metadata", 12, &asked, "topics[0].errorCode")?;
-            if let Some(Value::Word(id)) = found.at("topics[0].topicId") {
+            let id = found.text_at("topics[0].topicId");
+            if !id.is_empty() {
                 self.save(&format!("id_{}", name.replace(|c| !is_name(c), "_")), id.clone());
             }
             let Some(Value::List(partitions)) = found.at("topics[0].partitions") else { continue };
@@ -385,6 +387,9 @@ impl Player<'_> {
                 let part = format!("{{partitionIndex={index} timestamp=-1}}");
                 let asked = tree(&format!("{{replicaId=-1 topics=[{{name={name} partitions=[{part}]}}]}}"))?;
                 self.quietly("ListOffsets", 7, &asked, "topics[0].partitions[0].errorCode")?;
+                // Kafka knows the name of a partition some moments before its topic's id.
+                let asked = tree(&format!("{{topics=[{{topicId={id} partitions=[{{partition={index}}}]}}]}}"))?;
+                self.quietly("Fetch", 13, &asked, "responses[0].partitions[0].errorCode")?;
             }
         }
         Ok(())
@@ -402,7 +407,8 @@ impl Player<'_> {
         loop {
             let answer = self.connection("").exchange(&frame).map_err(|why| format!("<{why}>"));
             let answer = answer.and_then(|bytes| decode(response, api, version, &bytes));
-            if answer.as_ref().is_ok_and(|value| value.at(path) == Some(&Value::word(0))) || began.elapsed() > PATIENCE {
+            if answer.as_ref().is_ok_and(|value| value.at(path) == Some(&Value::word(0))) || began.elapsed() > PATIENCE
+            {
                 return Ok(answer.unwrap_or(Value::Null));
             }
             std::thread::sleep(Duration::from_millis(20));

@@ -82,7 +82,9 @@ pub(crate) fn default_text(field: &Field) -> Option<String> {
         }
         None => Some(match field.ty {
             Type::Bool => "false".to_owned(),
-            Type::String | Type::Bytes | Type::Records | Type::Struct(_) | Type::Array(_) => String::new(),
+            Type::String | Type::Bytes | Type::Records | Type::AnswerRecords | Type::Struct(_) | Type::Array(_) => {
+                String::new()
+            }
             Type::Uuid => thalweg_base::Uuid::ZERO.to_string(),
             _ => "0".to_owned(),
         }),

@@ -38,6 +38,23 @@ fn messages_come_back_at_every_version() {
 }
 
 #[test]
+fn records_of_an_answer_are_shown_as_batches() {
+    let schema = schema();
+    let message = schema.message("FetchResponse").expect("a message");
+    let batch = crate::batches::call(
+        "batch",
+        &crate::batches::Arguments { plain: &[Value::word(1)], named: &[("codec".to_owned(), Value::word("gzip"))] },
+    )
+    .expect("a batch");
+    let asked = format!("{{responses=[{{topic=a partitions=[{{highWatermark=1 records={}}}]}}]}}", codec::hex(&batch));
+    let mut bytes = Vec::new();
+    codec::encode(message, 4, &parse(&asked).expect("a value"), &mut bytes).expect("an answer");
+    let (value, _) = codec::decode(message, 4, &bytes).expect("what was encoded");
+    let records = value.at("responses[0].partitions[0].records[0].records").expect("records");
+    assert_eq!(records.line(), r#"["+0 +0ms key 0: value 0"]"#);
+}
+
+#[test]
 fn golden_files_are_read_as_they_were_written() {
     let pair = |turn, version, answer: &str| Pair {
         turn,

@@ -44,6 +44,14 @@ impl Value {
         }
     }
 
+    /// The word at a path; empty when there is none.
+    pub(crate) fn text_at(&self, path: &str) -> String {
+        match self.at(path) {
+            Some(Self::Word(text)) => text.clone(),
+            _ => String::new(),
+        }
+    }
+
     /// Goes down a path such as `topics[0].partitions[errorCode=0].index`.
     pub(crate) fn at(&self, path: &str) -> Option<&Self> {
         let mut here = self;
