@@ -43,6 +43,10 @@ class Case:
         assert self._bootstrap, f"{self.name} did not ask for the shared node"
         return self._bootstrap
 
+    def use(self, node):
+        """Takes a node of this case for the shared one."""
+        self._bootstrap = node.bootstrap
+
     @property
     def address(self):
         """The shared node's address, as sockets want it."""
