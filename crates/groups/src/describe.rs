@@ -85,8 +85,8 @@ fn describe_classic(group_id: &ByteString, group: &ClassicGroup) -> DescribedGro
 
 fn listed(id: &ByteString, group: &Group) -> ListedGroup {
     let (protocol_type, state, kind) = match group {
-        Group::Classic(group) => (group.protocol_type.clone().unwrap_or_default(), group.state().name(), "Classic"),
-        Group::Consumer(group) => (ByteString::from_static("consumer"), group.state_name(), "Consumer"),
+        Group::Classic(group) => (group.protocol_type.clone().unwrap_or_default(), group.state().name(), "classic"),
+        Group::Consumer(group) => (ByteString::from_static("consumer"), group.state_name(), "consumer"),
     };
     ListedGroup { group_id: id.clone(), protocol_type, group_state: state.into(), group_type: kind.into() }
 }

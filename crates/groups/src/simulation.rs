@@ -210,14 +210,6 @@ fn assert_partitioned(owned: impl IntoIterator<Item = i32>) {
     assert_eq!(owned, (0..PARTITIONS).collect::<Vec<_>>(), "a stable group has every partition once");
 }
 
-/// Whether no partition is in `owned` twice.
-fn assert_disjoint(owned: impl IntoIterator<Item = i32>) {
-    let mut seen = std::collections::BTreeSet::new();
-    for partition in owned {
-        assert!(seen.insert(partition), "partition {partition} was given twice");
-    }
-}
-
 #[test]
 fn classic_groups_keep_their_promises_whatever_fails() {
     run(60, |number, world| Box::new(classic::Client::new(number, world)));

@@ -114,7 +114,11 @@ impl ConsumerGroup {
             group.target.insert(member_id.clone(), assignment);
             group.put_member(joined);
         }
-        group.metadata_hash = metadata_hash(&group.topics, image);
+        // Of a group in the middle of a rebalance some partitions may be nobody's. As if its topics had changed, the first
+        // heartbeat then makes a new assignment.
+        if classic.state() == classic::State::Stable {
+            group.metadata_hash = metadata_hash(&group.topics, image);
+        }
         Ok(group)
     }
 

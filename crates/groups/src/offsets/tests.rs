@@ -147,7 +147,7 @@ fn a_commit_is_kept_over_a_failover_with_what_the_client_said() {
     let partition = &response.topics[0].partitions[0];
     assert_eq!((partition.committed_offset, partition.committed_leader_epoch), (42, 3));
     assert_eq!(partition.metadata.as_deref(), Some("note"));
-    assert_eq!(groups(&mut bed), vec![("g".into(), "Empty".into(), "Classic".into())]);
+    assert_eq!(groups(&mut bed), vec![("g".into(), "Empty".into(), "classic".into())]);
 }
 
 #[test]

@@ -292,35 +292,13 @@ fn partitions(assignment: &Bytes) -> Vec<i32> {
     assignment.assigned_partitions.into_iter().flat_map(|topic| topic.partitions).collect()
 }
 
-/// A stable group has given every partition to one member. One that was a consumer group, and whose leader stopped before
-/// it told the members to join again, has not until they do so.
+/// A stable group has given every partition to one member.
 pub(super) fn check(world: &mut World) {
     let Answer::DescribeGroup(group) = world.look(Request::DescribeGroup(GROUP.into())) else {
         panic!("it is the answer to the request of its name")
     };
-    if std::env::var("G2DEBUG").is_ok() {
-        eprintln!(
-            "now {} {} {:?}",
-            world.now,
-            group.group_state,
-            group
-                .members
-                .iter()
-                .map(|m| (
-                    m.member_id.to_string(),
-                    m.group_instance_id.clone(),
-                    if group.group_state == "Stable" { partitions(&m.member_assignment) } else { vec![] }
-                ))
-                .collect::<Vec<_>>()
-        );
-    }
     if group.group_state == "Stable" {
-        let owned = group.members.iter().flat_map(|member| partitions(&member.member_assignment));
-        if world.was_consumer_group {
-            super::assert_disjoint(owned);
-        } else {
-            super::assert_partitioned(owned);
-        }
+        super::assert_partitioned(group.members.iter().flat_map(|member| partitions(&member.member_assignment)));
     }
     assert!(group.group_state != "Empty" || group.members.is_empty());
 }

@@ -311,7 +311,6 @@ fn is_complete(world: &mut World) -> bool {
 /// No partition has two members, and a stable group has given away all of the topic that always is.
 pub(super) fn check(world: &mut World) {
     let Some(group) = describe(world) else { return };
-    world.was_consumer_group = true;
     let mut targets = BTreeMap::new();
     for member in &group.members {
         for partition in partitions(&member.target_assignment) {

@@ -82,8 +82,6 @@ pub(super) struct World {
     epoch: i32,
     next_offset: i64,
     faulty: bool,
-    /// Whether the group has been a consumer group at some time.
-    pub(super) was_consumer_group: bool,
 }
 
 impl World {
@@ -127,7 +125,6 @@ impl World {
             epoch: 0,
             next_offset: 1,
             faulty: true,
-            was_consumer_group: false,
         };
         let effects = world.shard.loaded(world.moment(), &world.image);
         world.carry_out(effects);
