@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::broker::Broker;
 use crate::closing::Closing;
-use crate::config::{NetworkConfig, NodeConfig};
+use crate::config::{LOG_LEVEL, NetworkConfig, NodeConfig};
 use crate::listener::SeatLimits;
 
 /// The node's properties as they count now.
@@ -124,6 +124,10 @@ fn counts_at_once(key: &str) -> bool {
         "max.connections.per.ip.overrides",
         "max.connection.creation.rate",
     ];
+    // The binary sees to it.
+    if key == LOG_LEVEL {
+        return true;
+    }
     let of_listener = key.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.')).map(|(_, base)| base);
     if let Some(base) = of_listener {
         return base == "max.connections" || base == "max.connection.creation.rate";

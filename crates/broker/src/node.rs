@@ -156,10 +156,23 @@ impl Node {
 
     /// Stops: takes no more requests, answers what was taken, closes the logs and marks the directories as clean.
     pub async fn stop(self) {
+        self.stop_hurried_by(std::future::pending()).await;
+    }
+
+    /// Stops like [`Node::stop`]. Clients get some seconds for their last answers, but none from the time on when `hurry`
+    /// completes; the logs are closed all the same.
+    pub async fn stop_hurried_by(self, hurry: impl Future<Output = ()>) {
         self.watch.health.enter(Step::Stopping);
         self.closing_listeners.now();
-        for listener in self.listeners {
-            let _ = listener.await;
+        let answered = async {
+            for listener in self.listeners {
+                let _ = listener.await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = answered => {}
+            () = hurry => {}
         }
         self.closing_drivers.now();
         let _ = (self.maintenance.await, self.live.await);

@@ -1,15 +1,27 @@
 //! What concerns the process as a whole: signals and its id.
 
-/// Listens for the wish that the process ends: Ctrl-C or SIGTERM. From its making on, neither kills the process.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To end.
+    ToEnd,
+    /// To read the configuration again.
+    ToReload,
+}
+
+/// Listens for what the process is asked for by signals: to end (Ctrl-C or SIGTERM), and to read its configuration again
+/// (SIGHUP). From its making on, none of them kills the process.
 #[derive(Debug)]
-pub struct EndSignals {
+pub struct Signals {
     #[cfg(not(sim))]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(not(sim))]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(not(sim))]
+    hangup: tokio::signal::unix::Signal,
 }
 
-impl EndSignals {
+impl Signals {
     /// Begins to listen.
     ///
     /// # Errors
@@ -17,16 +29,31 @@ impl EndSignals {
     #[cfg(not(sim))]
     pub fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// Completes when one has come.
+    /// Completes when the process is to end.
     #[cfg(not(sim))]
     pub async fn asked_to_end(&mut self) {
         tokio::select! {
             biased;
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+        }
+    }
+
+    /// Completes when the process is asked for something.
+    #[cfg(not(sim))]
+    pub async fn asked(&mut self) -> Asked {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => Asked::ToEnd,
+            _ = self.terminate.recv() => Asked::ToEnd,
+            _ = self.hangup.recv() => Asked::ToReload,
         }
     }
 
@@ -37,6 +64,12 @@ impl EndSignals {
     #[cfg(sim)]
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {})
+    }
+
+    /// Never completes.
+    #[cfg(sim)]
+    pub async fn asked(&mut self) -> Asked {
+        std::future::pending().await
     }
 
     /// Never completes.

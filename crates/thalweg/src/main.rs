@@ -1,5 +1,6 @@
 //! Thalweg, the streaming platform: one binary, one file per command.
 
+mod logs;
 mod serve;
 mod storage;
 

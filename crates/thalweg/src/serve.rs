@@ -1,20 +1,33 @@
 //! `thalweg serve`: runs a node.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use thalweg_broker::Node;
-use thalweg_broker::config::{NodeConfig, Notice};
+use thalweg_broker::config::{HTTP_LISTEN, LOG_LEVEL, NodeConfig, Notice};
 use thalweg_sys::fs;
-use thalweg_sys::process::{self, EndSignals};
+use thalweg_sys::process::{self, Asked, Signals};
+use thalweg_sys::time::Duration;
+use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
-use tracing_subscriber::EnvFilter;
+
+use crate::logs::{LogFormat, Logs};
+
+/// What still runs where it may block, such as the removal of a deleted topic, is waited for so long in the end.
+const BLOCKING_WORK_MAX: Duration = Duration::from_secs(1);
 
 /// Run a node.
 ///
 /// Without a file: broker and controller in one, on 127.0.0.1:9092, with its data in ./thalweg-data. An empty data
 /// directory is formatted by itself when the configuration names no other voters.
+///
+/// SIGTERM or Ctrl-C: answers what was taken, closes the logs and ends; a second one does not wait for clients, a third one
+/// not for the logs. SIGHUP: reads the properties again, applies what may change while the node runs, and says what
+/// has to wait for a restart.
+///
+/// Logs go to standard error. Apache Kafka's log4j2 files are not read: --log-level takes their place.
 #[derive(Args, Default)]
 pub(crate) struct Serve {
     /// Kafka's own server.properties.
@@ -26,6 +39,18 @@ pub(crate) struct Serve {
     /// first line on standard output is bootstrap.servers=HOST:PORT.
     #[arg(long)]
     ephemeral: bool,
+    /// Serves /metrics, /healthz and /readyz over HTTP there, without encryption or password; the same as
+    /// thalweg.http.listen in the properties, and off without. Port 9404 is what the JMX exporter's users scrape.
+    #[arg(long, value_name = "HOST:PORT")]
+    http_listen: Option<String>,
+    /// The form of a line of the log.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace or off, for all and for modules, such as
+    /// info,thalweg_broker::listener=debug. Else the environment variable THALWEG_LOG says it, else thalweg.log.level in
+    /// the properties, which SIGHUP reads again, else it is info.
+    #[arg(long, value_name = "LEVELS")]
+    log_level: Option<String>,
 }
 
 /// Why the command has failed.
@@ -41,14 +66,18 @@ impl<E: std::error::Error> From<E> for Failed {
 impl Serve {
     /// Runs until Ctrl-C or SIGTERM.
     pub(crate) fn run(self) -> ExitCode {
-        let filter = EnvFilter::try_from_env("THALWEG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-        let to_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(to_terminal).init();
+        let logs = match Logs::start(self.log_format, self.log_level.as_deref()) {
+            Ok(logs) => logs,
+            Err(e) => {
+                eprintln!("the levels of the log (--log-level or THALWEG_LOG) cannot be read: {e}");
+                return ExitCode::FAILURE;
+            }
+        };
         let temporary = self.ephemeral.then(|| {
             let unique = thalweg_sys::random::u64();
             fs::temp_dir().join(format!("thalweg-{}-{unique:016x}", process::id()))
         });
-        let served = self.serve(temporary.as_deref());
+        let served = self.serve(temporary.as_deref(), &logs);
         if let Some(dir) = &temporary
             && fs::exists(dir)
             && let Err(e) = fs::remove_dir_all(dir)
@@ -64,8 +93,9 @@ impl Serve {
         }
     }
 
-    fn serve(&self, temporary: Option<&Path>) -> Result<(), Failed> {
+    fn serve(&self, temporary: Option<&Path>, logs: &Logs) -> Result<(), Failed> {
         let (config, notices) = self.configuration(temporary)?;
+        follow_levels(logs, &config)?;
         for notice in notices {
             match notice {
                 Notice::NoEffect { .. } => info!("{notice}"),
@@ -74,7 +104,64 @@ impl Serve {
         }
         debug!(open_files_max = process::raise_open_files_max(), "raised the limit on open files");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(serve(config, self.ephemeral))
+        let served = runtime.block_on(self.run_node(config, temporary, logs));
+        runtime.shutdown_timeout(BLOCKING_WORK_MAX);
+        served
+    }
+
+    async fn run_node(&self, config: NodeConfig, temporary: Option<&Path>, logs: &Logs) -> Result<(), Failed> {
+        let dirs: Vec<String> = config.storage.log_dirs.iter().map(|dir| dir.display().to_string()).collect();
+        let mut signals = Signals::listen()?;
+        let had_terminal = std::io::stderr().is_terminal();
+        let mut node = tokio::select! {
+            biased;
+            () = signals.asked_to_end() => return Ok(()),
+            started = Node::start(config) => started?,
+        };
+        let bootstrap = node.bootstrap_servers();
+        if self.ephemeral {
+            println!("bootstrap.servers={bootstrap}");
+        } else {
+            println!(
+                "Thalweg listens on {bootstrap}, its data is in {} (cluster {}); Ctrl-C stops it",
+                dirs.join(","),
+                node.cluster_id()
+            );
+        }
+        let failure = loop {
+            tokio::select! {
+                biased;
+                asked = signals.asked() => match asked {
+                    Asked::ToEnd => break None,
+                    // The terminal was closed: that ends what runs in it.
+                    Asked::ToReload if had_terminal && !std::io::stderr().is_terminal() => break None,
+                    Asked::ToReload => self.reload(&node, temporary, logs).await,
+                },
+                failure = node.failed() => break Some(failure),
+            }
+        };
+        stop(node, signals).await?;
+        failure.map_or(Ok(()), |message| Err(Failed(message)))
+    }
+
+    /// Reads the properties again, applies what may change, and says what came of it.
+    async fn reload(&self, node: &Node, temporary: Option<&Path>, logs: &Logs) {
+        info!("SIGHUP: reading the properties again");
+        let read = self.configuration(temporary).and_then(|(config, _)| follow_levels(logs, &config).map(|()| config));
+        let config = match read {
+            Ok(config) => config,
+            Err(Failed(why)) => return error!("nothing has changed, for the properties cannot be used: {why}"),
+        };
+        let reloaded = node.reload(&config).await;
+        if reloaded.applied.is_empty() && reloaded.for_restart.is_empty() {
+            info!("no property has changed");
+        }
+        if !reloaded.applied.is_empty() {
+            info!("these properties have changed and count from now on: {}", reloaded.applied.join(", "));
+        }
+        if !reloaded.for_restart.is_empty() {
+            warn!("these properties have changed and need a restart: {}", reloaded.for_restart.join(", "));
+        }
     }
 
     fn configuration(&self, temporary: Option<&Path>) -> Result<(NodeConfig, Vec<Notice>), Failed> {
@@ -92,6 +179,9 @@ impl Serve {
             overrides.push(("listeners".to_owned(), listeners));
             overrides.push(("log.dirs".to_owned(), dir.display().to_string()));
         }
+        if let Some(address) = &self.http_listen {
+            overrides.push((HTTP_LISTEN.to_owned(), address.clone()));
+        }
         for text in &self.overrides {
             let Some((key, value)) = text.split_once('=') else {
                 return Err(Failed(format!("--override takes KEY=VALUE, and `{text}` has no `=`")));
@@ -102,29 +192,30 @@ impl Serve {
     }
 }
 
-async fn serve(config: NodeConfig, ephemeral: bool) -> Result<(), Failed> {
-    let dirs: Vec<String> = config.storage.log_dirs.iter().map(|dir| dir.display().to_string()).collect();
-    let mut signals = EndSignals::listen()?;
-    let mut node = tokio::select! {
-        biased;
-        () = signals.asked_to_end() => return Ok(()),
-        started = Node::start(config) => started?,
-    };
-    let bootstrap = node.bootstrap_servers();
-    if ephemeral {
-        println!("bootstrap.servers={bootstrap}");
-    } else {
-        println!(
-            "Thalweg listens on {bootstrap}, its data is in {} (cluster {}); Ctrl-C stops it",
-            dirs.join(","),
-            node.cluster_id()
-        );
+/// What the properties say of the log counts, if they have the word.
+fn follow_levels(logs: &Logs, config: &NodeConfig) -> Result<(), Failed> {
+    let levels = config.properties.get(LOG_LEVEL).map(|levels| &**levels);
+    let followed = logs.follow_properties(levels).map_err(|e| Failed(format!("{LOG_LEVEL} cannot be read: {e}")))?;
+    if !followed && levels.is_some() {
+        info!("{LOG_LEVEL} has no effect: --log-level or THALWEG_LOG say what is logged");
     }
-    let failure = tokio::select! {
-        biased;
-        () = signals.asked_to_end() => None,
-        failure = node.failed() => Some(failure),
+    Ok(())
+}
+
+/// Stops the node; whoever asks again makes it quicker.
+async fn stop(node: Node, mut signals: Signals) -> Result<(), Failed> {
+    let hurry = Notify::new();
+    let impatience = async {
+        signals.asked_to_end().await;
+        warn!("asked to end again: clients are not waited for any more");
+        hurry.notify_one();
+        signals.asked_to_end().await;
     };
-    node.stop().await;
-    failure.map_or(Ok(()), |message| Err(Failed(message)))
+    tokio::select! {
+        biased;
+        () = node.stop_hurried_by(hurry.notified()) => Ok(()),
+        () = impatience => {
+            Err(Failed("asked to end a third time: the logs were not closed and are recovered at the next start".to_owned()))
+        }
+    }
 }
