@@ -14,9 +14,7 @@ mod request;
 mod settings;
 mod shard;
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
-mod testbed;
+mod tests;
 
 pub use request::{Answer, Caller, Request};
 pub use settings::{MigrationPolicy, Settings};

@@ -17,7 +17,7 @@ use thalweg_wire::messages::sync_group_request::SyncGroupRequestAssignment;
 use crate::records::Record;
 use crate::request::{Answer, Request};
 use crate::settings::Settings;
-use crate::testbed::Testbed;
+use crate::tests::testbed::Testbed;
 
 pub(super) const OK: i16 = 0;
 

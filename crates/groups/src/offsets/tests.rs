@@ -12,7 +12,7 @@ use thalweg_wire::messages::{PartitionRecord, RemoveTopicRecord, TopicRecord};
 use crate::records::Record;
 use crate::request::{Answer, Request};
 use crate::settings::Settings;
-use crate::testbed::{BEGIN, Testbed};
+use crate::tests::testbed::{BEGIN, Testbed};
 
 const OK: i16 = 0;
 const DAY: i64 = 24 * 3_600_000;

@@ -32,7 +32,7 @@ fn the_last_member_leaves_an_empty_group_of_a_further_generation() {
     let ids = story.stable(&[client()]);
     story.bed.pass(5_000);
     assert_eq!(story.leave(&[(&ids[0], None)]), (OK, vec![OK]));
-    let since = crate::testbed::BEGIN + story.bed.now_ms();
+    let since = crate::tests::testbed::BEGIN + story.bed.now_ms();
     let expected = m::GroupMetadataValue {
         protocol_type: "consumer".into(),
         generation: 2,

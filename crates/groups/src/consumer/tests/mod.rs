@@ -17,7 +17,7 @@ use thalweg_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 use crate::group::Group;
 use crate::records::Record;
 use crate::request::{Answer, Request};
-use crate::testbed::Testbed;
+use crate::tests::testbed::Testbed;
 
 pub(super) type Request848 = m::ConsumerGroupHeartbeatRequest;
 pub(super) type Response848 = m::ConsumerGroupHeartbeatResponse;

@@ -212,17 +212,17 @@ fn assert_partitioned(owned: impl IntoIterator<Item = i32>) {
 
 #[test]
 fn classic_groups_keep_their_promises_whatever_fails() {
-    run(60, |number, world| Box::new(classic::Client::new(number, world)));
+    run(40, |number, world| Box::new(classic::Client::new(number, world)));
 }
 
 #[test]
 fn consumer_groups_keep_their_promises_whatever_fails() {
-    run(60, |number, world| Box::new(consumer::Client::new(number, world)));
+    run(40, |number, world| Box::new(consumer::Client::new(number, world)));
 }
 
 #[test]
 fn groups_of_both_kinds_of_members_keep_their_promises_whatever_fails() {
-    run(60, |number, world| match world.random.percent(50) {
+    run(40, |number, world| match world.random.percent(50) {
         true => Box::new(classic::Client::new(number, world)),
         false => Box::new(consumer::Client::new(number, world)),
     });

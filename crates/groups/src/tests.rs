@@ -1,0 +1,4 @@
+//! What the stories of all modules need, and the simulation.
+
+mod simulation;
+pub(crate) mod testbed;
