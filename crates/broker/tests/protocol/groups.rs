@@ -198,7 +198,7 @@ async fn a_member_joins_stays_and_leaves() {
     let listed = cluster.ask(&m::ListGroupsRequest::default(), 5).await.groups;
     let listed: Vec<_> =
         listed.iter().map(|group| (&*group.group_id, &*group.group_state, &*group.group_type)).collect();
-    assert_eq!(listed, [("g", "Empty", "Classic")]);
+    assert_eq!(listed, [("g", "Empty", "classic")]);
     let delete = m::DeleteGroupsRequest { groups_names: vec!["g".into(), "g".into(), "no".into()] };
     let deleted = cluster.ask(&delete, 2).await.results;
     let deleted: Vec<_> = deleted.iter().map(|result| (&*result.group_id, result.error_code)).collect();
