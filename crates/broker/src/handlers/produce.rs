@@ -1,6 +1,6 @@
 //! Produce: checks each batch, appends it, and waits until enough replicas have it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -83,15 +83,11 @@ fn append_all(call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Wai
     };
     let mut waiting = Vec::new();
     let mut responses = Vec::with_capacity(request.topic_data.len());
-    let superseded = superseded(&request);
     // A transaction belongs to an id; without one Kafka takes nothing of the request.
     let nameless = request.transactional_id.is_none() && has_transactional(&request);
-    for (topic_at, topic) in request.topic_data.into_iter().enumerate() {
+    for topic in grouped(request.topic_data) {
         let mut partition_responses = Vec::with_capacity(topic.partition_data.len());
-        for (data_at, data) in topic.partition_data.iter().enumerate() {
-            if superseded.contains(&(topic_at, data_at)) {
-                continue;
-            }
+        for data in &topic.partition_data {
             let place = find(call, &topic, data.index);
             let appended = match (acks, place) {
                 (_, _) if nameless => Err(failed(data.index, ErrorCode::TransactionalIdAuthorizationFailed)),
@@ -123,22 +119,31 @@ fn append_all(call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Wai
     (ProduceResponse { responses, ..ProduceResponse::default() }, waiting)
 }
 
-/// The places of data for a partition that the request names again later: of those only the last counts, as in Kafka.
-fn superseded(request: &ProduceRequest) -> BTreeSet<(usize, usize)> {
-    let mut superseded = BTreeSet::new();
-    let many = request.topic_data.len() > 1 || request.topic_data.iter().any(|topic| topic.partition_data.len() > 1);
-    if !many {
-        return superseded;
+/// Each topic once, each of its partitions once, and no topic without any: of data for a partition that a request names
+/// several times only the last counts, as in Kafka.
+fn grouped(topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
+    if matches!(&topics[..], [only] if only.partition_data.len() == 1) {
+        return topics;
     }
-    let mut seen = BTreeSet::new();
-    for (topic_at, topic) in request.topic_data.iter().enumerate().rev() {
-        for (data_at, data) in topic.partition_data.iter().enumerate().rev() {
-            if !seen.insert((&topic.name, topic.topic_id, data.index)) {
-                superseded.insert((topic_at, data_at));
+    let mut grouped: Vec<TopicProduceData> = Vec::with_capacity(topics.len());
+    let (mut topic_places, mut data_places) = (BTreeMap::new(), BTreeMap::new());
+    for topic in topics {
+        let at = *topic_places.entry((topic.name.clone(), topic.topic_id)).or_insert(grouped.len());
+        if at == grouped.len() {
+            grouped.push(TopicProduceData { name: topic.name, topic_id: topic.topic_id, partition_data: Vec::new() });
+        }
+        let known = &mut grouped[at].partition_data;
+        for data in topic.partition_data {
+            let place = *data_places.entry((at, data.index)).or_insert(known.len());
+            if place == known.len() {
+                known.push(data);
+            } else {
+                known[place] = data;
             }
         }
     }
-    superseded
+    grouped.retain(|topic| !topic.partition_data.is_empty());
+    grouped
 }
 
 fn find(call: &Call, topic: &TopicProduceData, partition: i32) -> Result<Arc<Partition>, ErrorCode> {

@@ -112,7 +112,7 @@ impl Inbox {
                 let trusted = (2 * self.last_frame).min(AT_ONCE_MAX);
                 missing.min(trusted.max(self.buf.len()).max(READ_MIN))
             }
-            _ => self.last_frame.clamp(READ_MIN, AT_ONCE_MAX / 4),
+            _ => self.last_frame.clamp(READ_MIN, AT_ONCE_MAX),
         }
     }
 
