@@ -27,6 +27,7 @@ use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::listener::{Budget, Chunks, Seats};
 use crate::live::Properties;
+use crate::loggers::Loggers;
 use crate::metrics::Metrics;
 
 /// What connections may cost.
@@ -59,6 +60,7 @@ pub(crate) struct Broker {
     pub(crate) producer_ids: ProducerIds,
     /// Buffers for checking compressed batches, as many as workers have checked at once.
     pub(crate) scratches: Mutex<Vec<Scratch>>,
+    pub(crate) loggers: Loggers,
     pub(crate) started: Instant,
     /// The same by the wall clock.
     pub(crate) started_at: Timestamp,

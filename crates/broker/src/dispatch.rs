@@ -153,7 +153,9 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::CreateTopics, |call, body| waiting(call, body, h::create_topics::handle)),
     api(ApiKey::DeleteTopics, |call, body| waiting(call, body, h::delete_topics::handle)),
     api(ApiKey::CreatePartitions, |call, body| waiting(call, body, h::create_partitions::handle)),
-    api(ApiKey::IncrementalAlterConfigs, |call, body| waiting(call, body, h::incremental_alter_configs::handle)),
+    api(ApiKey::IncrementalAlterConfigs, |call, body| {
+        waiting(call, body, h::alter_configs::handle::<m::IncrementalAlterConfigsRequest>)
+    }),
     api(ApiKey::DescribeConfigs, |call, body| at_once(&call, body, h::describe_configs::handle)),
     api(ApiKey::DescribeCluster, |call, body| at_once(&call, body, h::describe_cluster::handle)),
     api(ApiKey::DescribeTopicPartitions, |call, body| at_once(&call, body, h::describe_topic_partitions::handle)),
@@ -163,7 +165,7 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::DescribeProducers, |call, body| at_once(&call, body, h::describe_producers::handle)),
     api(ApiKey::DescribeLogDirs, |call, body| waiting(call, body, h::describe_log_dirs::handle)),
     api(ApiKey::AlterReplicaLogDirs, |call, body| waiting(call, body, h::alter_replica_log_dirs::handle)),
-    api(ApiKey::AlterConfigs, |call, body| waiting(call, body, h::alter_configs::handle)),
+    api(ApiKey::AlterConfigs, |call, body| waiting(call, body, h::alter_configs::handle::<m::AlterConfigsRequest>)),
     api(ApiKey::ListConfigResources, |call, body| at_once(&call, body, h::list_config_resources::handle)),
     api(ApiKey::ElectLeaders, |call, body| waiting(call, body, h::elect_leaders::handle)),
     api(ApiKey::AlterPartitionReassignments, |call, body| {

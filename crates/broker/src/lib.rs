@@ -15,8 +15,10 @@ mod handlers;
 mod http;
 mod listener;
 mod live;
+mod loggers;
 mod metrics;
 mod node;
 
 pub use live::Reloaded;
+pub use loggers::Loggers;
 pub use node::{Node, StartError};

@@ -37,6 +37,7 @@ use crate::format;
 use crate::http::{Step, Watch};
 use crate::listener::{Budget, Listener, ListenerName, ListenerType, Seats};
 use crate::live::{self, Properties, Reloaded};
+use crate::loggers::Loggers;
 use crate::metrics::Metrics;
 
 /// What requests in flight may take on the whole node unless `queued.max.request.bytes` says otherwise: five of Kafka's
@@ -93,7 +94,15 @@ impl Node {
     /// When a directory is in use, malformed or belongs to another node, a port is taken, or the configuration asks for
     /// more than one node.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
-        Ok(Starting::begin(config).await?)
+        Self::start_with(config, Loggers::default()).await
+    }
+
+    /// The same, and clients may change levels of these loggers.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn start_with(config: NodeConfig, loggers: Loggers) -> Result<Self, StartError> {
+        Ok(Starting::begin(config, loggers).await?)
     }
 
     /// The addresses at which clients reach this node, as `bootstrap.servers` takes them.
@@ -195,6 +204,7 @@ impl Node {
 /// The steps of a start, in their order.
 struct Starting {
     config: NodeConfig,
+    loggers: Loggers,
     started: Instant,
     started_at: Timestamp,
     cluster_id: String,
@@ -204,14 +214,14 @@ struct Starting {
 }
 
 impl Starting {
-    async fn begin(config: NodeConfig) -> Result<Node, Cause> {
+    async fn begin(config: NodeConfig, loggers: Loggers) -> Result<Node, Cause> {
         check_roles(&config)?;
         let (started, started_at) = (now(), Timestamp(wall_clock_ms()));
         let watch = watch(&config).await?;
         let listeners = bind(&config).await?;
         let (dirs, cluster_id) = open_dirs(&config)?;
         let (closing_listeners, closing_drivers) = (Close::new(), Close::new());
-        let this = Self { config, started, started_at, cluster_id, watch, closing_listeners, closing_drivers };
+        let this = Self { config, loggers, started, started_at, cluster_id, watch, closing_listeners, closing_drivers };
         this.run(listeners, dirs).await
     }
 
@@ -261,6 +271,7 @@ impl Starting {
             producer_ids: ProducerIds::new(config.node_id, broker_epoch),
             closing: self.closing_listeners.closing(),
             scratches: Mutex::default(),
+            loggers: self.loggers.clone(),
             started: self.started,
             started_at: self.started_at,
             config: self.config.clone(),

@@ -1,30 +1,34 @@
 //! AlterConfigs and IncrementalAlterConfigs: dynamic configurations of topics, brokers, groups and client metrics.
 //!
 //! A broker looks at such a request first, since only it knows what it can change at run time
-//! ([`preprocess_incremental_alter_configs`]); what it does not refuse goes to the controller.
+//! ([`preprocess`]); what it does not refuse goes to the controller.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytestring::ByteString;
 use thalweg_base::NodeId;
-use thalweg_metadata::config::{ConfigMap, ConfigTable, Kind, validate_topic};
+use thalweg_metadata::config::{
+    ConfigMap, ConfigTable, InvalidSubscription, Kind, validate_client_metrics, validate_group, validate_topic,
+};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion, topic_name};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::incremental_alter_configs_request::AlterableConfig;
 use thalweg_wire::messages::{
     AlterConfigsRequest, AlterConfigsResponse, ClearElrRecord, ConfigRecord, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, alter_configs_response, incremental_alter_configs_response,
+    IncrementalAlterConfigsResponse,
 };
 
-use crate::refusal::parts;
+use self::request::Answer;
 use crate::{Controller, Outcome, Refusal};
 
-pub use preprocess::{Preprocessed, preprocess_alter_configs, preprocess_incremental_alter_configs};
+pub use preprocess::{LoggerChange, Preprocessed, Receiver, ReceiverRole, preprocess};
+pub use request::ConfigsRequest;
 
 mod broker_rules;
 mod preprocess;
+mod request;
 
 pub(crate) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 const CORDONED_LOG_DIRS: &str = "cordoned.log.dirs";
@@ -42,17 +46,23 @@ enum Operation {
 }
 
 impl Operation {
-    fn from_id(id: i8) -> Result<Self, Refusal> {
-        Ok(match id {
-            0 => Self::Set,
-            1 => Self::Delete,
-            2 => Self::Append,
-            3 => Self::Subtract,
-            _ => {
-                let text = format!("Unknown operations type {id}");
-                return Err(Refusal::because(ErrorCode::InvalidRequest, text));
-            }
-        })
+    const fn from_id(id: i8) -> Option<Self> {
+        match id {
+            0 => Some(Self::Set),
+            1 => Some(Self::Delete),
+            2 => Some(Self::Append),
+            3 => Some(Self::Subtract),
+            _ => None,
+        }
+    }
+
+    const fn id(self) -> i8 {
+        match self {
+            Self::Set => 0,
+            Self::Delete => 1,
+            Self::Append => 2,
+            Self::Subtract => 3,
+        }
     }
 
     const fn name(self) -> &'static str {
@@ -83,64 +93,47 @@ impl Controller {
         image: &MetadataImage,
         request: &IncrementalAlterConfigsRequest,
     ) -> Outcome<IncrementalAlterConfigsResponse> {
-        use incremental_alter_configs_response::AlterConfigsResourceResponse;
-        let keys = request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name));
-        let mut batch = Batch::new(keys);
-        let mut responses = Vec::new();
-        for resource in &request.resources {
-            let Some(checked) = batch.resource(resource.resource_type, &resource.resource_name) else { continue };
-            let changed = checked.and_then(|key| {
-                let values = apply(image, &key, &resource.configs)?;
-                self.alter(image, &key, values, &BTreeSet::new(), Owner::Exists)
-            });
-            let (error_code, error_message) = parts(&changed);
-            responses.push(AlterConfigsResourceResponse {
-                error_code,
-                error_message,
-                resource_type: resource.resource_type,
-                resource_name: resource.resource_name.clone(),
-            });
-            batch.records.extend(changed.unwrap_or_default());
-        }
-        let response = IncrementalAlterConfigsResponse { responses, ..Default::default() };
-        let records = if request.validate_only { Vec::new() } else { batch.finish() };
-        Outcome { records, response }
+        self.each(request, |key, index| {
+            let values = apply(image, key, &request.resources[index].configs)?;
+            self.alter(image, key, values, &BTreeSet::new(), Owner::Exists)
+        })
     }
 
     /// Replaces all configurations of resources: those that are not named are deleted. Each resource succeeds or fails
     /// by itself; with `validate_only` nothing changes.
     pub fn alter_configs(&self, image: &MetadataImage, request: &AlterConfigsRequest) -> Outcome<AlterConfigsResponse> {
-        use alter_configs_response::AlterConfigsResourceResponse;
-        let keys = request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name));
-        let mut batch = Batch::new(keys);
-        let mut responses = Vec::new();
-        for resource in &request.resources {
-            let Some(checked) = batch.resource(resource.resource_type, &resource.resource_name) else { continue };
-            let changed = checked.and_then(|key| {
-                let named = resource.configs.iter();
-                let values: Values = named.map(|c| (Arc::from(&*c.name), c.value.as_deref().map(Arc::from))).collect();
-                let current = image.configs().get(&key);
-                let dropped = current.into_iter().flat_map(ConfigMap::keys).filter(|name| !values.contains_key(*name));
-                let dropped = dropped.cloned().collect();
-                let changes = |(name, value): &(Arc<str>, Option<Arc<str>>)| {
-                    let now = current.and_then(|configs| configs.get(name));
-                    key.kind == ConfigResourceType::Broker || now != value.as_ref()
-                };
-                let values = values.into_iter().filter(changes).collect();
-                self.alter(image, &key, values, &dropped, Owner::Exists)
-            });
-            let (error_code, error_message) = parts(&changed);
-            responses.push(AlterConfigsResourceResponse {
-                error_code,
-                error_message,
-                resource_type: resource.resource_type,
-                resource_name: resource.resource_name.clone(),
-            });
-            batch.records.extend(changed.unwrap_or_default());
+        self.each(request, |key, index| {
+            let named = request.resources[index].configs.iter();
+            let values: Values = named.map(|c| (Arc::from(&*c.name), c.value.as_deref().map(Arc::from))).collect();
+            let current = image.configs().get(key);
+            let dropped = current.into_iter().flat_map(ConfigMap::keys).filter(|name| !values.contains_key(*name));
+            let dropped = dropped.cloned().collect();
+            let changes = |(name, value): &(Arc<str>, Option<Arc<str>>)| {
+                let now = current.and_then(|configs| configs.get(name));
+                key.kind == ConfigResourceType::Broker || now != value.as_ref()
+            };
+            let values = values.into_iter().filter(changes).collect();
+            self.alter(image, key, values, &dropped, Owner::Exists)
+        })
+    }
+
+    /// Decides about each resource by itself: `decide` gets its key and its place in the request.
+    fn each<Q: ConfigsRequest>(
+        &self,
+        request: &Q,
+        decide: impl Fn(&ConfigResource, usize) -> Result<Vec<MetadataRecord>, Refusal>,
+    ) -> Outcome<Q::Answered> {
+        let asked = request.asked();
+        let mut batch = Batch::new(asked.iter().map(|resource| (resource.kind, resource.name)));
+        let mut answers = Vec::new();
+        for (index, resource) in asked.iter().enumerate() {
+            let Some(checked) = batch.resource(resource.kind, resource.name) else { continue };
+            let changed = checked.and_then(|key| decide(&key, index));
+            let result = changed.map(|mut records| batch.records.append(&mut records));
+            answers.push(Answer::new(resource.kind, resource.name.clone(), &result));
         }
-        let response = AlterConfigsResponse { responses, ..Default::default() };
-        let records = if request.validate_only { Vec::new() } else { batch.finish() };
-        Outcome { records, response }
+        let records = if request.validate_only() { Vec::new() } else { batch.finish() };
+        Outcome { records, response: Q::answered(answers) }
     }
 
     /// The records of the configurations that a new topic begins with.
@@ -225,8 +218,9 @@ impl Controller {
             ConfigResourceType::Group if resource.name.is_empty() => {
                 invalid("Default group resources are not allowed.")
             }
-            ConfigResourceType::Group => check_group(all),
-            ConfigResourceType::ClientMetrics => check_client_metrics(all),
+            ConfigResourceType::Group => validate_group(all, &self.broker_configs(image))
+                .map_err(|error| Refusal::because(ErrorCode::InvalidConfig, error.message)),
+            ConfigResourceType::ClientMetrics => check_client_metrics(&resource.name, all),
             ConfigResourceType::BrokerLogger => invalid("Unknown resource type BROKER_LOGGER"),
         }
     }
@@ -274,7 +268,9 @@ fn apply(image: &MetadataImage, resource: &ConfigResource, configs: &[AlterableC
     let mut values = Values::new();
     for config in configs {
         let (name, given) = (&*config.name, config.value.as_deref());
-        let operation = Operation::from_id(config.config_operation)?;
+        // Brokers say more about it before they ask the controller.
+        let operation =
+            Operation::from_id(config.config_operation).ok_or_else(|| Refusal::bare(ErrorCode::UnknownServerError))?;
         let current = image.configs().value(resource, name).map(|value| &**value);
         let new = match operation {
             Operation::Set => given.map(Arc::from),
@@ -329,28 +325,14 @@ fn table(kind: ConfigResourceType) -> Option<ConfigTable> {
     }
 }
 
-fn check_group(all: &ConfigMap) -> Result<(), Refusal> {
-    let invalid = |text| Refusal::because(ErrorCode::InvalidConfig, text);
-    for (name, value) in all {
-        let def = ConfigTable::GROUP.get(name);
-        let def = def.ok_or_else(|| invalid(format!("Unknown group config name: {name}")))?;
-        def.parse(value).map_err(|error| invalid(error.message))?;
-    }
-    Ok(())
-}
-
-fn check_client_metrics(all: &ConfigMap) -> Result<(), Refusal> {
-    let invalid = |text| Refusal::because(ErrorCode::InvalidRequest, text);
-    for (name, value) in all {
-        let def = ConfigTable::CLIENT_METRICS.get(name);
-        let def = def.ok_or_else(|| invalid(format!("Unknown client metrics configuration: {name}")))?;
-        let parsed = def.parse(value).map_err(|error| invalid(error.message))?;
-        if &**name == "interval.ms" && !parsed.as_i64().is_some_and(|ms| (100..=3_600_000).contains(&ms)) {
-            let text = format!("Invalid value {value} for {name}, interval must be between 100 and 3600000 (1 hour)");
-            return Err(invalid(text));
-        }
-    }
-    Ok(())
+fn check_client_metrics(name: &str, all: &ConfigMap) -> Result<(), Refusal> {
+    validate_client_metrics(name, all).map_err(|error| {
+        let code = match &error {
+            InvalidSubscription::Request(_) => ErrorCode::InvalidRequest,
+            InvalidSubscription::Config(_) => ErrorCode::InvalidConfig,
+        };
+        Refusal::because(code, error.to_string())
+    })
 }
 
 /// What holds for single configurations whatever their values are otherwise.

@@ -75,8 +75,8 @@ fn add_partitions(
         return Err(Refusal::because(ErrorCode::InvalidReplicaAssignment, text));
     }
     if additional > PARTITIONS_ADDED_MAX {
-        let text = "Excessively large number of partitions per request.";
-        return Err(Refusal::because(ErrorCode::PolicyViolation, text));
+        // Kafka's list of records is full, and it says nothing about it.
+        return Err(Refusal::bare(ErrorCode::UnknownServerError));
     }
     let Some(factor) = topic.partitions.values().next().map(|partition| partition.replicas.len()) else {
         return Err(Refusal::bare(ErrorCode::UnknownServerError));

@@ -35,7 +35,7 @@ use thalweg_metadata::MetadataImage;
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 
-pub use alter_configs::{Preprocessed, preprocess_alter_configs, preprocess_incremental_alter_configs};
+pub use alter_configs::{ConfigsRequest, LoggerChange, Preprocessed, Receiver, ReceiverRole, preprocess};
 pub use brokers::RegistrationContext;
 pub use random::Random;
 pub use reassign::list_partition_reassignments;

@@ -5,6 +5,8 @@ mod json;
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
+use thalweg_broker::Loggers;
+use tracing::warn;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -56,6 +58,17 @@ impl Logs {
         }
         // It fails only when nobody logs any more.
         Ok(self.filter.reload(filter).is_ok())
+    }
+
+    /// Loggers whose levels clients may change; the last word on what is shown counts.
+    pub(crate) fn loggers(&self) -> Loggers {
+        let handle = self.filter.clone();
+        Loggers::new(move |levels| {
+            let reloaded = filter(levels).map(|filter| handle.reload(filter).is_ok());
+            if !matches!(reloaded, Ok(true)) {
+                warn!(levels, "the levels of the log could not be changed");
+            }
+        })
     }
 }
 

@@ -116,7 +116,7 @@ impl Serve {
         let mut node = tokio::select! {
             biased;
             () = signals.asked_to_end() => return Ok(()),
-            started = Node::start(config) => started?,
+            started = Node::start_with(config, logs.loggers()) => started?,
         };
         let bootstrap = node.bootstrap_servers();
         if self.ephemeral {

@@ -1,27 +1,99 @@
-//! AlterConfigs: replaces all configs of a resource. Old tools use it; see IncrementalAlterConfigs.
+//! AlterConfigs, which replaces all configs of a resource and which old tools use, and IncrementalAlterConfigs (KIP-339).
 
-use thalweg_controller::preprocess_alter_configs;
-use thalweg_wire::messages::AlterConfigsRequest;
-use thalweg_wire::messages::alter_configs_response::{AlterConfigsResourceResponse, AlterConfigsResponse};
+use std::sync::Arc;
 
+use thalweg_controller::{ConfigsRequest, Receiver, ReceiverRole, preprocess};
+use thalweg_metadata::MetadataImage;
+use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
+use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
+
+use crate::broker::Broker;
+use crate::config::NodeConfig;
 use crate::dispatch::Call;
+use crate::listener::ListenerType;
 
-pub(crate) async fn handle(call: Call, request: AlterConfigsRequest) -> AlterConfigsResponse {
-    let mut checked = preprocess_alter_configs(call.broker.config.node_id, &request);
-    let rest = std::mem::take(&mut checked.rest);
-    let asked: Vec<_> = rest.resources.iter().map(|r| (r.resource_type, r.resource_name.clone())).collect();
-    let decided = call.broker.metadata.decide(move |d| Ok(d.controller.alter_configs(d.image, &rest))).await;
-    let response = decided.unwrap_or_else(|refusal| AlterConfigsResponse {
-        responses: asked
-            .into_iter()
-            .map(|(resource_type, resource_name)| AlterConfigsResourceResponse {
-                error_code: refusal.code.code(),
-                error_message: refusal.text(),
-                resource_type,
-                resource_name,
-            })
-            .collect(),
-        ..AlterConfigsResponse::default()
-    });
-    checked.complete(response)
+/// Pools of threads that Kafka grows and shrinks at run time, at most by half or to the double.
+const THREADS: [&str; 6] = [
+    "background.threads",
+    "log.cleaner.threads",
+    "num.io.threads",
+    "num.network.threads",
+    "num.recovery.threads.per.data.dir",
+    "num.replica.fetchers",
+];
+
+pub(crate) async fn handle<Q: ConfigsRequest>(call: Call, request: Q) -> Q::Answered {
+    let broker = &call.broker;
+    let image = broker.image();
+    let receiver = Receiver {
+        node: broker.config.node_id,
+        role: match call.listener_type {
+            ListenerType::Broker => ReceiverRole::Broker,
+            ListenerType::Controller => ReceiverRole::Controller,
+        },
+        image: &image,
+        could_run: &|cluster, own| could_run(broker, &image, cluster, own),
+        loggers: &|changes| broker.loggers.change(changes, request.validate_only()),
+    };
+    let checked = preprocess(receiver, &request);
+    let rest = checked.rest.clone();
+    let decided = broker.metadata.decide(move |d| Ok(rest.decide(d.controller, d.image))).await;
+    checked.complete(decided)
+}
+
+/// Whether this node would start with these dynamic configurations, and could get there without a restart.
+fn could_run(broker: &Broker, image: &MetadataImage, cluster: &ConfigMap, own: &ConfigMap) -> Result<(), String> {
+    let fixed = &*broker.properties.get();
+    let entry = |(name, value): (&Arc<str>, &Arc<str>)| (name.to_string(), value.to_string());
+    let all: Vec<_> = fixed.iter().chain(cluster).chain(own).map(entry).collect();
+    NodeConfig::for_formatting(&all).map_err(|refused| refused.message)?;
+    let none = ConfigMap::new();
+    let of = |name: &str| {
+        let resource = ConfigResource { kind: ConfigResourceType::Broker, name: name.into() };
+        image.configs().get(&resource).unwrap_or(&none)
+    };
+    let before = BrokerConfigs {
+        dynamic_node: of(&broker.config.node_id.to_string()),
+        dynamic_cluster: of(""),
+        static_node: fixed,
+    };
+    let after = BrokerConfigs { dynamic_node: own, dynamic_cluster: cluster, static_node: fixed };
+    for name in THREADS {
+        let (now, new) = (number(name, &before), number(name, &after));
+        if let Some(why) = refused_threads(name, now, new) {
+            return Err(format!(
+                "Invalid value org.apache.kafka.common.config.ConfigException: {why} for configuration Invalid dynamic \
+                 configuration"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Why a pool of threads cannot change so much at once. Cleaners have words of their own.
+fn refused_threads(name: &str, now: i64, new: i64) -> Option<String> {
+    let cleaners = name == "log.cleaner.threads";
+    let general = |why: String| {
+        Some(format!("Dynamic thread count update validation failed for {name}={new}, value should {why}"))
+    };
+    match new {
+        _ if new == now => None,
+        ..1 if cleaners => Some("Log cleaner threads should be at least 1".to_owned()),
+        ..1 => general("be at least 1".to_owned()),
+        _ if new < now / 2 && cleaners => {
+            Some(format!("Log cleaner threads cannot be reduced to less than half the current value {now}"))
+        }
+        _ if new < now / 2 => general(format!("be at least half the current value {now}")),
+        _ if new > now * 2 && cleaners => {
+            Some(format!("Log cleaner threads cannot be increased to more than double the current value {now}"))
+        }
+        _ if new > now * 2 => general(format!("not be greater than double the current value {now}")),
+        _ => None,
+    }
+}
+
+fn number(name: &str, configs: &BrokerConfigs<'_>) -> i64 {
+    let Some(def) = ConfigTable::BROKER.get(name) else { return 0 };
+    let text = configs.get(name).or_else(|| def.default_text()).unwrap_or_default();
+    def.parse(text).ok().and_then(|value| value.as_i64()).unwrap_or(0)
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use bytestring::ByteString;
 use thalweg_metadata::config::{
-    BrokerConfigs, ConfigError, ConfigMap, Entry, describe_broker, describe_broker_defaults, describe_client_metrics,
-    describe_group, describe_topic,
+    BrokerConfigs, ConfigError, ConfigMap, Entry, Source, describe_broker, describe_broker_defaults,
+    describe_client_metrics, describe_group, describe_topic,
 };
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_metadata::{MetadataImage, topic_name};
@@ -109,10 +109,31 @@ impl View<'_> {
             Some(ConfigResourceType::ClientMetrics) => {
                 describe_client_metrics(of(ConfigResourceType::ClientMetrics, name)).map_err(stored)
             }
-            Some(ConfigResourceType::BrokerLogger) => Err((ErrorCode::InvalidRequest, loggers(node.0, name))),
+            Some(ConfigResourceType::BrokerLogger) => self.loggers(node.0, name),
             // Kafka says nothing of its own about a type that it does not know.
             None => Err((ErrorCode::InvalidRequest, ErrorCode::InvalidRequest.message().to_owned())),
         }
+    }
+
+    fn loggers(&self, node: i32, name: &str) -> Result<Vec<Entry>, Refused> {
+        let invalid = |text: String| Err((ErrorCode::InvalidRequest, text));
+        match name.parse::<i32>() {
+            _ if name.is_empty() => return invalid("Broker id must not be empty".to_owned()),
+            Ok(id) if id == node => {}
+            Ok(_) => return invalid(format!("Unexpected broker id, expected {node} but received {name}")),
+            Err(_) => return invalid(format!("Broker id must be an integer, but it is: {name}")),
+        }
+        let entry = |(name, level): (String, String)| Entry {
+            name,
+            value: Some(level),
+            source: Source::BrokerLogger,
+            is_sensitive: false,
+            read_only: false,
+            kind_code: 0,
+            synonyms: Vec::new(),
+            documentation: "",
+        };
+        Ok(self.call.broker.loggers.levels().into_iter().map(entry).collect())
     }
 
     fn shown(&self, entry: Entry) -> DescribeConfigsResourceResult {
@@ -129,18 +150,9 @@ impl View<'_> {
             is_sensitive: entry.is_sensitive,
             synonyms: synonyms.collect(),
             config_type: entry.kind_code,
-            documentation: self.documentation.then(|| ByteString::from_static(entry.documentation)),
+            documentation: (self.documentation && entry.source != Source::BrokerLogger)
+                .then(|| ByteString::from_static(entry.documentation)),
         }
-    }
-}
-
-/// Why the loggers of a broker cannot be shown. Those of this one have no levels here yet.
-fn loggers(node: i32, name: &str) -> String {
-    match name.parse::<i32>() {
-        _ if name.is_empty() => "Broker id must not be empty".to_owned(),
-        Ok(id) if id == node => "Unsupported resource type: BROKER_LOGGER".to_owned(),
-        Ok(_) => format!("Unexpected broker id, expected {node} but received {name}"),
-        Err(_) => format!("Broker id must be an integer, but it is: {name}"),
     }
 }
 

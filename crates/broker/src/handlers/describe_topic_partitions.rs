@@ -29,7 +29,11 @@ pub(crate) fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> De
     if let Some(cursor) = &request.cursor
         && (cursor.partition_index < 0 || !all && !names.contains(&from))
     {
-        return refused(&request);
+        return refused(&request, ErrorCode::InvalidRequest);
+    }
+    // Kafka fails on it, with all that was asked for besides.
+    if names.contains("") {
+        return refused(&request, ErrorCode::UnknownServerError);
     }
     let room = request.response_partition_limit.min(call.broker.config.topics.max_request_partition_size_limit).max(1);
     let first_partition = request.cursor.as_ref().map_or(0, |cursor| cursor.partition_index);
@@ -48,10 +52,10 @@ pub(crate) fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> De
     page.response
 }
 
-/// A cursor that points nowhere: every topic is answered with the error.
-fn refused(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+/// Every topic is answered with the error.
+fn refused(request: &DescribeTopicPartitionsRequest, error: ErrorCode) -> DescribeTopicPartitionsResponse {
     let topics = request.topics.iter().map(|topic| DescribeTopicPartitionsResponseTopic {
-        error_code: ErrorCode::InvalidRequest.code(),
+        error_code: error.code(),
         name: Some(topic.name.clone()),
         ..DescribeTopicPartitionsResponseTopic::default()
     });

@@ -11,6 +11,7 @@ use thalweg_metadata::image::partition::ids;
 use thalweg_metadata::{MetadataImage, topic_name};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::MetadataRequest;
+use thalweg_wire::messages::metadata_request::MetadataRequestTopic;
 use thalweg_wire::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -22,6 +23,8 @@ use crate::dispatch::{Call, Reply};
 
 /// From this version on topics may be asked for by id.
 const BY_ID: i16 = 12;
+/// From this version on the whole answer may be an error.
+const WHOLE_ERROR: i16 = 13;
 
 pub(crate) fn handle(call: Call, request: MetadataRequest) -> Reply {
     if let Some(response) = refuse(&call, &request) {
@@ -43,12 +46,20 @@ pub(crate) fn handle(call: Call, request: MetadataRequest) -> Reply {
 /// Topics asked for in a way that the version does not have.
 fn refuse(call: &Call, request: &MetadataRequest) -> Option<MetadataResponse> {
     let topics = request.topics.as_ref()?;
-    let is_wrong = call.version < BY_ID && topics.iter().any(|topic| topic.name.is_none() || !topic.topic_id.is_zero());
-    is_wrong.then(|| MetadataResponse {
+    let early = |topic: &MetadataRequestTopic| topic.name.is_none() || !topic.topic_id.is_zero();
+    let unnamed = |topic: &MetadataRequestTopic| topic.name.is_none() && topic.topic_id.is_zero();
+    let error = match call.version {
+        ..BY_ID if topics.iter().any(early) => ErrorCode::InvalidRequest,
+        // Kafka fails on what has neither a name nor an id.
+        BY_ID.. if topics.iter().any(unnamed) => ErrorCode::UnknownServerError,
+        _ => return None,
+    };
+    Some(MetadataResponse {
+        error_code: if call.version >= WHOLE_ERROR { error.code() } else { 0 },
         topics: topics
             .iter()
             .map(|topic| MetadataResponseTopic {
-                error_code: ErrorCode::InvalidRequest.code(),
+                error_code: error.code(),
                 name: Some(topic.name.clone().unwrap_or_default()),
                 topic_id: topic.topic_id,
                 ..MetadataResponseTopic::default()

@@ -30,7 +30,6 @@ pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
 mod groups;
 pub(crate) mod heartbeat;
-pub(crate) mod incremental_alter_configs;
 pub(crate) mod init_producer_id;
 pub(crate) mod join_group;
 pub(crate) mod leave_group;

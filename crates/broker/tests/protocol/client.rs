@@ -2,8 +2,8 @@
 
 use bytes::{BufMut as _, BytesMut};
 use thalweg_base::Uuid;
-use thalweg_broker::Node;
 use thalweg_broker::config::NodeConfig;
+use thalweg_broker::{Loggers, Node};
 use thalweg_sys::net::TcpStream;
 use thalweg_wire::messages as m;
 use thalweg_wire::{Codec as _, Reader, Request, Writer};
@@ -51,7 +51,7 @@ impl Cluster {
         let all = properties.iter().chain([&listeners]);
         let overrides: Vec<_> = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (config, _) = NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("a config");
-        let node = Node::start(config).await.expect("a node");
+        let node = Node::start_with(config, Loggers::new(|_| {})).await.expect("a node");
         let stream = TcpStream::connect(&node.bootstrap_servers()).await.expect("a connection");
         let controller = TcpStream::connect(&node.bootstrap_controllers()).await.expect("a connection");
         Self { node, stream, controller, dir }

@@ -2,6 +2,7 @@
 //! example `compare`.
 
 mod client;
+mod configuring;
 mod controllers;
 mod describing;
 mod disks;

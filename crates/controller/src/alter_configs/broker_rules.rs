@@ -1,6 +1,6 @@
 //! Which broker configurations can change at run time (KIP-226).
 
-use thalweg_metadata::config::{ConfigTable, UpdateMode};
+use thalweg_metadata::config::{ConfigMap, ConfigTable, UpdateMode};
 use thalweg_wire::ErrorCode;
 
 use crate::Refusal;
@@ -31,16 +31,15 @@ pub(super) enum Level {
     Cluster,
 }
 
-/// Whether values can be set at run time: pairs of a name and a value, or no value where only the name counts. Names
-/// that nobody knows are taken, since plugins read them.
-pub(super) fn check(level: Level, set: &[(&str, Option<&str>)]) -> Result<(), Refusal> {
+/// Whether these values can be set at run time. Names that nobody knows are taken, since plugins read them.
+pub(super) fn check(level: Level, set: &ConfigMap) -> Result<(), Refusal> {
     let mode = |name: &str| ConfigTable::BROKER.get(name).map(|def| def.mode);
     refuse_any(set, "Cannot update these configs dynamically", |name| mode(name) == Some(UpdateMode::ReadOnly))?;
     let text = "These security configs can be dynamically updated only per-listener using the listener prefix";
     refuse_any(set, text, |name| PER_LISTENER.contains(&name))?;
     for (name, value) in set {
         let def = ConfigTable::BROKER.get(base_name(name).unwrap_or(name));
-        if let (Some(def), Some(value)) = (def, value) {
+        if let Some(def) = def {
             def.parse(value).map_err(|error| Refusal::because(ErrorCode::InvalidRequest, error.message))?;
         }
     }
@@ -57,12 +56,11 @@ pub(super) fn check(level: Level, set: &[(&str, Option<&str>)]) -> Result<(), Re
     }
 }
 
-fn refuse_any(set: &[(&str, Option<&str>)], text: &str, wrong: impl Fn(&str) -> bool) -> Result<(), Refusal> {
-    let mut names: Vec<&str> = set.iter().map(|(name, _)| *name).filter(|name| wrong(name)).collect();
+fn refuse_any(set: &ConfigMap, text: &str, wrong: impl Fn(&str) -> bool) -> Result<(), Refusal> {
+    let names: Vec<&str> = set.keys().map(|name| &**name).filter(|name| wrong(name)).collect();
     if names.is_empty() {
         return Ok(());
     }
-    names.sort_unstable();
     Err(Refusal::because(ErrorCode::InvalidRequest, format!("{text}: [{}]", names.join(", "))))
 }
 
@@ -77,7 +75,8 @@ mod tests {
     use super::*;
 
     fn refused(level: Level, name: &str, value: &str) -> String {
-        check(level, &[(name, Some(value))]).map_err(|refusal| refusal.to_string()).err().unwrap_or_default()
+        let set = ConfigMap::unit(name.into(), value.into());
+        check(level, &set).map_err(|refusal| refusal.to_string()).err().unwrap_or_default()
     }
 
     #[test]

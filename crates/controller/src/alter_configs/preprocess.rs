@@ -1,166 +1,192 @@
 //! What a broker checks before it hands a change of configurations to the controller.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytestring::ByteString;
 use thalweg_base::NodeId;
-use thalweg_metadata::image::ConfigResourceType;
+use thalweg_metadata::MetadataImage;
+use thalweg_metadata::config::{ConfigMap, ConfigTable};
+use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_wire::ErrorCode;
-use thalweg_wire::messages::{
-    AlterConfigsRequest, AlterConfigsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    alter_configs_response, incremental_alter_configs_response,
-};
 
 use super::broker_rules::{self, Level};
+use super::request::{Answer, Asked, ConfigsRequest};
+use super::{Operation, edit_list};
 use crate::Refusal;
-use crate::refusal::parts;
 
-/// A request of which the broker has refused some resources. `rest` goes to the controller, whose response
+/// On whose behalf a node received a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiverRole {
+    /// A broker checks what the controller cannot know.
+    Broker,
+    /// A controller changes its own loggers, and decides about the rest.
+    Controller,
+}
+
+/// A change of a logger's level: its name, the number of the operation, and the level.
+pub type LoggerChange<'a> = (&'a str, i8, Option<&'a str>);
+
+/// A resource by type and name, and what the node itself said about it.
+type Said = (i8, ByteString, Option<Result<(), Refusal>>);
+
+/// The node that received a request.
+#[derive(Clone, Copy)]
+pub struct Receiver<'a> {
+    /// Its id.
+    pub node: NodeId,
+    /// As what it received it.
+    pub role: ReceiverRole,
+    /// The cluster as it knows it.
+    pub image: &'a MetadataImage,
+    /// Whether it could run with such dynamic configurations, of all brokers and its own; Kafka's message if not.
+    pub could_run: &'a dyn Fn(&ConfigMap, &ConfigMap) -> Result<(), String>,
+    /// Changes levels of its loggers, which it does by itself.
+    pub loggers: &'a dyn Fn(&[LoggerChange<'_>]) -> Result<(), Refusal>,
+}
+
+/// A request of which the broker has answered some resources. `rest` goes to the controller, whose response
 /// [`Preprocessed::complete`] turns into the response to the whole request.
-#[derive(Clone, Debug)]
-pub struct Preprocessed<R> {
+pub struct Preprocessed<Q> {
     /// What the controller is to decide.
-    pub rest: R,
-    /// Every resource of the request, in its order, and why the broker refused it.
-    answered: Vec<(i8, ByteString, Option<Refusal>)>,
+    pub rest: Q,
+    /// Every resource of the request, in its order, and what the broker said about it.
+    answered: Vec<Said>,
 }
 
-/// One configuration of a request: its name, its operation and its value.
-type Given<'a> = (&'a ByteString, i8, Option<&'a ByteString>);
-
-const SET: i8 = 0;
-const DELETE: i8 = 1;
-
-/// What a request sets: the value where it is the whole of it.
-fn set<'a>(configs: &[Given<'a>]) -> Vec<(&'a str, Option<&'a str>)> {
-    let kept = configs.iter().filter(|(_, operation, _)| *operation != DELETE);
-    kept.map(|(name, operation, value)| (&***name, value.filter(|_| *operation == SET).map(|text| &**text))).collect()
-}
-
-/// Checks a request as the broker `node` that received it.
-#[must_use]
-pub fn preprocess_incremental_alter_configs(
-    node: NodeId,
-    request: &IncrementalAlterConfigsRequest,
-) -> Preprocessed<IncrementalAlterConfigsRequest> {
-    let twice = named_twice(request.resources.iter().map(|r| (r.resource_type, &r.resource_name)));
-    let mut rest = request.clone();
-    rest.resources.clear();
-    let mut answered = Vec::new();
-    for resource in &request.resources {
-        let configs: Vec<Given<'_>> =
-            resource.configs.iter().map(|c| (&c.name, c.config_operation, c.value.as_ref())).collect();
-        let key = (resource.resource_type, resource.resource_name.clone());
-        let refusal = check(node, &twice, &key, &configs).err();
-        if refusal.is_none() {
-            rest.resources.push(resource.clone());
-        }
-        answered.push((key.0, key.1, refusal));
-    }
-    Preprocessed { rest, answered }
-}
-
-/// Checks a request as the broker `node` that received it.
-#[must_use]
-pub fn preprocess_alter_configs(node: NodeId, request: &AlterConfigsRequest) -> Preprocessed<AlterConfigsRequest> {
-    let twice = named_twice(request.resources.iter().map(|r| (r.resource_type, &r.resource_name)));
-    let mut rest = request.clone();
-    rest.resources.clear();
-    let mut answered = Vec::new();
-    for resource in &request.resources {
-        let configs: Vec<Given<'_>> = resource.configs.iter().map(|c| (&c.name, 0, c.value.as_ref())).collect();
-        let key = (resource.resource_type, resource.resource_name.clone());
-        let refusal = check(node, &twice, &key, &configs).err();
-        if refusal.is_none() {
-            rest.resources.push(resource.clone());
-        }
-        answered.push((key.0, key.1, refusal));
-    }
-    Preprocessed { rest, answered }
-}
-
-impl Preprocessed<IncrementalAlterConfigsRequest> {
-    /// The response to the whole request, with what the controller said about the rest.
-    #[must_use]
-    pub fn complete(self, response: IncrementalAlterConfigsResponse) -> IncrementalAlterConfigsResponse {
-        use incremental_alter_configs_response::AlterConfigsResourceResponse;
-        let said = response.responses.into_iter().map(|r| ((r.resource_type, r.resource_name.clone()), r)).collect();
-        let responses = reassemble(self.answered, said, |kind, name, refusal| {
-            let (error_code, error_message) = parts::<()>(&Err(refusal));
-            AlterConfigsResourceResponse { error_code, error_message, resource_type: kind, resource_name: name }
-        });
-        IncrementalAlterConfigsResponse { responses, ..response_throttle(response.throttle_time_ms) }
-    }
-}
-
-fn response_throttle(throttle_time_ms: i32) -> IncrementalAlterConfigsResponse {
-    IncrementalAlterConfigsResponse { throttle_time_ms, ..Default::default() }
-}
-
-impl Preprocessed<AlterConfigsRequest> {
-    /// The response to the whole request, with what the controller said about the rest.
-    #[must_use]
-    pub fn complete(self, response: AlterConfigsResponse) -> AlterConfigsResponse {
-        use alter_configs_response::AlterConfigsResourceResponse;
-        let said = response.responses.into_iter().map(|r| ((r.resource_type, r.resource_name.clone()), r)).collect();
-        let responses = reassemble(self.answered, said, |kind, name, refusal| {
-            let (error_code, error_message) = parts::<()>(&Err(refusal));
-            AlterConfigsResourceResponse { error_code, error_message, resource_type: kind, resource_name: name }
-        });
-        AlterConfigsResponse { throttle_time_ms: response.throttle_time_ms, responses }
-    }
-}
-
-fn reassemble<T>(
-    answered: Vec<(i8, ByteString, Option<Refusal>)>,
-    mut said: BTreeMap<(i8, ByteString), T>,
-    refused: impl Fn(i8, ByteString, Refusal) -> T,
-) -> Vec<T> {
-    let one = |(kind, name, refusal): (i8, ByteString, Option<Refusal>)| {
-        let key = (kind, name);
-        let from_controller = if refusal.is_none() { said.remove(&key) } else { None };
-        // A controller that says nothing about a resource is broken.
-        let missing = || refusal.unwrap_or_else(|| Refusal::usual(ErrorCode::UnknownServerError));
-        from_controller.unwrap_or_else(|| refused(key.0, key.1, missing()))
-    };
-    answered.into_iter().map(one).collect()
-}
-
-fn named_twice<'a>(keys: impl Iterator<Item = (i8, &'a ByteString)>) -> BTreeSet<(i8, ByteString)> {
+/// Checks a request as the broker that received it.
+pub fn preprocess<Q: ConfigsRequest>(receiver: Receiver<'_>, request: &Q) -> Preprocessed<Q> {
+    let asked = request.asked();
     let mut seen = BTreeSet::new();
-    keys.filter(|key| !seen.insert(*key)).map(|(kind, name)| (kind, name.clone())).collect()
+    let twice: BTreeSet<_> = asked.iter().map(|a| (a.kind, a.name)).filter(|key| !seen.insert(*key)).collect();
+    let mut answered = Vec::new();
+    for resource in &asked {
+        let said = if receiver.role == ReceiverRole::Controller && !is_logger::<Q>(resource) {
+            None
+        } else if twice.contains(&(resource.kind, resource.name)) {
+            Some(Err(invalid("Each resource must appear at most once.")))
+        } else {
+            receiver.check::<Q>(resource).map_or_else(|refusal| Some(Err(refusal)), |done| done.then_some(Ok(())))
+        };
+        answered.push((resource.kind, resource.name.clone(), said));
+    }
+    let kept: Vec<bool> = answered.iter().map(|(.., said)| said.is_none()).collect();
+    let mut rest = request.clone();
+    rest.keep(&kept);
+    Preprocessed { rest, answered }
 }
 
-fn check(
-    node: NodeId,
-    twice: &BTreeSet<(i8, ByteString)>,
-    key: &(i8, ByteString),
-    configs: &[Given<'_>],
-) -> Result<(), Refusal> {
-    let invalid = |text: String| Err(Refusal::because(ErrorCode::InvalidRequest, text));
-    if twice.contains(key) {
-        return invalid("Each resource must appear at most once.".to_owned());
-    }
-    let mut names = BTreeSet::new();
-    if !configs.iter().all(|(name, ..)| names.insert(*name)) {
-        return invalid("Error due to duplicate config keys".to_owned());
-    }
-    let nulls = configs.iter().filter(|(_, operation, value)| *operation != DELETE && value.is_none());
-    let nulls: Vec<&str> = nulls.map(|(name, ..)| &***name).collect();
-    if !nulls.is_empty() {
-        return invalid(format!("Null value not supported for : {}", nulls.join(", ")));
-    }
-    match ConfigResourceType::from_id(key.0) {
-        Some(ConfigResourceType::Broker) if key.1.is_empty() => broker_rules::check(Level::Cluster, &set(configs)),
-        Some(ConfigResourceType::Broker) => match key.1.parse::<i32>() {
-            Err(_) => invalid(format!("Node id must be an integer, but it is: {}", key.1)),
-            Ok(id) if NodeId(id) != node => {
-                invalid(format!("Unexpected broker id, expected {node}, but received {}", key.1))
+impl<Q: ConfigsRequest> Preprocessed<Q> {
+    /// The response to the whole request, with what the controller said about the rest, or why it said nothing.
+    pub fn complete(self, decided: Result<Q::Answered, Refusal>) -> Q::Answered {
+        let (mut said, missing) = match decided {
+            Ok(response) => {
+                let answers = Q::answers(response).into_iter();
+                let said: BTreeMap<_, _> = answers.map(|answer| ((answer.kind, answer.name.clone()), answer)).collect();
+                // A controller that says nothing about a resource is broken.
+                (said, Refusal::usual(ErrorCode::UnknownServerError))
             }
-            Ok(_) => broker_rules::check(Level::Broker, &set(configs)),
-        },
-        Some(ConfigResourceType::BrokerLogger) | None => invalid(format!("Unknown resource type {}", key.0)),
-        Some(_) => Ok(()),
+            Err(refusal) => (BTreeMap::new(), refusal),
+        };
+        let answer = |(kind, name, own): Said| match own {
+            Some(result) => Answer::new(kind, name, &result),
+            None => {
+                said.remove(&(kind, name.clone())).unwrap_or_else(|| Answer::new(kind, name, &Err(missing.clone())))
+            }
+        };
+        Q::answered(self.answered.into_iter().map(answer).collect())
+    }
+}
+
+fn is_logger<Q: ConfigsRequest>(resource: &Asked<'_>) -> bool {
+    Q::CHANGES_LOGGERS && resource.kind == ConfigResourceType::BrokerLogger.id()
+}
+
+fn invalid(text: impl Into<String>) -> Refusal {
+    Refusal::because(ErrorCode::InvalidRequest, text)
+}
+
+impl Receiver<'_> {
+    /// Whether the resource is done with, so that the controller needs not look at it.
+    fn check<Q: ConfigsRequest>(&self, resource: &Asked<'_>) -> Result<bool, Refusal> {
+        let mut names = BTreeSet::new();
+        if !resource.configs.iter().all(|(name, ..)| names.insert(*name)) {
+            return Err(invalid("Error due to duplicate config keys"));
+        }
+        let delete = Operation::Delete.id();
+        let nulls = resource.configs.iter().filter(|(_, operation, value)| *operation != delete && value.is_none());
+        let nulls: Vec<&str> = nulls.map(|(name, ..)| &***name).collect();
+        if !nulls.is_empty() {
+            return Err(invalid(format!("Null value not supported for : {}", nulls.join(", "))));
+        }
+        let name = &**resource.name;
+        match ConfigResourceType::from_id(resource.kind) {
+            Some(ConfigResourceType::Broker) if name.is_empty() => self.check_broker(Level::Cluster, resource)?,
+            Some(ConfigResourceType::Broker) => match name.parse::<i32>() {
+                Err(_) => return Err(invalid(format!("Node id must be an integer, but it is: {name}"))),
+                Ok(id) if NodeId(id) != self.node => {
+                    return Err(invalid(format!("Unexpected broker id, expected {}, but received {name}", self.node)));
+                }
+                Ok(_) => self.check_broker(Level::Broker, resource)?,
+            },
+            Some(ConfigResourceType::BrokerLogger) if Q::CHANGES_LOGGERS => {
+                return self.check_loggers(resource).map(|()| true);
+            }
+            Some(ConfigResourceType::BrokerLogger) | None => {
+                return Err(invalid(format!("Unknown resource type {}", resource.kind)));
+            }
+            Some(_) => {}
+        }
+        Ok(false)
+    }
+
+    fn check_loggers(&self, resource: &Asked<'_>) -> Result<(), Refusal> {
+        let name = &**resource.name;
+        match name.parse::<i32>() {
+            Err(_) => Err(invalid(format!("Node id must be an integer, but it is: {name}"))),
+            Ok(id) if NodeId(id) != self.node => {
+                Err(invalid(format!("Unexpected node id. Expected {}, but received {id}", self.node)))
+            }
+            Ok(_) => {
+                let change = |(name, operation, value): &(&ByteString, i8, Option<&ByteString>)| {
+                    // The names live as long as the request.
+                    (name.to_string(), *operation, value.map(ToString::to_string))
+                };
+                let changes: Vec<_> = resource.configs.iter().map(change).collect();
+                let changes: Vec<_> = changes.iter().map(|(n, o, v)| (n.as_str(), *o, v.as_deref())).collect();
+                (self.loggers)(&changes)
+            }
+        }
+    }
+
+    /// Checks what brokers would be set to: the stored configurations of that level with the changes.
+    fn check_broker(&self, level: Level, resource: &Asked<'_>) -> Result<(), Refusal> {
+        let key = ConfigResource { kind: ConfigResourceType::Broker, name: Arc::from(&**resource.name) };
+        let of = |key: &ConfigResource| self.image.configs().get(key).cloned().unwrap_or_default();
+        let mut after = of(&key);
+        for (name, operation, value) in &resource.configs {
+            let value = value.map_or("", |value| &**value);
+            let operation = Operation::from_id(*operation)
+                .ok_or_else(|| invalid(format!("Unknown operations type {operation}")))?;
+            match operation {
+                Operation::Set => after.insert(Arc::from(&***name), Arc::from(value)),
+                Operation::Delete => after.remove(&***name),
+                Operation::Append | Operation::Subtract => {
+                    if ConfigTable::BROKER.get(name).is_none() {
+                        let text = format!("Unknown config name: {name}");
+                        return Err(Refusal::because(ErrorCode::InvalidConfig, text));
+                    }
+                    let edited = edit_list(key.kind, name, operation, after.get(&***name).map(|text| &**text), value)?;
+                    after.insert(Arc::from(&***name), Arc::from(edited))
+                }
+            };
+        }
+        broker_rules::check(level, &after)?;
+        let own = ConfigResource { kind: ConfigResourceType::Broker, name: self.node.to_string().into() };
+        let (cluster, own) = match level {
+            Level::Broker => (of(&ConfigResource::cluster()), after),
+            Level::Cluster => (after, of(&own)),
+        };
+        (self.could_run)(&cluster, &own).map_err(invalid)
     }
 }

@@ -97,7 +97,10 @@ fn refusals_are_kafkas() {
         ["INVALID_CONFIG: The configuration value cannot be added because it exceeds the maximum value size of 32767 \
           bytes."]
     );
-    assert_eq!(topic(&mut cluster, &[("retention.ms", 9, None)]), ["INVALID_REQUEST: Unknown operations type 9"]);
+    assert_eq!(
+        topic(&mut cluster, &[("retention.ms", 9, None)]),
+        ["UNKNOWN_SERVER_ERROR: The server experienced an unexpected error when processing the request."]
+    );
     assert_eq!(alter(&mut cluster, 99, "a", &[]), ["UNSUPPORTED_VERSION: Unknown resource type 99."]);
     assert_eq!(alter(&mut cluster, GROUP, "", &[]), ["INVALID_REQUEST: Default group resources are not allowed."]);
     assert_eq!(alter(&mut cluster, BROKER, "9", &[]), ["BROKER_ID_NOT_REGISTERED: No node with id 9 found."]);
@@ -186,11 +189,19 @@ fn a_broker_refuses_first_what_it_can() {
         resource(GROUP, "g", &[]),
         resource(7, "u", &[]),
     ];
-    let preprocessed = preprocess_incremental_alter_configs(node, &request(resources));
+    let image = MetadataImage::default();
+    let receiver = Receiver {
+        node,
+        role: ReceiverRole::Broker,
+        image: &image,
+        could_run: &|_, _| Ok(()),
+        loggers: &|_| Err(Refusal::bare(ErrorCode::InvalidConfig)),
+    };
+    let preprocessed = preprocess(receiver, &request(resources));
     assert_eq!(preprocessed.rest.resources, [good]);
     let cluster = cluster();
     let decided = cluster.controller.incremental_alter_configs(&cluster.image, &preprocessed.rest);
-    let response = preprocessed.complete(decided.response);
+    let response = preprocessed.complete(Ok(decided.response));
     let texts: Vec<_> = response.responses.iter().map(|r| r.error_message.as_deref().unwrap_or("-")).collect();
     let expected = [
         "Null value not supported for : retention.ms",

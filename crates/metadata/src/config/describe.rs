@@ -19,6 +19,8 @@ pub enum Source {
     StaticBroker,
     /// Nobody.
     Default,
+    /// The level of a logger.
+    BrokerLogger,
     /// The client metrics subscription's own.
     ClientMetrics,
     /// The group's own.
@@ -35,6 +37,7 @@ impl Source {
             Self::DynamicDefaultBroker => 3,
             Self::StaticBroker => 4,
             Self::Default => 5,
+            Self::BrokerLogger => 6,
             Self::ClientMetrics => 7,
             Self::Group => 8,
         }

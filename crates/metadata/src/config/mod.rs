@@ -4,7 +4,9 @@
 //! descriptions are ours (`tables/*_docs.tbl`). Messages of refused values are Kafka's, because tools print them and
 //! scripts read them.
 
+mod client_metrics_rules;
 mod describe;
+mod group_rules;
 mod number;
 mod table;
 mod topic;
@@ -17,8 +19,10 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use client_metrics_rules::{InvalidSubscription, validate_client_metrics};
 pub use describe::{Entry, EntrySynonym, Source, describe_broker, describe_broker_defaults, describe_topic};
 pub use describe::{describe_client_metrics, describe_group, effective_topic_configs};
+pub use group_rules::validate_group;
 pub use table::{Bound, ConfigDef, ConfigTable, DefaultValue, Importance, Kind, Synonym, Unit, UpdateMode, Validator};
 pub use topic::{CleanupPolicy, MessageTimestampType, TopicCompression, TopicConfig};
 pub use topic_rules::{validate_broker_topic_defaults, validate_topic};

@@ -99,6 +99,7 @@ fn text(entries: &[Entry]) -> String {
         Source::Default => "DEFAULT_CONFIG",
         Source::ClientMetrics => "DYNAMIC_CLIENT_METRICS_CONFIG",
         Source::Group => "DYNAMIC_GROUP_CONFIG",
+        Source::BrokerLogger => "DYNAMIC_BROKER_LOGGER_CONFIG",
     };
     let kinds = ["UNKNOWN", "BOOLEAN", "STRING", "INT", "SHORT", "LONG", "DOUBLE", "LIST", "CLASS", "PASSWORD"];
     let line = |entry: &Entry| {
