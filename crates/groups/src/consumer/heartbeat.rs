@@ -329,7 +329,7 @@ impl Settled<'_> {
         let topics = self.group.subscriptions_after(&[self.before], &BTreeSet::new(), member);
         let hash = metadata_hash(&topics, context.at.image);
         if must || hash != self.group.metadata_hash {
-            self.epoch += 1;
+            self.epoch = self.epoch.saturating_add(1);
             self.records.push(epoch_record(&self.group.id, self.epoch, hash));
         }
         self.refresh = Some(Refresh { due: context.at.now.moment.after(REFRESH_INTERVAL), epoch: self.epoch });

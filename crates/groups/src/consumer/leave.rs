@@ -67,7 +67,7 @@ impl ConsumerGroup {
         let without: Vec<&Member> = members.iter().map(|member| &**member).collect();
         let topics = self.subscriptions_after(&without, &unused, None);
         let hash = metadata_hash(&topics, context.at.image);
-        decision.records.push(epoch_record(&self.id, self.epoch + 1, hash));
+        decision.records.push(epoch_record(&self.id, self.epoch.saturating_add(1), hash));
         decision
     }
 

@@ -14,7 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use thalweg_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 
 use crate::request::{Answer, Request};
-use world::{GROUP, PARTITIONS, Random, World};
+pub(super) use world::Random;
+use world::{GROUP, PARTITIONS, World};
 
 /// How many steps a seed has before the faults end.
 const STEPS: usize = 400;

@@ -30,14 +30,14 @@ pub(super) const PARTITIONS: i32 = 7;
 const ANSWERED_WITHIN_MS: i64 = 60_000;
 
 /// Random numbers from a seed.
-pub(super) struct Random(u64);
+pub(in crate::tests) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::tests) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x2545_f491_4f6c_dd1d))
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::tests) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -45,11 +45,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub(in crate::tests) fn below(&mut self, limit: usize) -> usize {
         (self.next() >> 16) as usize % limit
     }
 
-    pub(super) fn percent(&mut self, chance: usize) -> bool {
+    pub(in crate::tests) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 }
