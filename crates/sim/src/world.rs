@@ -26,6 +26,12 @@ pub fn seeds(count: u64) -> Vec<u64> {
 /// A simulation of one node, whose writes are lost by a crash unless they were synced.
 #[must_use]
 pub fn with_node<'a>(seed: u64) -> turmoil::Sim<'a> {
+    with_node_and(seed, &[])
+}
+
+/// As [`with_node`], with these properties besides.
+#[must_use]
+pub fn with_node_and<'a>(seed: u64, properties: &'static [(&'static str, &'static str)]) -> turmoil::Sim<'a> {
     thalweg_sys::random::seed(seed);
     let mut builder = turmoil::Builder::new();
     builder
@@ -37,14 +43,14 @@ pub fn with_node<'a>(seed: u64) -> turmoil::Sim<'a> {
         .enable_tokio_io();
     builder.fs().sync_probability(0.0);
     let mut sim = builder.build();
-    sim.host(NODE, || async {
-        let mut node = Node::start(config()?).await?;
+    sim.host(NODE, move || async move {
+        let mut node = Node::start(config(properties)?).await?;
         Err(node.failed().await.into())
     });
     sim
 }
 
-fn config() -> Result<NodeConfig, Box<dyn Error>> {
+fn config(properties: &[(&str, &str)]) -> Result<NodeConfig, Box<dyn Error>> {
     let overrides = [
         ("listeners", "PLAINTEXT://0.0.0.0:9092,CONTROLLER://0.0.0.0:9093"),
         ("advertised.listeners", "PLAINTEXT://node:9092"),
@@ -53,6 +59,7 @@ fn config() -> Result<NodeConfig, Box<dyn Error>> {
         // Every few decisions, so that crashes meet snapshots too.
         ("metadata.log.max.record.bytes.between.snapshots", "500"),
     ];
-    let overrides = overrides.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let all = overrides.iter().chain(properties);
+    let overrides: Vec<_> = all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Ok(NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides)?.0)
 }

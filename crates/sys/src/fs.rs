@@ -345,6 +345,11 @@ pub fn space(path: &Path) -> io::Result<Space> {
 /// As the operating system says.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     may_change(from)?;
+    #[cfg(sim)]
+    if !exists(from) {
+        // The simulated rename has no kind of its own for this.
+        return Err(io::ErrorKind::NotFound.into());
+    }
     imp::rename(from, to)
 }
 
@@ -394,6 +399,24 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     {
         may_change(path)?;
         imp::sync_dir(path)
+    }
+}
+
+/// Makes everything durable that was written to the file system of `path`, by whomever: cheaper than thousands of single
+/// syncs, and a waste for few. Not there in the simulator.
+///
+/// # Errors
+/// As the operating system says, also when an earlier write to that file system has failed.
+pub fn sync_file_system(path: &Path) -> io::Result<()> {
+    #[cfg(not(sim))]
+    {
+        let dir = imp::File::open(path)?;
+        Ok(rustix::fs::syncfs(&dir)?)
+    }
+    #[cfg(sim)]
+    {
+        may_change(path)?;
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

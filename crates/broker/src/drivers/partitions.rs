@@ -26,6 +26,9 @@ use super::settings::{BrokerLimits, Settings};
 use crate::live::Properties;
 use crate::metrics::Total;
 
+/// More logs than this are synced all at once when the node stops.
+const SYNCS_MAX: usize = 100;
+
 /// The partitions of one topic.
 #[derive(Debug, Default)]
 struct Topic {
@@ -459,7 +462,9 @@ impl Partitions {
     pub(crate) fn close(&self, broker_epoch: i64) {
         let mut offsets = self.offsets();
         let mut failed = vec![false; self.dirs.len()];
-        for partition in self.all() {
+        let all = self.all();
+        let sync_each = all.len() <= SYNCS_MAX;
+        for partition in all {
             let Some(dir) = self.places.lock().get(&(partition.topic_id, partition.id.partition)).copied() else {
                 continue;
             };
@@ -467,7 +472,7 @@ impl Partitions {
                 failed[dir] = true;
                 continue;
             };
-            match log.close() {
+            match if sync_each { log.close() } else { log.close_unsynced() } {
                 Ok(end) => {
                     offsets[dir].1.recovery_points.insert(partition.id.clone(), end);
                 }
@@ -475,6 +480,12 @@ impl Partitions {
                     error!(partition = %partition.id, error = %fault, "the log cannot be closed; it is recovered at the next start");
                     failed[dir] = true;
                 }
+            }
+        }
+        for dir in self.dirs.iter().filter(|_| !sync_each) {
+            // Without it the recovery points must stay what they were.
+            if let Err(e) = fs::sync_file_system(&dir.path) {
+                dir.health.fail(&format!("the logs cannot be synced: {e}"));
             }
         }
         for ((dir, offsets), failed) in offsets.into_iter().zip(failed) {

@@ -214,7 +214,7 @@ impl Log {
     }
 
     /// Writes the epochs so that no killed process leaves ones that were truncated. They are synced with the next flush.
-    fn replace_epochs(&mut self) -> Result<(), Fault> {
+    pub(super) fn replace_epochs(&mut self) -> Result<(), Fault> {
         self.epochs_changed += 1;
         // A flush that began before must not bring the old ones back.
         let mut written = self.epochs_written.lock().unwrap_or_else(PoisonError::into_inner);
