@@ -39,6 +39,7 @@ impl Desk<'_> {
 
     /// The group was a consumer group: sessions of the members begin, and if it must, a rebalance.
     pub(crate) fn take_over(&mut self, rebalance: bool) {
+        self.group.converted = true;
         for id in self.group.members().keys().cloned().collect::<Vec<ByteString>>() {
             self.keep_session(&id);
         }

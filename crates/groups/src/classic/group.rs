@@ -88,6 +88,8 @@ pub(crate) struct ClassicGroup {
     pub(super) new_member_added: bool,
     /// Whether the generation is not complete: it has no leader in the log, and whoever loads it begins a rebalance.
     pub(super) unfinished: bool,
+    /// Whether this generation was one of a consumer group, which told each member the protocol that it likes best.
+    pub(super) converted: bool,
 }
 
 impl ClassicGroup {
@@ -111,6 +113,7 @@ impl ClassicGroup {
             initial_delay: None,
             new_member_added: false,
             unfinished: false,
+            converted: false,
         }
     }
 
@@ -308,7 +311,7 @@ impl ClassicGroup {
         self.subscribed = self.compute_subscribed();
         self.pending_sync.clear();
         self.initial_delay = None;
-        self.unfinished = false;
+        (self.unfinished, self.converted) = (false, false);
         let to = if self.members.is_empty() { State::Empty } else { State::CompletingRebalance };
         self.transition(to, now);
         if self.members.is_empty() {

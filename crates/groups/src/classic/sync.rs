@@ -72,7 +72,10 @@ impl Desk<'_> {
             self.outbox.timers.cancel(&Timer::ClassicSync(self.id.clone()));
         }
         if self.group.state() == State::Stable {
-            let response = self.synced(member_id);
+            let mut response = self.synced(member_id);
+            if self.group.converted && request.protocol_name.is_some() {
+                response.protocol_name = request.protocol_name.clone();
+            }
             return self.outbox.answer(ticket, Answer::SyncGroup(response));
         }
         let before = self.group.member_mut(member_id).and_then(|member| member.sync.replace(ticket));
@@ -93,10 +96,10 @@ impl Desk<'_> {
             return Err(ErrorCode::IllegalGeneration);
         }
         let other_type = differs(&request.protocol_type, &self.group.protocol_type);
-        let other_protocol = other_type || differs(&request.protocol_name, &self.group.protocol);
-        // Of a group that was a consumer group the members were told a protocol each, and for many clients this error is
-        // fatal: they are told to join again, as they are to do anyhow.
-        if other_protocol && !self.group.unfinished {
+        // A group that was a consumer group has told each member the protocol that this one likes best, and for many
+        // clients this error is fatal. Assignments of consumers look the same in all protocols.
+        let may_differ = self.group.unfinished || self.group.converted;
+        if other_type || (!may_differ && differs(&request.protocol_name, &self.group.protocol)) {
             return Err(ErrorCode::InconsistentGroupProtocol);
         }
         match self.group.state() {
