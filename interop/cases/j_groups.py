@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from harness import procs
 from harness.case import case, equal, eventually, expect
@@ -132,10 +132,16 @@ def share(members, get=lambda member: member.partitions(), seconds=40):
     eventually(fair, f"{PARTITIONS} partitions among {len(members)} members: {[m.out.read_text()[-300:] for m in members]}", seconds)
 
 
-def committed(bootstrap, group, topic):
-    """The committed offsets by partition, as any client sees them."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
-    found = consumer.committed([TopicPartition(topic, partition) for partition in range(PARTITIONS)], 20)
+def committed(bootstrap, group, topic, seconds=40):
+    """The committed offsets by partition, as any client sees them. A node that has just started may not coordinate yet."""
+    consumer, deadline = Consumer({"bootstrap.servers": bootstrap, "group.id": group}), time.monotonic() + seconds
+    while True:
+        try:
+            found = consumer.committed([TopicPartition(topic, partition) for partition in range(PARTITIONS)], 20)
+            break
+        except KafkaException as why:
+            expect(time.monotonic() < deadline, f"offsets of {group}: {why}")
+            time.sleep(0.2)
     consumer.close()
     return [max(each.offset, 0) for each in found]
 

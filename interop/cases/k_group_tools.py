@@ -2,7 +2,7 @@
 
 import re
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from harness import nodes
 from harness.case import case, contains, equal, eventually, expect
@@ -24,9 +24,17 @@ def rows(lines):
 
 
 def commit(bootstrap, group, topic, offset):
-    """Commits without joining."""
+    """Commits without joining, as soon as somebody coordinates."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})
-    consumer.commit(offsets=[TopicPartition(topic, partition, offset, f"at {offset}") for partition in range(PARTITIONS)], asynchronous=False)
+    offsets = [TopicPartition(topic, partition, offset, f"at {offset}") for partition in range(PARTITIONS)]
+
+    def committed():
+        try:
+            return consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException:
+            return None
+
+    eventually(committed, f"a commit of {group}", 40)
     consumer.close()
 
 
@@ -108,7 +116,9 @@ def hand_over(it, first, second, end):
     everybody = {old: [], new: []}
 
     def join(seconds=90):
-        members = {old: python(it, "confluent", it.bootstrap, old, topic), new: python(it, "confluent", it.bootstrap, new, topic, group_protocol="consumer")}
+        # A client counts the session too, and a node may take long to start.
+        classic = python(it, "confluent", it.bootstrap, old, topic, session_timeout_ms=60000)
+        members = {old: classic, new: python(it, "confluent", it.bootstrap, new, topic, group_protocol="consumer")}
         for group, member in members.items():
             everybody[group].append(member)
             counted.await_all(everybody[group], seconds)
