@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod configs;
+mod judge;
 mod schema;
 mod test;
 mod tidy;
@@ -15,11 +16,14 @@ fn main() -> ExitCode {
         Some("import-configs") => configs::import(arguments.get(1)),
         Some("check-wire-java") => schema::check(arguments.get(1)),
         Some("bench") => bench::run(&arguments[1..]),
+        Some("judge") => judge::run(&arguments[1..]),
         Some("test") => test::run(),
         Some("sim") => test::simulate(),
         Some("tidy") => tidy::run(),
-        _ => Err("chores: test, sim, bench, tidy; import-schemas, import-configs, check-wire-java [KAFKA_HOME/lib]"
-            .to_owned()),
+        _ => Err(
+            "chores: test, judge, sim, bench, tidy; import-schemas, import-configs, check-wire-java [KAFKA_HOME/lib]"
+                .to_owned(),
+        ),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

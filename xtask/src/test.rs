@@ -7,9 +7,9 @@ use std::{env, time::Instant};
 
 /// Tests that passed and failed. A step that ends badly without saying how many failed counts as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Count {
-    passed: u64,
-    failed: u64,
+pub struct Count {
+    pub passed: u64,
+    pub failed: u64,
 }
 
 impl Count {
@@ -22,7 +22,7 @@ impl Count {
     }
 
     /// What a line of output adds: the closing line `3 passed, 0 failed` of the interoperability tests.
-    fn of_closing_line(line: &str) -> Self {
+    pub fn of_closing_line(line: &str) -> Self {
         let numbers = line.trim_end().strip_suffix(" failed").and_then(|rest| rest.split_once(" passed, "));
         match numbers.map(|(passed, failed)| (passed.parse(), failed.parse())) {
             Some((Ok(passed), Ok(failed))) => Self { passed, failed },
@@ -30,7 +30,7 @@ impl Count {
         }
     }
 
-    fn add(&mut self, more: Self) {
+    pub fn add(&mut self, more: Self) {
         self.passed += more.passed;
         self.failed += more.failed;
     }
@@ -42,7 +42,7 @@ fn before(text: &str, word: &str) -> u64 {
     digits.parse().unwrap_or(0)
 }
 
-/// Runs the unit tests, the simulation, the release build and the quick interoperability tests, in that order; each
+/// Runs the unit tests, the simulation, the release build, the differ and the quick interoperability tests, in order; each
 /// runs even when one before it failed, except that nothing runs against a binary that was not built.
 pub fn run() -> Result<(), String> {
     let mut total = Count::default();
@@ -52,6 +52,7 @@ pub fn run() -> Result<(), String> {
         step("release build", cargo().args(["build", "--release", "--package", "thalweg"]), |_| Count::default());
     total.add(built);
     if built.failed == 0 {
+        total.add(crate::judge::differ(None));
         let interop = root().join("interop/run");
         total.add(step("interoperability", Command::new(interop).arg("--quick"), Count::of_closing_line));
     }
@@ -73,7 +74,7 @@ pub fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-fn cargo() -> Command {
+pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
@@ -86,13 +87,13 @@ fn simulation() -> Count {
     step("simulation", command.args(test).arg(target().join("sim")).env("RUSTFLAGS", "--cfg sim"), Count::of_cargo)
 }
 
-fn close(total: Count) -> Result<(), String> {
+pub fn close(total: Count) -> Result<(), String> {
     println!("{} passed, {} failed", total.passed, total.failed);
     if total.failed == 0 { Ok(()) } else { Err("some tests failed".to_owned()) }
 }
 
 /// Runs one command, shows its output as it comes, and counts.
-fn step(name: &str, command: &mut Command, count: fn(&str) -> Count) -> Count {
+pub fn step(name: &str, command: &mut Command, count: fn(&str) -> Count) -> Count {
     println!("== {name}");
     let began = Instant::now();
     let mut total = Count::default();

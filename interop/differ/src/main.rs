@@ -180,11 +180,11 @@ fn play_one(schema: &Schema, program: &Program, name: &str, against: Option<&str
     let scenario = language::scenario(&text)?;
     if let Some(address) = against {
         let port = address.rsplit(':').next().unwrap_or_default().to_owned();
-        return play::play(schema, &scenario, address, &[(port, "<port>".to_owned())]);
+        return play::play(schema, &scenario, (address, address), &[(port, "<port>".to_owned())]);
     }
     let directory = env::temp_dir().join(format!("thalweg-differ-{}-{name}", std::process::id()));
     let mut node = Node::start(program, directory, &scenario.properties)?;
-    let played = play::play(schema, &scenario, &node.address, &node.literals);
+    let played = play::play(schema, &scenario, (&node.address, &node.controller), &node.literals);
     if node.is_alive() { played } else { Err(format!("the node ended during the scenario: {}", node.log())) }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Node {
     child: Child,
     home: PathBuf,
     pub(crate) address: String,
+    /// Where its controller listens.
+    pub(crate) controller: String,
     /// What in its answers tells of its ports and directories.
     pub(crate) literals: Vec<(String, String)>,
 }
@@ -74,7 +76,8 @@ impl Node {
             (port.to_string(), "<port>".to_owned()),
             (controller.to_string(), "<controller port>".to_owned()),
         ];
-        let mut node = Self { child, home, address: format!("127.0.0.1:{port}"), literals };
+        let (address, controller) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{controller}"));
+        let mut node = Self { child, home, address, controller, literals };
         node.wait()?;
         Ok(node)
     }

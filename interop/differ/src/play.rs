@@ -36,6 +36,8 @@ const DEPTH_MAX: usize = 40;
 pub(crate) struct Player<'a> {
     schema: &'a Schema,
     address: String,
+    /// Where the controller listens.
+    controller: String,
     connections: BTreeMap<String, Connection>,
     /// Requests whose answers are read later, by connection.
     open: BTreeMap<String, Vec<(String, i16, String)>>,
@@ -48,16 +50,17 @@ pub(crate) struct Player<'a> {
     pairs: Vec<Pair>,
 }
 
-/// Plays all of a scenario against the node at an address.
+/// Plays all of a scenario against the node at an address, with its controller at another.
 pub(crate) fn play(
     schema: &Schema,
     scenario: &Scenario,
-    address: &str,
+    (address, controller): (&str, &str),
     literals: &[(String, String)],
 ) -> Result<Vec<Pair>, String> {
     let mut player = Player {
         schema,
         address: address.to_owned(),
+        controller: controller.to_owned(),
         connections: BTreeMap::new(),
         open: BTreeMap::new(),
         variables: Vec::new(),
@@ -248,7 +251,8 @@ impl Player<'_> {
     }
 
     fn ask(&mut self, ask: &Ask) -> Result<(), String> {
-        let ask = &Ask { api: self.text(&ask.api, 0)?, ..ask.clone() };
+        let connection = self.text(&ask.connection, 0)?;
+        let ask = &Ask { api: self.text(&ask.api, 0)?, connection, ..ask.clone() };
         let request = self.schema.message(&format!("{}Request", ask.api))?;
         let fields = self.evaluate(&Expr::Struct(ask.fields.clone()), 0)?;
         let told = self.told(ask, &fields);
@@ -415,8 +419,10 @@ impl Player<'_> {
         }
     }
 
+    /// A connection by its name; those whose name begins with `controller` go to the controller's listener.
     fn connection(&mut self, name: &str) -> &mut Connection {
-        self.connections.entry(name.to_owned()).or_insert_with(|| Connection::new(&self.address))
+        let address = if name.starts_with("controller") { &self.controller } else { &self.address };
+        self.connections.entry(name.to_owned()).or_insert_with(|| Connection::new(address))
     }
 }
 

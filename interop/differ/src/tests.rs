@@ -22,6 +22,14 @@ fn a_value_is_read_as_it_was_printed() {
 }
 
 #[test]
+fn a_path_goes_down_by_position_and_by_field() {
+    let value = parse("{a=[{name=x.y b=[1 2]} {name=z b=[3]}]}").expect("a value");
+    assert_eq!(value.at("a[name=x.y].b[1]"), Some(&Value::word(2)));
+    assert_eq!(value.text_at("A[1].b[0]"), "3");
+    assert_eq!(value.at("a[name=none].b"), None);
+}
+
+#[test]
 fn messages_come_back_at_every_version() {
     let schema = schema();
     for message in schema.apis() {

@@ -55,7 +55,13 @@ impl Value {
     /// Goes down a path such as `topics[0].partitions[errorCode=0].index`.
     pub(crate) fn at(&self, path: &str) -> Option<&Self> {
         let mut here = self;
-        for step in path.split('.') {
+        let mut depth = 0;
+        // A dot inside brackets belongs to a value.
+        let outside = |c: char| {
+            depth += i32::from(c == '[') - i32::from(c == ']');
+            c == '.' && depth == 0
+        };
+        for step in path.split(outside) {
             let (name, picks) = step.split_once('[').map_or((step, ""), |(name, picks)| (name, picks));
             if !name.is_empty() {
                 here = here.field(name)?;
