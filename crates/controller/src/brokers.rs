@@ -92,7 +92,14 @@ impl Controller {
     }
 
     /// What the partitions of a broker make of it that it was started anew.
+    ///
+    /// Where it has lost nothing and nobody could have led in its place, it leads on in the same epoch: else every restart
+    /// of a node on its own would write two records for each of its partitions.
     fn after_restart(&self, image: &MetadataImage, id: NodeId, stop: Stop) -> Vec<MetadataRecord> {
+        let alone = !image.cluster().brokers().any(|other| other.id != id && other.is_active());
+        if stop == Stop::Clean && alone {
+            return Vec::new();
+        }
         if stop == Stop::Clean || !image.features().elr_enabled() {
             return self.partitions_follow(image, BrokerEvent::Leaves(id), |p| p.isr.contains(&id));
         }
@@ -173,7 +180,10 @@ impl Controller {
 
     fn unfence(&self, image: &MetadataImage, broker: &BrokerRegistration) -> Vec<MetadataRecord> {
         let mut records = vec![change(broker, |record| record.fenced = UNFENCE)];
-        records.extend(self.partitions_follow(image, BrokerEvent::Returns(broker.id), |p| !p.has_leader()));
+        records.extend(self.partitions_follow(image, BrokerEvent::Returns(broker.id), |p| {
+            // A leader that was on its own and has not come back counts as none.
+            !p.has_leader() || p.leader != broker.id && !image.cluster().is_active(p.leader)
+        }));
         records
     }
 

@@ -9,5 +9,6 @@ mod disks;
 mod fetching;
 mod groups;
 mod producing;
+mod restarting;
 mod security;
 mod watching;

@@ -106,6 +106,33 @@ fn the_only_broker_stops_cleanly_and_leads_again() {
 }
 
 #[test]
+fn who_was_alone_and_lost_nothing_leads_on_in_the_same_epoch() {
+    let mut cluster = Cluster::of(1);
+    cluster.topic("a", &[&[1]]);
+    let before = cluster.state("a", 0);
+    cluster.sessions.end(NodeId(1));
+    let request = cluster.registration(1, cluster.alive(1).broker_epoch);
+    cluster.register(&request).expect("the old run has ended");
+    assert_eq!(cluster.state("a", 0), before, "nothing is written about its partitions");
+    assert!(!cluster.heartbeat(&cluster.alive(1)).expect("it is registered").is_fenced);
+    assert_eq!(cluster.state("a", 0), before);
+}
+
+#[test]
+fn a_leader_that_was_alone_and_does_not_come_back_leads_no_more() {
+    let mut cluster = Cluster::of(2);
+    cluster.topic("a", &[&[1, 2]]);
+    cluster.fence(2);
+    assert_eq!(cluster.state("a", 0), "1@0 isr [1] elr [] last []");
+    cluster.sessions.end(NodeId(1));
+    let request = cluster.registration(1, cluster.alive(1).broker_epoch);
+    cluster.register(&request).expect("the old run has ended");
+    assert_eq!(cluster.state("a", 0), "1@0 isr [1] elr [] last []", "it is registered and fenced still");
+    cluster.heartbeat(&cluster.alive(2)).expect("it is registered");
+    assert!(cluster.state("a", 0).starts_with("-1@1"), "{}", cluster.state("a", 0));
+}
+
+#[test]
 fn a_broker_stops_when_the_others_have_read_that_it_leads_nothing() {
     let mut cluster = Cluster::of(2);
     cluster.topic("a", &[&[1, 2]]);
