@@ -300,9 +300,8 @@ impl Starting {
     /// This node as a voter of the metadata quorum.
     fn voter(&self, dirs: &LogDirs) -> Voter {
         let config = &self.config;
-        let metadata_dir = dirs.iter().find(|dir| dir.path == config.storage.metadata_log_dir);
         Voter {
-            key: ReplicaKey { id: config.node_id, directory: metadata_dir.map(|dir| dir.id) },
+            key: ReplicaKey { id: config.node_id, directory: dirs.metadata_id() },
             endpoints: config
                 .network
                 .advertised_controller_listeners

@@ -76,6 +76,8 @@ pub(crate) struct LogDirs {
     /// Those of `log.dirs` that could not.
     lost: Vec<PathBuf>,
     metadata_dir: PathBuf,
+    /// `None` if it could not be read.
+    metadata_id: Option<Uuid>,
     /// The metadata directory, if no partitions are put into it.
     _apart: Option<Lock>,
     noticed: Arc<Notify>,
@@ -104,7 +106,13 @@ impl LogDirs {
             }
         }
         let _apart = locks.remove(&storage.metadata_log_dir);
-        Self { dirs, lost, metadata_dir: storage.metadata_log_dir.clone(), _apart, noticed }
+        let metadata_dir = storage.metadata_log_dir.clone();
+        Self { dirs, lost, metadata_id: ids.get(&metadata_dir).copied(), metadata_dir, _apart, noticed }
+    }
+
+    /// The id of the directory of the metadata log, which need not be one of `log.dirs`.
+    pub(crate) fn metadata_id(&self) -> Option<Uuid> {
+        self.metadata_id
     }
 
     /// Those of `log.dirs` that could not be opened.
@@ -129,7 +137,10 @@ impl LogDirs {
     /// Why the node cannot go on with the directories that are left, if so.
     pub(crate) fn fatal(&self) -> Option<String> {
         let failed: Vec<&LogDir> = self.dirs.iter().filter(|dir| dir.health.is_failed()).collect();
-        if self.lost.contains(&self.metadata_dir) || failed.iter().any(|dir| dir.path == self.metadata_dir) {
+        if self.metadata_id.is_none()
+            || self.lost.contains(&self.metadata_dir)
+            || failed.iter().any(|dir| dir.path == self.metadata_dir)
+        {
             let dir = self.metadata_dir.display();
             return Some(format!("the metadata log dir {dir} has failed: without it this node cannot serve"));
         }

@@ -234,3 +234,17 @@ async fn a_log_moves_to_another_directory_while_it_is_written_to() {
     assert_eq!(offsets, Vec::from_iter(0..next + 2));
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn the_metadata_may_have_a_directory_of_its_own() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (log_dirs, metadata) = (dir.path().join("a").display().to_string(), dir.path().join("m").display().to_string());
+    let properties = [("log.dirs", log_dirs.as_str()), ("metadata.log.dir", metadata.as_str())];
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    let topic = cluster.create("t", &[]).await;
+    let dir = cluster.stop_only().await;
+    assert!(fs::exists(&dir.path().join("m/__cluster_metadata-0")) && fs::exists(&dir.path().join("a/t-0")));
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    assert_eq!(produce(&mut cluster, topic, None, &[batch_of(b"value")]).await[0].error_code, 0);
+    cluster.stop().await;
+}
