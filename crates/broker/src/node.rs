@@ -240,7 +240,7 @@ impl Starting {
         self.register_controller(&metadata, &listeners).await?;
         let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids(), previous).await?;
         self.watch.health.enter(Step::Recovering);
-        partitions.load(metadata.image()).await?;
+        partitions.load(metadata.image()).await;
         groups.begin(metadata.image());
         let presence = Presence {
             metadata: metadata.clone(),

@@ -41,17 +41,34 @@ pub(crate) struct LogDir {
 pub(crate) struct Health {
     path: PathBuf,
     failed: AtomicBool,
+    /// Something has changed that the checkpoint files tell: while nobody writes, nobody looks through thousands of logs.
+    touched: AtomicBool,
     /// Told when a directory of the node fails.
     noticed: Arc<Notify>,
 }
 
 impl Health {
     pub(crate) fn new(path: &Path, noticed: &Arc<Notify>) -> Arc<Self> {
-        Arc::new(Self { path: path.to_owned(), failed: AtomicBool::new(false), noticed: Arc::clone(noticed) })
+        Arc::new(Self {
+            path: path.to_owned(),
+            failed: AtomicBool::new(false),
+            touched: AtomicBool::new(true),
+            noticed: Arc::clone(noticed),
+        })
     }
 
     pub(crate) fn is_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// What the checkpoint files tell has changed.
+    pub(crate) fn touch(&self) {
+        self.touched.store(true, Ordering::Release);
+    }
+
+    /// Whether it has, since this was asked last.
+    pub(crate) fn take_touched(&self) -> bool {
+        self.touched.swap(false, Ordering::Acquire)
     }
 
     /// The disk has failed. It is said once.

@@ -126,12 +126,7 @@ fn time() -> Timestamp {
 pub(crate) fn flush(partition: &Partition, what: Flush) {
     let Some(Some(plan)) = partition.with_log(|log| log.flush_plan(what)) else { return };
     match plan.execute() {
-        Ok(()) => {
-            partition.with_log(|log| {
-                log.flushed(&plan, time());
-                Ok(())
-            });
-        }
+        Ok(()) => partition.flushed(&plan, time()),
         // After a failed sync nobody knows what is on the disk: it is not tried again.
         Err(fault) => partition.failed(&fault),
     }

@@ -57,7 +57,7 @@ fn without_twins(opened: Vec<Opened>) -> Vec<Opened> {
 impl Partitions {
     /// Opens every log of the cluster that lies here; `num.recovery.threads.per.data.dir` of them at once in each
     /// directory. A directory whose disk fails meanwhile goes offline, with what was opened in it.
-    pub(super) async fn open_all(self: &Arc<Self>, image: &Arc<MetadataImage>) -> Result<Vec<Opened>, Fault> {
+    pub(super) async fn open_all(self: &Arc<Self>, image: &Arc<MetadataImage>) -> Vec<Opened> {
         let mut workers = Vec::new();
         let opened = Arc::new(Mutex::new(Vec::new()));
         for dir in 0..self.dirs().len() {
@@ -70,11 +70,10 @@ impl Partitions {
                 workers.push(task::spawn(async move {
                     task::blocking(move || {
                         while let Some(one) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
-                            if let Some(one) = this.open_found(&image, one)? {
+                            if let Some(one) = this.open_found(&image, one) {
                                 opened.lock().push(one);
                             }
                         }
-                        Ok(())
                     })
                     .await
                 }));
@@ -82,7 +81,7 @@ impl Partitions {
         }
         for worker in workers {
             match worker.await {
-                Ok(Ok(done)) => done?,
+                Ok(Ok(())) => {}
                 Ok(Err(e)) => error!(error = %e, "opening the logs was interrupted"),
                 Err(e) => error!(error = %e, "opening the logs was interrupted"),
             }
@@ -90,7 +89,7 @@ impl Partitions {
         let mut opened = std::mem::take(&mut *opened.lock());
         opened.retain(|one| !self.dirs()[one.dir].health.is_failed());
         opened.sort_by(|a, b| a.partition.id.cmp(&b.partition.id));
-        Ok(without_twins(opened))
+        without_twins(opened)
     }
 
     /// The logs in a directory. What is left of deleted ones is removed.
@@ -115,19 +114,14 @@ impl Partitions {
         found
     }
 
-    /// Opens one log; a fault of its disk takes the directory offline.
-    fn open_found(&self, image: &MetadataImage, found: &Found) -> Result<Option<Opened>, Fault> {
+    /// Opens one log; a fault takes its directory offline.
+    fn open_found(&self, image: &MetadataImage, found: &Found) -> Option<Opened> {
         let health = &self.dirs()[found.dir].health;
         if health.is_failed() {
-            return Ok(None);
+            return None;
         }
-        match self.open(image, found) {
-            Err(fault @ Fault::Io { .. }) => {
-                health.fail(&fault);
-                Ok(None)
-            }
-            other => other,
-        }
+        let opened = self.open(image, found);
+        opened.inspect_err(|fault| health.fail(fault)).ok().flatten()
     }
 
     /// Opens one log that was found, if its topic is still there.

@@ -12,8 +12,8 @@ use thalweg_records::PreparedBatch;
 use thalweg_replica::epochs::{EpochEnd, diverging};
 use thalweg_replica::{Ack, Acks, Assignment, Effects, FetchParams, Leader, LogEnds, Refusal};
 use thalweg_storage::{
-    AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, Log, Origin, ProducerRefusal, ReadError, ReadPlan,
-    ReadRefusal, TimestampedOffset,
+    AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, FlushPlan, Log, Origin, ProducerRefusal, ReadError,
+    ReadPlan, ReadRefusal, TimestampedOffset,
 };
 use thalweg_wire::ErrorCode;
 use tracing::error;
@@ -193,11 +193,18 @@ impl State {
         if self.failed { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
     }
 
+    fn touch(&self) {
+        if let Some(dir) = &self.dir {
+            dir.touch();
+        }
+    }
+
     fn carry_out(&mut self, effects: &Effects) {
         if let Some(high_watermark) = effects.high_watermark {
             if let Some(log) = &mut self.log {
                 log.replicated(high_watermark);
             }
+            self.touch();
             let bytes = std::mem::take(&mut self.unannounced_bytes);
             self.waiting.arrived(bytes.max(1));
         }
@@ -550,6 +557,7 @@ impl Partition {
         }
         let log_start = log.log_start();
         let effects = leader.log_start_moved(log_start);
+        state.touch();
         state.carry_out(&effects);
         Ok(log_start)
     }
@@ -571,7 +579,17 @@ impl Partition {
         let mut state = self.lock();
         if let State { log: Some(log), leader: Some(leader), .. } = &mut *state {
             let effects = leader.log_start_moved(log.log_start());
+            state.touch();
             state.carry_out(&effects);
+        }
+    }
+
+    /// A flush was carried out.
+    pub(crate) fn flushed(&self, plan: &FlushPlan, now: Timestamp) {
+        let mut state = self.lock();
+        state.touch();
+        if let Some(log) = &mut state.log {
+            log.flushed(plan, now);
         }
     }
 

@@ -147,9 +147,9 @@ impl Partitions {
 
     /// Opens the logs of every partition that the metadata gives to this node, recovering those that need it, then leads
     /// them. Logs of topics that are gone are put aside.
-    pub(crate) async fn load(self: &Arc<Self>, image: Arc<MetadataImage>) -> Result<(), Fault> {
+    pub(crate) async fn load(self: &Arc<Self>, image: Arc<MetadataImage>) {
         let mut applied = self.applied.lock().await;
-        for Opened { partition, high_watermark, dir } in self.open_all(&image).await? {
+        for Opened { partition, high_watermark, dir } in self.open_all(&image).await {
             if let Some(registration) = image.topics().partition(partition.topic_id, partition.id.partition) {
                 self.lead(&partition, registration, high_watermark);
                 self.note_place(&partition, registration, dir);
@@ -169,7 +169,6 @@ impl Partitions {
             error!("opening the partitions was interrupted");
         }
         *applied = Some(image);
-        Ok(())
     }
 
     /// While a directory cannot be read, a log that is nowhere else is there: it must not be begun anew.
@@ -306,6 +305,7 @@ impl Partitions {
     fn insert(&self, partition: Arc<Partition>, dir: Option<usize>) {
         if let Some(dir) = dir {
             self.places.lock().insert((partition.topic_id, partition.id.partition), dir);
+            self.dirs[dir].health.touch();
         }
         let mut tables = self.tables.write();
         tables.ids.insert(Arc::clone(&partition.id.topic), partition.topic_id);
@@ -338,6 +338,7 @@ impl Partitions {
             let place = self.places.lock().remove(&(partition.topic_id, index));
             if let Some(dir) = place {
                 self.dirs[dir].set_cleaned(&partition.id, None);
+                self.dirs[dir].health.touch();
             }
             *self.departed.lock() += partition.traffic.total();
             let Some(mut log) = partition.take_log() else { continue };
@@ -419,6 +420,10 @@ impl Partitions {
     /// Brings the checkpoint files up to date. While nothing changes, nothing is written.
     pub(crate) fn checkpoint(&self) {
         let mut last = self.checkpointed.lock();
+        // All of them are asked, so that what changes from now on counts for the next time.
+        if self.dirs.iter().filter(|dir| dir.health.take_touched()).count() == 0 {
+            return;
+        }
         let now = self.offsets();
         let is_first = last.is_empty();
         last.resize_with(now.len(), Offsets::default);
@@ -556,7 +561,10 @@ impl Partitions {
 
     /// A partition's log is in another directory now.
     pub(super) fn set_place(&self, partition: &Partition, dir: usize) {
-        self.places.lock().insert((partition.topic_id, partition.id.partition), dir);
+        let before = self.places.lock().insert((partition.topic_id, partition.id.partition), dir);
+        for touched in before.into_iter().chain([dir]) {
+            self.dirs[touched].health.touch();
+        }
         let (directory, topic, index) = (self.dirs[dir].id, partition.topic_id, partition.id.partition);
         self.misplaced.lock().push(Placement { directory, topic, partition: index });
         self.dirs.noticed().notify_one();
