@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::known::Known;
 use crate::play::Pair;
 use crate::schema::{Schema, served};
-use crate::value::differences;
+use crate::value::{Value, differences};
 use crate::{Played, golden, home};
 
 /// What came out.
@@ -25,7 +25,7 @@ pub(crate) struct Outcome {
 struct Tally {
     pairs: usize,
     listed: usize,
-    /// The versions whose answers were compared and are not just a closed connection.
+    /// The versions that were answered by more than a closed connection.
     versions: BTreeSet<i16>,
 }
 
@@ -100,7 +100,9 @@ fn one(
     let api = api(schema, &found.request);
     let tally = outcome.apis.entry(api.clone()).or_default();
     tally.pairs += 1;
-    tally.versions.extend(found.version);
+    if found.answer != Value::word("<closed>") {
+        tally.versions.extend(found.version);
+    }
     let mut fields = Vec::new();
     differences(&wanted.answer, &found.answer, "", &mut fields);
     let all = fields.len();
@@ -159,25 +161,35 @@ fn api(schema: &Schema, request: &str) -> String {
 /// The table of APIs in Markdown.
 pub(crate) fn table(schema: &Schema, outcome: &Outcome, known: &[Known]) -> String {
     let mut out = String::from(
-        "| API | versions of Kafka 4.3.1 | answers compared | with known differences |\n| --- | --- | --- | --- |\n",
+        "| API | Kafka 4.3.1 | Thalweg | answers compared | with known differences |\n| --- | --- | --- | --- | --- |\n",
     );
+    let mut untold = Vec::new();
     for message in schema.apis() {
         let name = message.name().trim_end_matches("Request");
-        let range = served(message);
-        let versions = if range.start() == range.end() {
-            range.start().to_string()
-        } else {
-            format!("{} to {}", range.start(), range.end())
+        let Some(tally) = outcome.apis.get(name) else {
+            untold.push(name);
+            continue;
         };
-        let none = Tally::default();
-        let tally = outcome.apis.get(name).unwrap_or(&none);
-        let _ = writeln!(out, "| {name} | {versions} | {} | {} |", tally.pairs, tally.listed);
+        let range = served(message);
+        let ours: BTreeSet<i16> = tally.versions.iter().copied().filter(|version| range.contains(version)).collect();
+        let (theirs, ours) = (versions(&range.collect()), versions(&ours));
+        let _ = writeln!(out, "| {name} | {theirs} | {ours} | {} | {} |", tally.pairs, tally.listed);
     }
-    let used = known.iter().filter(|known| known.used > 0);
-    let _ = writeln!(out, "\n| known difference | in requests | answers |\n| --- | --- | --- |");
-    for known in used {
+    let _ = writeln!(out, "\nNot compared yet: {}.", untold.join(", "));
+    let _ = writeln!(out, "\n| known difference | in requests | fields |\n| --- | --- | --- |");
+    for known in known.iter().filter(|known| known.used > 0) {
         let request = known.line.split(" | ").nth(1).unwrap_or_default();
         let _ = writeln!(out, "| {} | `{request}` | {} |", known.reason, known.used);
     }
     out
+}
+
+/// A set of versions in words: `3 to 7`, or the versions one by one where some are missing.
+fn versions(of: &BTreeSet<i16>) -> String {
+    match (of.first(), of.last()) {
+        (Some(low), Some(high)) if low == high => low.to_string(),
+        (Some(low), Some(high)) if of.len() == usize::from(low.abs_diff(*high)) + 1 => format!("{low} to {high}"),
+        (None, _) => "none".to_owned(),
+        _ => of.iter().map(i16::to_string).collect::<Vec<_>>().join(" "),
+    }
 }
