@@ -41,6 +41,9 @@ pub(super) fn support(name: &str) -> Option<Support> {
 const PREFIXES: [(&str, &str); 2] =
     [("rsm.config.", "tiered storage is not built yet"), ("rlmm.config.", "tiered storage is not built yet")];
 
+/// What a listener may have of its own here.
+const OF_LISTENERS: [&str; 2] = ["max.connection.creation.rate", "max.connections"];
+
 /// Keys of Kafka 3 that many files still have.
 const REMOVED: [&str; 10] = [
     "broker.id.generation.enable",
@@ -65,7 +68,7 @@ pub(super) fn notices(properties: &Properties) -> Result<Vec<Notice>, Refused> {
         }
         let what = support(base).or_else(|| prefixed(name));
         match what {
-            Some(Support::Honoured) if base == &**name => {}
+            Some(Support::Honoured) if base == &**name || OF_LISTENERS.contains(&base) => {}
             Some(Support::Honoured) => {
                 notices.push(Notice::NoEffect { key: name.to_string(), reason: "it counts for all listeners alike" });
             }

@@ -20,11 +20,8 @@ async fn metadata_end(cluster: &mut Cluster) -> i64 {
 async fn a_node_on_its_own_leads_on_in_the_same_epoch_and_writes_nothing_per_partition() {
     let mut cluster = Cluster::start().await;
     let topic = cluster.create("t", &[]).await;
-    let more = m::create_partitions_request::CreatePartitionsTopic {
-        name: "t".into(),
-        count: PARTITIONS,
-        assignments: None,
-    };
+    let more =
+        m::create_partitions_request::CreatePartitionsTopic { name: "t".into(), count: PARTITIONS, assignments: None };
     let request = m::CreatePartitionsRequest { topics: vec![more], ..m::CreatePartitionsRequest::default() };
     assert_eq!(cluster.ask(&request, 3).await.results[0].error_code, 0);
     assert_eq!(produce(&mut cluster, topic, None, &[batch_of(b"before")]).await[0].error_code, 0);
