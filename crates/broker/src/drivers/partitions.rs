@@ -294,6 +294,9 @@ impl Partitions {
         if let Some(dir) = self.dirs.iter().position(|dir| Some(dir.id) == assigned).filter(usable) {
             return Some(dir);
         }
+        if self.dirs.len() == 1 {
+            return Some(0).filter(usable);
+        }
         let places = self.places.lock();
         let mut counts = vec![0usize; self.dirs.len()];
         for dir in places.values() {
