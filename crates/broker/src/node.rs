@@ -235,7 +235,6 @@ impl Starting {
         let partitions = Arc::new(Partitions::new(config.node_id, dirs, Arc::clone(&properties), limits, self.started));
         let groups = Groups::new(config.node_id, config.groups.clone(), Arc::clone(&partitions), self.started);
         let (metadata, quorum) = self.start_quorum(&metadata_dir, voter, &partitions, &groups)?;
-
         self.watch.health.enter(Step::Registering);
         self.register_controller(&metadata, &listeners).await?;
         let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids(), previous).await?;
