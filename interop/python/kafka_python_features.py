@@ -40,7 +40,7 @@ def producer(**config):
 
 
 def consumer(group=None, *topics, **config):
-    settings = {"auto_offset_reset": "earliest", "enable_auto_commit": False, "metadata_max_age_ms": 1000, **config}
+    settings = {"auto_offset_reset": "earliest", "enable_auto_commit": False, **config}
     if group:
         settings = {"session_timeout_ms": 6000, "heartbeat_interval_ms": 500, **settings}
     return KafkaConsumer(*topics, bootstrap_servers=BOOTSTRAP, group_id=group, **settings)
@@ -61,7 +61,7 @@ def poll(some, count):
     records = []
 
     def enough():
-        for batch in some.poll(200).values():
+        for batch in some.poll(1000).values():
             records.extend(batch)
         return len(records) >= count
 
@@ -93,7 +93,7 @@ def share(partitions, *members):
 
     def fair():
         for member in members:
-            member.poll(100)
+            member.poll(1000)
         owned = [member.assignment() for member in members]
         sizes = [len(each) for each in owned]
         return sum(sizes) == partitions == len(set().union(*owned)) and max(sizes) - min(sizes) <= 1

@@ -19,7 +19,6 @@ import org.apache.kafka.common.acl.AclBindingFilter;
 import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.errors.BrokerIdNotRegisteredException;
-import org.apache.kafka.common.errors.DelegationTokenDisabledException;
 import org.apache.kafka.common.errors.ElectionNotNeededException;
 import org.apache.kafka.common.errors.InvalidReplicaAssignmentException;
 import org.apache.kafka.common.errors.InvalidUpdateVersionException;
@@ -27,6 +26,7 @@ import org.apache.kafka.common.errors.LogDirNotFoundException;
 import org.apache.kafka.common.errors.NoReassignmentInProgressException;
 import org.apache.kafka.common.errors.ResourceNotFoundException;
 import org.apache.kafka.common.errors.SecurityDisabledException;
+import org.apache.kafka.common.errors.UnsupportedByAuthenticationException;
 import org.apache.kafka.common.quota.ClientQuotaAlteration;
 import org.apache.kafka.common.quota.ClientQuotaEntity;
 import org.apache.kafka.common.quota.ClientQuotaFilter;
@@ -179,8 +179,8 @@ final class AdminCluster {
     }
 
     static void tokens() throws Exception {
-        Clients.refused(Clients.admin().createDelegationToken().delegationToken(), DelegationTokenDisabledException.class);
-        Clients.refused(Clients.admin().describeDelegationToken().delegationTokens(), DelegationTokenDisabledException.class);
+        Clients.refused(Clients.admin().createDelegationToken().delegationToken(), UnsupportedByAuthenticationException.class);
+        Clients.refused(Clients.admin().describeDelegationToken().delegationTokens(), UnsupportedByAuthenticationException.class);
     }
 
     private static int node() throws Exception {

@@ -106,10 +106,11 @@ final class AdminConfigs {
 
     static void loggers() throws Exception {
         var logger = new ConfigResource(Type.BROKER_LOGGER, broker().name());
-        Clients.expect(!Clients.get(Clients.admin().describeConfigs(List.of(logger)).all()).get(logger).entries().isEmpty(), "there are loggers");
-        alter(logger, "kafka.server.ReplicaManager", "DEBUG", OpType.SET);
-        eventually(logger, "kafka.server.ReplicaManager", "DEBUG");
-        alter(logger, "kafka.server.ReplicaManager", null, OpType.DELETE);
+        var found = Clients.get(Clients.admin().describeConfigs(List.of(logger)).all()).get(logger).entries();
+        var name = found.stream().map(ConfigEntry::name).filter(each -> !each.equals("root")).findFirst().orElseThrow();
+        alter(logger, name, "DEBUG", OpType.SET);
+        eventually(logger, name, "DEBUG");
+        alter(logger, name, null, OpType.DELETE);
     }
 
     static void group() throws Exception {

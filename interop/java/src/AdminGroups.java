@@ -92,7 +92,6 @@ final class AdminGroups {
 
     static void describeUnknown() throws Exception {
         Clients.refused(Clients.admin().describeConsumerGroups(List.of(Clients.name("none"))).all(), GroupIdNotFoundException.class);
-        Clients.refused(Clients.admin().describeShareGroups(List.of(Clients.name("none"))).all(), GroupIdNotFoundException.class);
     }
 
     static void listOffsets() throws Exception {

@@ -42,7 +42,7 @@ final class Clients {
     }
 
     static KafkaProducer<String, String> producer(String... settings) {
-        return new KafkaProducer<>(settings(settings, "max.block.ms=15000", "delivery.timeout.ms=20000", "request.timeout.ms=10000"), new StringSerializer(), new StringSerializer());
+        return new KafkaProducer<>(settings(settings, "max.block.ms=10000", "delivery.timeout.ms=20000", "request.timeout.ms=10000"), new StringSerializer(), new StringSerializer());
     }
 
     static KafkaConsumer<String, String> consumer(String... settings) {
@@ -170,10 +170,11 @@ final class Clients {
     /** Polls until so many records have come. */
     static List<ConsumerRecord<String, String>> poll(Consumer<String, String> consumer, int count) throws Exception {
         List<ConsumerRecord<String, String>> records = new ArrayList<>();
-        eventually(count + " records to poll", () -> {
+        var deadline = System.nanoTime() + WAIT_SECONDS * 1_000_000_000L;
+        while (records.size() < count) {
+            expect(System.nanoTime() < deadline, records.size() + " of " + count + " records within " + WAIT_SECONDS + " s");
             consumer.poll(Duration.ofMillis(200)).forEach(records::add);
-            return records.size() >= count;
-        });
+        }
         return records;
     }
 

@@ -211,10 +211,10 @@ final class Producing {
     static void manyPartitions() throws Exception {
         var topic = Clients.topic(20);
         try (var producer = Clients.producer("linger.ms=20"); var consumer = Clients.consumer()) {
-            for (var n = 0; n < 4000; n++) {
-                producer.send(new ProducerRecord<>(topic, n % 20, null, Integer.toString(n)));
+            var sent = IntStream.range(0, 4000).mapToObj(n -> producer.send(new ProducerRecord<>(topic, n % 20, null, Integer.toString(n)))).toList();
+            for (var each : sent) {
+                Clients.get(each);
             }
-            producer.flush();
             consumer.assign(Clients.parts(topic, 20));
             Clients.equal(new HashSet<>(Clients.values(Clients.poll(consumer, 4000))).size(), 4000);
         }

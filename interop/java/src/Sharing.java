@@ -34,6 +34,7 @@ final class Sharing {
         run.feature("start at the latest offset", SECONDS, Sharing::latest);
         run.feature("group configs", SECONDS, Sharing::configs);
         run.feature("Admin: list and describe", SECONDS, Sharing::describe);
+        run.feature("Admin: describe groups that do not exist", Sharing::describeUnknown);
         run.feature("Admin: list offsets", SECONDS, Sharing::listOffsets);
         run.feature("Admin: alter offsets", SECONDS, Sharing::alterOffsets);
         run.feature("Admin: delete offsets", SECONDS, Sharing::deleteOffsets);
@@ -225,6 +226,10 @@ final class Sharing {
             var listed = Clients.get(Clients.admin().listGroups(ListGroupsOptions.forShareGroups()).all());
             Clients.expect(listed.stream().anyMatch(each -> each.groupId().equals(group)), "it is listed");
         }
+    }
+
+    static void describeUnknown() throws Exception {
+        Clients.refused(Clients.admin().describeShareGroups(List.of(Clients.name("none"))).all(), org.apache.kafka.common.errors.GroupIdNotFoundException.class);
     }
 
     /** A group without members that has accepted ten records. */
