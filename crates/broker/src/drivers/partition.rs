@@ -12,8 +12,8 @@ use thalweg_records::PreparedBatch;
 use thalweg_replica::epochs::{EpochEnd, diverging};
 use thalweg_replica::{Ack, Acks, Assignment, Effects, FetchParams, Leader, LogEnds, Refusal};
 use thalweg_storage::{
-    AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, FlushPlan, Log, Origin, ProducerRefusal, ReadError,
-    ReadPlan, ReadRefusal, TimestampedOffset,
+    AbortedTxn, AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, FlushPlan, Log, Origin, ProducerRefusal,
+    ReadError, ReadPlan, ReadRefusal, TimestampedOffset,
 };
 use thalweg_wire::ErrorCode;
 use tracing::error;
@@ -56,13 +56,23 @@ pub(crate) struct Look {
     pub(crate) diverging: Option<EpochEnd>,
     /// What to read, if there is something.
     pub(crate) read: Option<ReadPlan>,
+    /// The transactions in what is read that were aborted, for a reader of committed records.
+    pub(crate) aborted: Vec<AbortedTxn>,
 }
 
 impl Look {
     /// Nothing but an error.
     pub(crate) fn refused(error: ErrorCode) -> Self {
         let unknown = Offset(-1);
-        Self { error, high_watermark: unknown, last_stable: unknown, log_start: unknown, diverging: None, read: None }
+        Self {
+            error,
+            high_watermark: unknown,
+            last_stable: unknown,
+            log_start: unknown,
+            diverging: None,
+            read: None,
+            aborted: Vec::new(),
+        }
     }
 
     /// How many bytes of records there are to read.
@@ -92,7 +102,7 @@ pub(crate) struct Appended {
 pub(crate) enum AppendRefused {
     /// Kafka's error code alone.
     Error(ErrorCode),
-    /// An idempotent producer's batch may not come now; the text is for its log.
+    /// An idempotent producer's batch may not come now; the text is for the node's log.
     Sequence(ErrorCode, String),
 }
 
@@ -439,12 +449,19 @@ impl Partition {
                 log_start: log.log_start(),
                 diverging,
                 read: None,
+                aborted: Vec::new(),
             };
             if look.diverging.is_none() {
                 let limit = if isolation == Isolation::ReadCommitted { last_stable } else { high_watermark };
                 let plan = log.read(params.fetch_offset, limit, bytes_max, first);
-                look.read =
-                    Some(plan.map_err(|e| self.read_error(state.dir.as_deref(), &e))?).filter(|plan| !plan.is_empty());
+                let failed = |e: &ReadError| self.read_error(state.dir.as_deref(), e);
+                let plan = plan.map_err(|e| failed(&e))?;
+                if isolation == Isolation::ReadCommitted {
+                    // Under the same lock as the plan: a compaction in between forgets what the plan still reads.
+                    let aborted = log.aborted_txns(params.fetch_offset, &plan);
+                    look.aborted = aborted.map_err(|fault| failed(&fault.into()))?;
+                }
+                look.read = Some(plan).filter(|plan| !plan.is_empty());
             }
             Ok(look)
         });

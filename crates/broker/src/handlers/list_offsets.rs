@@ -46,7 +46,7 @@ async fn position(
 ) -> Result<Option<TimestampedOffset>, ErrorCode> {
     let query = query(call.version, asked.timestamp)?;
     let partition = call.broker.partitions.find(TopicRef::Name(topic), asked.partition_index)?;
-    let epoch = (asked.current_leader_epoch >= 0).then_some(LeaderEpoch(asked.current_leader_epoch));
+    let epoch = (asked.current_leader_epoch != -1).then_some(LeaderEpoch(asked.current_leader_epoch));
     let isolation = if follower { Isolation::LogEnd } else { isolation };
     match query {
         // The only one that reads records.

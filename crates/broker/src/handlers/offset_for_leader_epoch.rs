@@ -12,7 +12,7 @@ use crate::dispatch::Call;
 pub(crate) fn handle(call: &Call, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
     let topics = request.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
-            let current = (asked.current_leader_epoch >= 0).then_some(LeaderEpoch(asked.current_leader_epoch));
+            let current = (asked.current_leader_epoch != -1).then_some(LeaderEpoch(asked.current_leader_epoch));
             let found = call.broker.partitions.find(TopicRef::Name(&topic.topic), asked.partition);
             let found = found.and_then(|partition| partition.end_of_epoch(LeaderEpoch(asked.leader_epoch), current));
             let mut answer = EpochEndOffset { partition: asked.partition, ..EpochEndOffset::default() };

@@ -19,6 +19,7 @@ use thalweg_wire::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, ProduceResponse,
     TopicProduceResponse,
 };
+use tracing::debug;
 
 use crate::dispatch::{Call, Reply};
 use crate::drivers::maintenance::flush;
@@ -188,10 +189,10 @@ fn append(
         place.append(&mut validated.batches, Origin::Client, acks, now, call.broker.moment()).map_err(|refusal| {
             match refusal {
                 AppendRefused::Error(error) => failed(index, error),
-                AppendRefused::Sequence(error, message) => PartitionProduceResponse {
-                    error_message: (call.version >= RECORD_ERRORS).then(|| message.into()),
-                    ..failed(index, error)
-                },
+                AppendRefused::Sequence(error, message) => {
+                    debug!(partition = %place.id, client = call.client_id.as_deref(), "a batch is refused: {message}");
+                    PartitionProduceResponse { log_start_offset: log_start(place), ..failed(index, error) }
+                }
             }
         })?;
     if appended.rolled {
@@ -253,6 +254,11 @@ fn failed(index: i32, error: ErrorCode) -> PartitionProduceResponse {
     PartitionProduceResponse { index, error_code: error.code(), base_offset: -1, ..PartitionProduceResponse::default() }
 }
 
+/// Where the log begins; -1 when there is none.
+fn log_start(place: &Partition) -> i64 {
+    place.with_log(|log| Ok(log.log_start())).map_or(-1, |start| start.0)
+}
+
 fn refused(call: &Call, place: &Partition, invalid: Invalid) -> PartitionProduceResponse {
     let mut response =
         PartitionProduceResponse { index: place.id.partition, base_offset: -1, ..PartitionProduceResponse::default() };
@@ -260,7 +266,7 @@ fn refused(call: &Call, place: &Partition, invalid: Invalid) -> PartitionProduce
     // Kafka tells where the log begins unless the bytes themselves are wrong or too many.
     let unlooked = [ErrorCode::CorruptMessage, ErrorCode::MessageTooLarge, ErrorCode::RecordListTooLarge];
     if !invalid.of_request && !unlooked.contains(&ErrorCode::from(response.error_code)) {
-        response.log_start_offset = place.with_log(|log| Ok(log.log_start())).map_or(-1, |start| start.0);
+        response.log_start_offset = log_start(place);
     }
     if call.version >= RECORD_ERRORS {
         response.error_message = invalid.response_message().map(ByteString::from);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use thalweg_base::Offset;
 use thalweg_replica::{NewSession, SessionId, Shown, Topic};
-use thalweg_storage::ReadPlan;
+use thalweg_storage::{AbortedTxn, ReadPlan};
 use thalweg_sys::task;
 use thalweg_wire::messages::fetch_response::{
-    EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+    PartitionData,
 };
 use thalweg_wire::{ErrorCode, Records};
 
@@ -179,9 +180,9 @@ impl Fetch {
             high_watermark: look.high_watermark.0,
             last_stable_offset: look.last_stable.0,
             log_start_offset: look.log_start.0,
-            // Kafka sends an empty list for a read of committed records, and null for any other.
-            aborted_transactions: (self.isolation == Isolation::ReadCommitted && error == ErrorCode::None)
-                .then(Vec::new),
+            // Null says that nobody asked. Kafka sends an empty list with an error, whoever reads.
+            aborted_transactions: (self.isolation == Isolation::ReadCommitted || error != ErrorCode::None)
+                .then(|| look.aborted.iter().map(aborted).collect()),
             records: Some(records.unwrap_or_default()),
             ..PartitionData::default()
         };
@@ -194,6 +195,10 @@ impl Fetch {
         }
         data
     }
+}
+
+fn aborted(txn: &AbortedTxn) -> AbortedTransaction {
+    AbortedTransaction { producer_id: txn.producer_id.0, first_offset: txn.first_offset.0 }
 }
 
 /// Clients of version 5 and before do not know storage errors; this one makes them ask for the leader again.
