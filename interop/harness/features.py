@@ -25,6 +25,7 @@ TABLE = ROOT / "docs" / "compatibility.md"
 BEGIN, END = "<!-- clients: written by interop/features -->", "<!-- clients: end -->"
 PROGRAM_SECONDS = 1800
 AT_ONCE = 3  # programs at a time: each mostly waits
+CHILDREN = []
 # Short intervals, so that rebalances of KIP-848 groups end within a feature's time.
 SETTINGS = ("group.consumer.min.heartbeat.interval.ms=500", "group.consumer.heartbeat.interval.ms=1000", "group.share.min.record.lock.duration.ms=2000")
 
@@ -63,7 +64,7 @@ PROGRAMS = {  # name: (title, what builds it and gives its command)
 def main():
     """The command line."""
     options = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, stop)
     chosen = [name for name in PROGRAMS if not options.only or name in options.only]
     home = Path(tempfile.mkdtemp(prefix="thalweg-features-"))
     node = None
@@ -101,10 +102,18 @@ def parse():
     return parser.parse_args()
 
 
+def stop(*_):
+    """A signal ends the programs first: the threads that read them would hold this process."""
+    for child in CHILDREN:
+        child.kill()
+    sys.exit(143)
+
+
 def run(name, command):
     """One program's results, by library, area and feature: `(result, detail)`. Its lines are shown as they come."""
     say(PROGRAMS[name][0])
     child = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=procs.die_with_parent)
+    CHILDREN.append(child)
     alarm = threading.Timer(PROGRAM_SECONDS, child.kill)
     alarm.start()
     results = {}
