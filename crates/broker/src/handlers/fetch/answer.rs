@@ -180,8 +180,9 @@ impl Fetch {
             high_watermark: look.high_watermark.0,
             last_stable_offset: look.last_stable.0,
             log_start_offset: look.log_start.0,
-            // Null says that nobody asked. Kafka sends an empty list with an error, whoever reads.
-            aborted_transactions: (self.isolation == Isolation::ReadCommitted || error != ErrorCode::None)
+            // Null says that nobody asked; what nobody could look into has an empty list in Kafka.
+            aborted_transactions: (target.place.is_err()
+                || self.isolation == Isolation::ReadCommitted && error == ErrorCode::None)
                 .then(|| look.aborted.iter().map(aborted).collect()),
             records: Some(records.unwrap_or_default()),
             ..PartitionData::default()
