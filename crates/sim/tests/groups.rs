@@ -1,0 +1,142 @@
+//! What groups have committed, on a node that loses its power between any two operations.
+
+#![cfg(sim)]
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use m::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use m::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use thalweg_base::Uuid;
+use thalweg_sim::client::Client;
+use thalweg_sim::world::{ADDRESS, NODE, Outcome, seeds, with_node_and};
+use thalweg_wire::messages as m;
+
+const GROUP: &str = "g";
+
+/// What a consumer knows: the topic, what it has committed last, and what it may have committed.
+#[derive(Default)]
+struct Known {
+    topic: Option<Uuid>,
+    acknowledged: i64,
+    sent: i64,
+    commits: u32,
+}
+
+async fn connect() -> Client {
+    loop {
+        match Client::connect(ADDRESS).await {
+            Ok(client) => return client,
+            Err(_) => pause().await,
+        }
+    }
+}
+
+async fn pause() {
+    let never = std::future::pending::<()>();
+    thalweg_sys::time::timeout(Duration::from_millis(50), never).await.unwrap_or_default();
+}
+
+async fn commit(client: &mut Client, topic_id: Uuid, offset: i64) -> io::Result<i16> {
+    let partitions =
+        vec![OffsetCommitRequestPartition { committed_offset: offset, ..OffsetCommitRequestPartition::default() }];
+    let topics = vec![OffsetCommitRequestTopic { topic_id, partitions, ..OffsetCommitRequestTopic::default() }];
+    let request = m::OffsetCommitRequest { group_id: GROUP.into(), topics, ..m::OffsetCommitRequest::default() };
+    let response = client.ask(&request, 10).await?;
+    let answer = response.topics.first().and_then(|topic| topic.partitions.first());
+    Ok(answer.ok_or(io::ErrorKind::InvalidData)?.error_code)
+}
+
+/// The committed offset, as soon as the group is loaded.
+async fn committed(client: &mut Client, topic_id: Uuid) -> io::Result<i64> {
+    let topics = vec![OffsetFetchRequestTopics { topic_id, partition_indexes: vec![0], ..Default::default() }];
+    let group = OffsetFetchRequestGroup { group_id: GROUP.into(), topics: Some(topics), ..Default::default() };
+    let request = m::OffsetFetchRequest { groups: vec![group], ..m::OffsetFetchRequest::default() };
+    loop {
+        let response = client.ask(&request, 10).await?;
+        let group = response.groups.first().ok_or(io::ErrorKind::InvalidData)?;
+        if group.error_code == 0 {
+            let answer = group.topics.first().and_then(|topic| topic.partitions.first());
+            return Ok(answer.ok_or(io::ErrorKind::InvalidData)?.committed_offset);
+        }
+        pause().await;
+    }
+}
+
+/// Looks what was kept, then commits one offset after the other until the connection breaks.
+async fn commit_until_it_breaks(known: &RefCell<Known>) -> io::Result<()> {
+    let mut client = connect().await;
+    let find = m::FindCoordinatorRequest { coordinator_keys: vec![GROUP.into()], ..Default::default() };
+    client.ask(&find, 6).await?;
+    let topic = known.borrow().topic;
+    let topic = match topic {
+        Some(topic) => topic,
+        None => {
+            let topic = client.create_topic("t", &[]).await?;
+            known.borrow_mut().topic = Some(topic);
+            topic
+        }
+    };
+    check(&known.borrow(), committed(&mut client, topic).await?);
+    loop {
+        known.borrow_mut().sent += 1;
+        let offset = known.borrow().sent;
+        if commit(&mut client, topic, offset).await? != 0 {
+            pause().await;
+            continue;
+        }
+        let mut known = known.borrow_mut();
+        known.acknowledged = offset;
+        known.commits += 1;
+    }
+}
+
+fn check(known: &Known, found: i64) {
+    let found = found.max(0);
+    assert!(found >= known.acknowledged, "offset {found} is there although {} was acknowledged", known.acknowledged);
+    assert!(found <= known.sent, "offset {found} is there although {} was the last to be sent", known.sent);
+}
+
+#[test]
+fn committed_offsets_survive_power_failures_and_never_go_back() {
+    for seed in seeds(20) {
+        let known = Rc::new(RefCell::new(Known::default()));
+        let stop = Rc::new(RefCell::new(false));
+        let properties = &[("log.flush.interval.messages", "1"), ("offsets.topic.num.partitions", "2")];
+        let mut sim = with_node_and(seed, properties);
+        let (of_client, stopped) = (Rc::clone(&known), Rc::clone(&stop));
+        sim.client("client", async move {
+            while !*stopped.borrow() {
+                // A connection to a host that is gone may hang: it is given up.
+                let _ = thalweg_sys::time::timeout(Duration::from_secs(2), commit_until_it_breaks(&of_client)).await;
+            }
+            let topic = of_client.borrow().topic.ok_or("no topic was ever created")?;
+            let found = committed(&mut connect().await, topic).await?;
+            check(&of_client.borrow(), found);
+            Ok(()) as Outcome
+        });
+        // Where the power fails follows from the seed.
+        let mut state = seed;
+        let mut draw = |range: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % range
+        };
+        let steps = |sim: &mut turmoil::Sim<'_>, count: u64| {
+            for _ in 0..count {
+                sim.step().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            }
+        };
+        for _ in 0..3 {
+            steps(&mut sim, 200 + draw(1500));
+            sim.crash(NODE);
+            steps(&mut sim, draw(100));
+            sim.bounce(NODE);
+        }
+        steps(&mut sim, 1000);
+        *stop.borrow_mut() = true;
+        sim.run().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        assert!(known.borrow().commits > 10, "seed {seed}: only {} commits were acknowledged", known.borrow().commits);
+    }
+}
