@@ -79,7 +79,8 @@ async fn commit_until_it_breaks(known: &RefCell<Known>) -> io::Result<()> {
             topic
         }
     };
-    check(&known.borrow(), committed(&mut client, topic).await?);
+    let found = committed(&mut client, topic).await?;
+    check(&known.borrow(), found);
     loop {
         known.borrow_mut().sent += 1;
         let offset = known.borrow().sent;
