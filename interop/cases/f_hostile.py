@@ -244,7 +244,7 @@ def never_reads(it):
     rounds = bystander.rounds
     eventually(lambda: bystander.rounds > rounds + 60 or bystander.trouble, "the bystander goes on", 60)
     bystander.finish()
-    memory_bounded(it, node, before, bystander.peak_kb, 256, "20 clients with 500 unread answers of 5 MB each")
+    memory_bounded(it, node, before, bystander.peak_kb, 96, "20 clients with 500 unread answers of 5 MB each")
     for connection in connections:
         connection.close()
     node.stop()
