@@ -169,8 +169,7 @@ impl Active {
         answered
     }
 
-    /// Appends records as one batch and replays them; the error is the one that Kafka's coordinator gives for why it
-    /// could not.
+    /// Appends records as one batch and replays them. The error is the log's: the shard knows what clients are told of it.
     fn append(
         &mut self,
         partition: &Partition,
@@ -186,9 +185,9 @@ impl Active {
             partition.append(std::slice::from_mut(&mut batch), origin, Acks::Leader, now.timestamp, now.moment);
         let Appended { base, end, rolled, flush_due, .. } = appended.map_err(|refused| {
             let error = match refused {
-                AppendRefused::Error(error) | AppendRefused::Sequence(error, _) => of_coordinator(error),
+                AppendRefused::Error(error) | AppendRefused::Sequence(error, _) => error,
             };
-            self.lost |= error == ErrorCode::NotCoordinator;
+            self.lost |= matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError);
             error
         })?;
         self.appended = end;
@@ -224,7 +223,7 @@ impl Active {
             ErrorCode::UnknownServerError
         })?;
         if batch.len() > partition.settings().rules.message_bytes_max {
-            return Err(of_coordinator(ErrorCode::MessageTooLarge));
+            return Err(ErrorCode::MessageTooLarge);
         }
         Ok(batch)
     }
@@ -260,7 +259,7 @@ impl Active {
                 return;
             }
             if let Some(Held { ticket, answer, .. }) = self.held.pop_front() {
-                let outcome = if is_committed { Ok(answer) } else { Err(of_coordinator(ErrorCode::RequestTimedOut)) };
+                let outcome = if is_committed { Ok(answer) } else { Err(ErrorCode::CoordinatorNotAvailable) };
                 self.deliver(ticket, outcome);
             }
         }
@@ -316,17 +315,5 @@ impl Active {
         for sender in self.open.into_values() {
             let _ = sender.send(Err(ErrorCode::NotCoordinator));
         }
-    }
-}
-
-/// What Kafka's coordinators answer when their log cannot be written to.
-fn of_coordinator(error: ErrorCode) -> ErrorCode {
-    match error {
-        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
-            ErrorCode::CoordinatorNotAvailable
-        }
-        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
-        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => ErrorCode::UnknownServerError,
-        other => other,
     }
 }
