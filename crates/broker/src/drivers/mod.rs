@@ -12,5 +12,4 @@ pub(crate) mod partition;
 pub(crate) mod partitions;
 pub(crate) mod presence;
 pub(crate) mod producer_ids;
-pub(crate) mod reading;
 pub(crate) mod settings;

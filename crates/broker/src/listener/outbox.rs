@@ -101,8 +101,9 @@ impl Outbox {
             }
         }
         if let Some(reading) = &mut self.reading {
-            let (chunk, len) = ready!(reading.as_mut().poll(cx))?;
+            let read = ready!(reading.as_mut().poll(cx));
             self.reading = None;
+            let (chunk, len) = read?;
             self.loaded = Some(Loaded { chunk, from: 0, to: len });
         }
         Poll::Ready(Ok(()))

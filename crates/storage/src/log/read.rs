@@ -94,6 +94,15 @@ impl ReadPlan {
         Ok(bytes.into())
     }
 
+    /// As [`ReadPlan::read`], if that needs no wait for the disk; `None` if it does.
+    ///
+    /// # Errors
+    /// As [`ReadPlan::read`].
+    pub fn read_cached(&self) -> Result<Option<Bytes>, Fault> {
+        let mut bytes = vec![0; self.len];
+        Ok(self.read_cached_at(0, &mut bytes)?.then(|| bytes.into()))
+    }
+
     /// Fills `buf` with what stands `from` bytes behind the plan's begin, waiting for the disk if it must.
     ///
     /// # Errors

@@ -14,7 +14,6 @@ use thalweg_wire::{ErrorCode, Records};
 
 use super::{Answering, Fetch, Found, Target};
 use crate::drivers::partition::{Isolation, Look, Reader};
-use crate::drivers::reading::read_cached;
 use crate::endpoints::Leaders;
 use crate::frame::{FileRange, Frame};
 
@@ -50,7 +49,7 @@ impl Fetch {
             records.push(match &look.read {
                 None => Ok(Records::default()),
                 Some(plan) if !memory.takes(plan) => Ok(Records::Elsewhere(plan.len())),
-                Some(plan) => match read_cached(plan) {
+                Some(plan) => match plan.read_cached() {
                     Ok(Some(bytes)) => {
                         target.has_read(plan, &bytes);
                         Ok(bytes.into())
