@@ -8,6 +8,7 @@ use thalweg_wire::messages::delete_groups_response::DeletableGroupResult;
 use thalweg_wire::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use thalweg_wire::messages::list_groups_response::ListedGroup;
 
+use crate::census::offsets_taken_back;
 use crate::classic::{ClassicGroup, State};
 use crate::group::Group;
 use crate::outbox::After;
@@ -58,6 +59,7 @@ impl Shard {
             self.offsets.tombstones_of_group(group_id, &mut records);
             records.extend(group.tombstones(group_id));
         }
+        self.outbox.tally.offset_deletions += offsets_taken_back(&records);
         let result = DeletableGroupResult { group_id: group_id.clone(), error_code: error.code() };
         self.outbox.write_all(&records, After::Answer(ticket, Answer::DeleteGroup(result)));
     }

@@ -3,6 +3,7 @@
 //! A [`Shard`] is one partition of that topic with the groups that live there. It is pure: `thalweg_coordinator` says
 //! what its driver does for it.
 
+mod census;
 mod classic;
 mod consumer;
 mod describe;
@@ -16,6 +17,7 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
+pub use census::{Census, Tally};
 pub use request::{Answer, Caller, Request};
 pub use settings::{MigrationPolicy, Settings};
 pub use shard::{Now, Shard};

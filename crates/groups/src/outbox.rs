@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use thalweg_base::{ProducerEpoch, ProducerId};
 use thalweg_coordinator::{Effect, LogRecord, Ticket, Timers, WriteId};
 
+use crate::census::Tally;
 use crate::consumer;
 use crate::records::Record;
 use crate::request::Answer;
@@ -54,6 +55,8 @@ pub(crate) struct Outbox {
     /// What follows writes whose records no schema can hold.
     unwritable: Vec<After>,
     random: u64,
+    /// What is counted for those who watch.
+    pub(crate) tally: Tally,
 }
 
 impl Outbox {
@@ -65,6 +68,7 @@ impl Outbox {
             next_write: 0,
             unwritable: Vec::new(),
             random,
+            tally: Tally::default(),
         }
     }
 

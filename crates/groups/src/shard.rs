@@ -68,11 +68,17 @@ impl Shard {
                     let id = owned(&key.group);
                     self.groups.insert(id, Group::Classic(Box::new(classic::ClassicGroup::simple(origin.timestamp))));
                 }
+                self.outbox.tally.offset_commits += u64::from(self.loaded);
                 self.offsets.replay(origin, &key, &value);
             }
             Ok(Record::OffsetCommit { key, value: None }) => self.offsets.replay_tombstone(&key),
             Ok(Record::GroupMetadata { key, value }) => self.classic_replay(&key.group, value),
-            Ok(record) => self.consumer_replay(record),
+            Ok(record) => {
+                // Whenever it begins to assign anew, a group has a new epoch.
+                let begins = matches!(record, Record::ConsumerGroupMetadata { value: Some(_), .. });
+                self.outbox.tally.consumer_rebalances += u64::from(self.loaded && begins);
+                self.consumer_replay(record);
+            }
             Err(_) => {}
         }
     }

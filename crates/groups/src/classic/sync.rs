@@ -120,6 +120,7 @@ impl Desk<'_> {
         let record = self.group.record(&self.id, |id, _| assignment.get(id).cloned().unwrap_or_default());
         let generation = self.group.generation;
         let pending = PendingAssignment { group_id: self.id.clone(), generation, assignment };
+        self.outbox.tally.completed_rebalances += 1;
         self.outbox.write(&[record], After::ClassicSync(pending));
     }
 

@@ -11,6 +11,7 @@ use thalweg_wire::messages as m;
 use thalweg_wire::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
 
 use super::Offsets;
+use crate::census::offsets_taken_back;
 use crate::group::Group;
 use crate::outbox::After;
 use crate::records::Record;
@@ -22,6 +23,7 @@ impl Shard {
     pub(crate) fn delete_offsets(&mut self, ticket: Ticket, request: &m::OffsetDeleteRequest) {
         match self.planned_deletions(request) {
             Ok((records, response)) => {
+                self.outbox.tally.offset_deletions += offsets_taken_back(&records);
                 self.outbox.write_all(&records, After::Answer(ticket, Answer::OffsetDelete(response)));
             }
             Err(error) => self.outbox.answer(ticket, Request::OffsetDelete(request.clone()).refuse(error)),
@@ -61,6 +63,7 @@ impl Shard {
         for topic in topics {
             self.offsets.tombstones_of_topic(topic, &mut records);
         }
+        self.outbox.tally.offset_deletions += offsets_taken_back(&records);
         self.outbox.write_all(&records, After::Nothing);
     }
 }

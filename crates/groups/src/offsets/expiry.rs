@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use thalweg_base::Timestamp;
 
 use super::{ByTopic, Committed, Offsets, delete};
+use crate::census::offsets_taken_back;
 use crate::group::Group;
 use crate::outbox::{After, Timer};
 use crate::records::Record;
@@ -56,6 +57,7 @@ impl Shard {
             }
         }
         self.outbox.timers.set(Timer::OffsetExpiry, due);
+        self.outbox.tally.offset_expirations += offsets_taken_back(&records);
         self.outbox.write_all(&records, After::Nothing);
     }
 }

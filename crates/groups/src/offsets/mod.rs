@@ -62,6 +62,11 @@ impl Offsets {
         self.committed.get(group)?.get(topic)?.get(&partition).map(|committed| &**committed)
     }
 
+    /// How many offsets are committed.
+    pub(crate) fn len(&self) -> usize {
+        self.committed.values().flatten().map(|(_, partitions)| partitions.len()).sum()
+    }
+
     /// The offsets of a group.
     fn of_group(&self, group: &str) -> Option<&ByTopic> {
         self.committed.get(group)

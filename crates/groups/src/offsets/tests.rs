@@ -406,3 +406,17 @@ fn offsets_go_with_their_topic() {
     assert_eq!(all(&mut bed, "h"), vec![]);
     assert_eq!(all(&mut bed, "i"), vec![("t".into(), 0, 6)]);
 }
+
+#[test]
+fn who_watches_sees_what_there_is_and_what_has_happened() {
+    let mut bed = bed();
+    commit(&mut bed, "g", "t", 0, 5);
+    commit(&mut bed, "g", "t", 1, 6);
+    commit(&mut bed, "g", "t", 1, 7);
+    let census = bed.shard.census();
+    assert_eq!((census.offsets, census.classic.clone()), (2, [("Empty", 1)].into()));
+    assert_eq!(bed.shard.tally().offset_commits, 3);
+    bed.fail_over();
+    assert_eq!(bed.shard.census(), census);
+    assert_eq!(bed.shard.tally().offset_commits, 0, "what was loaded did not happen here");
+}

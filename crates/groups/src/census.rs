@@ -1,0 +1,82 @@
+//! What those who watch a coordinator want to know: how many groups there are, and what happens to them.
+
+use std::collections::BTreeMap;
+
+use crate::group::Group;
+use crate::records::Record;
+use crate::shard::Shard;
+
+/// What a shard has counted since it was loaded. Names are those of Kafka's sensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Offsets that were committed, those of transactions among them.
+    pub offset_commits: u64,
+    /// Offsets that nobody needed any more.
+    pub offset_expirations: u64,
+    /// Offsets that were deleted because somebody asked for it, or with their topic or group.
+    pub offset_deletions: u64,
+    /// Rebalances of classic groups that have come to their end.
+    pub completed_rebalances: u64,
+    /// How often consumer groups began to assign anew.
+    pub consumer_rebalances: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.offset_commits += other.offset_commits;
+        self.offset_expirations += other.offset_expirations;
+        self.offset_deletions += other.offset_deletions;
+        self.completed_rebalances += other.completed_rebalances;
+        self.consumer_rebalances += other.consumer_rebalances;
+    }
+}
+
+/// What a shard holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Classic groups by the names of their states.
+    pub classic: BTreeMap<&'static str, usize>,
+    /// Consumer groups by the names of theirs.
+    pub consumer: BTreeMap<&'static str, usize>,
+    /// Committed offsets.
+    pub offsets: usize,
+}
+
+impl Census {
+    /// The groups of the other shard as well.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, others) in [(&mut self.classic, &other.classic), (&mut self.consumer, &other.consumer)] {
+            for (state, count) in others {
+                *mine.entry(state).or_default() += count;
+            }
+        }
+        self.offsets += other.offsets;
+    }
+}
+
+impl Shard {
+    /// What happened since it was loaded.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.outbox.tally
+    }
+
+    /// Counts what it holds: as many steps as there are groups, and topics with offsets in them.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let mut census = Census { offsets: self.offsets.len(), ..Census::default() };
+        for group in self.groups.values() {
+            match group {
+                Group::Classic(group) => *census.classic.entry(group.state().name()).or_default() += 1,
+                Group::Consumer(group) => *census.consumer.entry(group.state_name()).or_default() += 1,
+            }
+        }
+        census
+    }
+}
+
+/// How many of these take back an offset.
+pub(crate) fn offsets_taken_back(records: &[Record]) -> u64 {
+    let offsets = records.iter().filter(|record| matches!(record, Record::OffsetCommit { value: None, .. }));
+    offsets.count() as u64
+}
