@@ -29,6 +29,7 @@ use crate::listener::{Budget, Chunks, Seats};
 use crate::live::Properties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
+use crate::telemetry::Telemetry;
 
 /// What connections may cost.
 pub(crate) struct ConnectionLimits {
@@ -48,6 +49,8 @@ pub(crate) struct Broker {
     pub(crate) properties: Arc<Properties>,
     pub(crate) cluster_id: ByteString,
     pub(crate) metrics: Metrics,
+    /// The metrics of clients, where somebody can see them.
+    pub(crate) telemetry: Option<Telemetry>,
     pub(crate) limits: ConnectionLimits,
     pub(crate) seats: Arc<Seats>,
     /// What records pass through on their way from files to sockets.

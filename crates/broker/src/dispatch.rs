@@ -1,20 +1,22 @@
 //! From a frame to its handler and back: the one table of APIs that this node serves.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use thalweg_base::Uuid;
 use thalweg_wire::messages as m;
-use thalweg_wire::{ApiKey, Codec, DecodeError, EncodeError, Reader, Request, Unstable, Writer};
+use thalweg_wire::{ApiKey, Codec, DecodeError, EncodeError, Reader, Request, Writer};
 use tracing::error;
 
 use crate::broker::Broker;
+use crate::config::NodeConfig;
 use crate::frame::{FileRange, Frame};
 use crate::handlers as h;
-use crate::listener::{ListenerName, ListenerType};
+use crate::listener::{ListenerName, ListenerType, Origin};
+use crate::telemetry::Client;
 
 /// A future answer, ready to be written.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Frame> + Send>>;
@@ -43,11 +45,19 @@ pub(crate) struct Call {
     pub(crate) client_id: Option<ByteString>,
     pub(crate) listener: Arc<str>,
     pub(crate) listener_type: ListenerType,
-    /// The client's address.
-    pub(crate) peer: IpAddr,
+    /// Who is at the other end.
+    pub(crate) origin: Arc<Origin>,
 }
 
 impl Call {
+    /// The client by what subscriptions to its metrics tell clients apart. Copies: it is kept longer than the request's
+    /// frame should live.
+    pub(crate) fn client(&self, instance_id: Uuid) -> Client {
+        let (software_name, software_version) = self.origin.software();
+        let id = self.client_id.as_deref().map(Into::into);
+        Client { instance_id, id, software_name, software_version, address: self.origin.address }
+    }
+
     /// Frames an answer.
     pub(crate) fn answer(&self, response: &impl Codec) -> Frame {
         self.answer_at(self.version, response)
@@ -89,9 +99,13 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Whether it is served on such listeners. Controllers do not hand out the metadata log yet.
-    pub(crate) fn on(&self, listener: ListenerType) -> bool {
-        listener.has(self.key) && (listener == ListenerType::Broker || self.key != ApiKey::Fetch)
+    /// Whether it is served on such listeners. Controllers do not hand out the metadata log yet, and clients are not asked
+    /// for their metrics where nobody could see them.
+    pub(crate) fn on(&self, listener: ListenerType, config: &NodeConfig) -> bool {
+        let telemetry = matches!(self.key, ApiKey::GetTelemetrySubscriptions | ApiKey::PushTelemetry);
+        listener.has(self.key)
+            && (listener == ListenerType::Broker || self.key != ApiKey::Fetch)
+            && (!telemetry || config.network.http_listen.is_some())
     }
 }
 
@@ -190,23 +204,25 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::SaslHandshake, |call, body| at_once(&call, body, h::sasl::handshake)),
     api(ApiKey::SaslAuthenticate, |call, body| at_once(&call, body, h::sasl::authenticate)),
     api(ApiKey::AllocateProducerIds, |call, body| waiting(call, body, h::allocate_producer_ids::handle)),
+    api(ApiKey::GetTelemetrySubscriptions, |call, body| at_once(&call, body, h::get_telemetry_subscriptions::handle)),
+    api(ApiKey::PushTelemetry, |call, body| waiting(call, body, h::push_telemetry::handle)),
     api(ApiKey::AddRaftVoter, |call, body| waiting(call, body, h::raft_voters::add)),
     api(ApiKey::RemoveRaftVoter, |call, body| waiting(call, body, h::raft_voters::remove)),
     api(ApiKey::UpdateRaftVoter, |call, body| waiting(call, body, h::raft_voters::update)),
 ];
 
 /// Handles one frame, without its length.
-pub(crate) fn handle(broker: &Arc<Broker>, listener: &ListenerName, peer: IpAddr, frame: Bytes) -> Reply {
+pub(crate) fn handle(broker: &Arc<Broker>, listener: &ListenerName, origin: &Arc<Origin>, frame: Bytes) -> Reply {
     let Some((api, version)) = peek(&frame) else {
         return Reply::Close("a request is too short for its header".to_owned());
     };
     let Some(key) = ApiKey::from_i16(api) else {
         return Reply::Close(format!("there is no API with key {api}"));
     };
-    let Some(served) = APIS.iter().find(|served| served.key == key && served.on(listener.kind)) else {
+    let Some(served) = APIS.iter().find(|served| served.key == key && served.on(listener.kind, &broker.config)) else {
         return Reply::Close(format!("API {} is not served on listener {}", key.name(), listener.name));
     };
-    let supported = key.advertised_versions(Unstable::Hidden).contains(&version);
+    let supported = key.advertised_versions(broker.config.unstable_apis).contains(&version);
     if !supported && key != ApiKey::ApiVersions {
         return Reply::Close(format!("version {version} of API {} is not served here", key.name()));
     }
@@ -225,7 +241,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, listener: &ListenerName, peer: IpAddr
         client_id: header.client_id,
         listener: Arc::clone(&listener.name),
         listener_type: listener.kind,
-        peer,
+        origin: Arc::clone(origin),
     };
     if !supported {
         let response = h::api_versions::unsupported();

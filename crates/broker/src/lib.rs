@@ -18,6 +18,7 @@ mod live;
 mod loggers;
 mod metrics;
 mod node;
+mod telemetry;
 
 pub use live::Reloaded;
 pub use loggers::Loggers;

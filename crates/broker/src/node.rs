@@ -8,13 +8,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thalweg_base::{BrokerEpoch, NodeId, Offset, Timestamp, Uuid};
 use thalweg_controller::{Controller, Outcome, RegistrationContext};
-use thalweg_metadata::{MetadataVersion, feature};
+use thalweg_metadata::{MetadataImage, MetadataVersion, feature};
 use thalweg_raft::{Endpoint, KRaftVersion, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_replica::{SessionLimits, Sessions};
 use thalweg_storage::{Fault, LogConfig, OpenFiles};
 use thalweg_sys::net::SocketOptions;
 use thalweg_sys::task::{self, JoinHandle};
-use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant, now, timeout, wall_clock_ms};
 use thalweg_wire::messages::broker_registration_request::{Feature, Listener as RegisteredListener};
 use thalweg_wire::messages::{
     BrokerRegistrationRequest, ControllerRegistrationRequest, ControllerRegistrationResponse,
@@ -39,10 +39,14 @@ use crate::listener::{Budget, Listener, ListenerName, ListenerType, Seats};
 use crate::live::{self, Properties, Reloaded};
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
+use crate::telemetry::Telemetry;
 
 /// What requests in flight may take on the whole node unless `queued.max.request.bytes` says otherwise: five of Kafka's
 /// largest requests, or thousands of usual ones.
 const REQUEST_MEMORY_DEFAULT: usize = 512 << 20;
+
+/// How long a broker waits for leave to stop, as in Kafka.
+const LEAVE_MAX: Duration = Duration::from_secs(300);
 
 /// Why a node did not start. Its text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,7 @@ pub struct Node {
     broker: Arc<Broker>,
     bound: Vec<(ListenerType, SocketAddr)>,
     broker_epoch: BrokerEpoch,
+    leaving: Close,
     closing_listeners: Close,
     closing_drivers: Close,
     listeners: Vec<JoinHandle<()>>,
@@ -163,18 +168,23 @@ impl Node {
         }
     }
 
-    /// Stops: takes no more requests, answers what was taken, closes the logs and marks the directories as clean.
+    /// Stops: hands over what it leads, takes no more requests, answers what was taken, closes the logs and marks the
+    /// directories as clean.
     pub async fn stop(self) {
         self.stop_hurried_by(std::future::pending()).await;
     }
 
-    /// Stops like [`Node::stop`]. Clients get some seconds for their last answers, but none from the time on when `hurry`
-    /// completes; the logs are closed all the same.
-    pub async fn stop_hurried_by(self, hurry: impl Future<Output = ()>) {
+    /// Stops like [`Node::stop`]. The controller gets some minutes to find other leaders and clients some seconds for their
+    /// last answers, but none from the time on when `hurry` completes; the logs are closed all the same.
+    pub async fn stop_hurried_by(mut self, hurry: impl Future<Output = ()>) {
         self.watch.health.enter(Step::Stopping);
-        self.closing_listeners.now();
         let answered = async {
-            for listener in self.listeners {
+            if self.broker.config.replication.controlled_shutdown_enable && !self.presence.is_finished() {
+                self.leaving.now();
+                let _ = timeout(LEAVE_MAX, &mut self.presence).await;
+            }
+            self.closing_listeners.now();
+            for listener in &mut self.listeners {
                 let _ = listener.await;
             }
         };
@@ -183,6 +193,7 @@ impl Node {
             () = answered => {}
             () = hurry => {}
         }
+        self.closing_listeners.now();
         self.closing_drivers.now();
         let _ = (self.maintenance.await, self.live.await);
         if !self.presence.is_finished() {
@@ -253,11 +264,13 @@ impl Starting {
         let closing = || self.closing_drivers.closing();
         let (maintenance, maintaining) = Maintenance::start(Arc::clone(&partitions), intervals(config), closing());
         let every = millis(i64::from(config.replication.broker_heartbeat_interval_ms));
-        let presence = task::spawn(presence.run(every, closing()));
+        let leaving = Close::new();
+        let presence = task::spawn(presence.run(every, leaving.closing(), closing()));
         let seats = live::seat_limits(&config.network, config.node_id, &config.properties, &metadata.image()).await;
         let broker = Arc::new(Broker {
             cluster_id: self.cluster_id.as_str().into(),
             metrics: Metrics::default(),
+            telemetry: telemetry(config, &metadata.image()),
             limits: connection_limits(config),
             chunks: Arc::default(),
             seats: Seats::new(seats),
@@ -285,6 +298,7 @@ impl Starting {
             broker,
             bound,
             broker_epoch,
+            leaving,
             closing_listeners: self.closing_listeners,
             closing_drivers: self.closing_drivers,
             listeners,
@@ -335,6 +349,7 @@ impl Starting {
             replication_factor_default: i16::try_from(config.topics.default_replication_factor).unwrap_or(1),
             delete_topic_enable: config.topics.delete_topic_enable,
             remote_storage_enable: false,
+            unstable_features: config.unstable_features,
         });
         let settings = QuorumSettings {
             local: voter,
@@ -369,12 +384,13 @@ impl Starting {
                 security_protocol: advertised.protocol.code(),
             }
         });
-        let features =
-            feature::supported_ranges().into_iter().map(|(name, min, max)| controller_registration_request::Feature {
+        let features = feature::supported_ranges(config.unstable_features).into_iter().map(|(name, min, max)| {
+            controller_registration_request::Feature {
                 name: name.into(),
                 min_supported_version: min,
                 max_supported_version: max,
-            });
+            }
+        });
         let request = ControllerRegistrationRequest {
             controller_id: config.node_id.0,
             incarnation_id: Uuid::from_random(thalweg_sys::random::bytes16()),
@@ -407,10 +423,8 @@ impl Starting {
             port: advertised_port(advertised, bound),
             security_protocol: advertised.protocol.code(),
         });
-        let features = feature::supported_ranges().into_iter().map(|(name, min, max)| Feature {
-            name: name.into(),
-            min_supported_version: min,
-            max_supported_version: max,
+        let features = feature::supported_ranges(config.unstable_features).into_iter().map(|(name, min, max)| {
+            Feature { name: name.into(), min_supported_version: min, max_supported_version: max }
         });
         let request = BrokerRegistrationRequest {
             broker_id: config.node_id.0,
@@ -518,6 +532,10 @@ fn open_dirs(config: &NodeConfig) -> Result<(LogDirs, String), Cause> {
         Some(why) => Err(Cause::Disks(why)),
         None => Ok((dirs, opened.cluster_id)),
     }
+}
+
+fn telemetry(config: &NodeConfig, image: &MetadataImage) -> Option<Telemetry> {
+    config.network.http_listen.as_ref().map(|_| Telemetry::new(config.network.telemetry_max_bytes, image))
 }
 
 fn connection_limits(config: &NodeConfig) -> ConnectionLimits {

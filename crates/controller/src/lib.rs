@@ -34,6 +34,7 @@ use thalweg_base::NodeId;
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
+use thalweg_wire::Unstable;
 
 pub use alter_configs::{ConfigsRequest, LoggerChange, Preprocessed, Receiver, ReceiverRole, preprocess};
 pub use brokers::RegistrationContext;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub delete_topic_enable: bool,
     /// Whether the cluster has remote storage at all (`remote.log.storage.system.enable`).
     pub remote_storage_enable: bool,
+    /// `unstable.feature.versions.enable`: which levels of features it takes.
+    pub unstable_features: Unstable,
 }
 
 /// Decides changes to the cluster. It holds no state: all of it is in the image.

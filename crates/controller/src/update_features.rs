@@ -166,7 +166,8 @@ impl Controller {
             false if range.max == 0 => Err(format!("{what} {node} does not support this feature.")),
             false => Err(format!("{what} {node} only supports versions {}-{}", range.min, range.max)),
         };
-        let local = supported_ranges().into_iter().find(|(feature, ..)| *feature == name);
+        let local =
+            supported_ranges(self.settings().unstable_features).into_iter().find(|(feature, ..)| *feature == name);
         let local = local.map_or(none, |(_, min, max)| VersionRange { min, max });
         check("Local controller", self.settings().node_id, local)?;
         for broker in image.cluster().brokers() {

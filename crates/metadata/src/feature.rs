@@ -1,5 +1,7 @@
 //! The features of Kafka 4.3: named levels that the whole cluster agrees on (KIP-584).
 
+use thalweg_wire::Unstable;
+
 use crate::MetadataVersion;
 
 /// One feature that this node knows.
@@ -121,8 +123,9 @@ impl Feature {
 /// The features and ranges that this node announces when it registers or is asked for its API versions: name, lowest
 /// and highest level, sorted by name.
 #[must_use]
-pub fn supported_ranges() -> Vec<(&'static str, i16, i16)> {
-    let metadata = (MetadataVersion::FEATURE, MetadataVersion::MINIMUM.0, MetadataVersion::LATEST.0);
+pub fn supported_ranges(unstable: Unstable) -> Vec<(&'static str, i16, i16)> {
+    let newest = MetadataVersion::newest(unstable);
+    let metadata = (MetadataVersion::FEATURE, MetadataVersion::MINIMUM.0, newest.0);
     let mut ranges: Vec<_> = FEATURES.iter().map(|feature| (feature.name, 0, feature.level_max())).collect();
     ranges.push(metadata);
     ranges.sort_unstable();
@@ -162,7 +165,8 @@ mod tests {
 
     #[test]
     fn the_ranges_are_those_that_kafka_announces() {
-        let text: Vec<String> = supported_ranges().iter().map(|(n, min, max)| format!("{n} {min}-{max}")).collect();
+        let text: Vec<String> =
+            supported_ranges(Unstable::Hidden).iter().map(|(n, min, max)| format!("{n} {min}-{max}")).collect();
         let expected = [
             "eligible.leader.replicas.version 0-1",
             "group.version 0-1",

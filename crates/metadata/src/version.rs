@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use thalweg_wire::Unstable;
+
 /// A level of the feature `metadata.version` (KIP-778). Newer levels are larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MetadataVersion(pub i16);
@@ -49,6 +51,8 @@ impl MetadataVersion {
     pub const MINIMUM: Self = Self(7);
     /// What a new cluster is formatted with: 4.3-IV0.
     pub const LATEST: Self = Self(30);
+    /// What Kafka 4.3 knows beyond that, and runs with only where `unstable.feature.versions.enable` says so: 4.4-IV0.
+    pub const UNSTABLE: Self = Self(31);
 
     /// KRaft keeps SCRAM credentials (3.5-IV2).
     pub const SCRAM: Self = Self(11);
@@ -72,7 +76,16 @@ impl MetadataVersion {
         TABLE.iter().map(|&(level, ..)| Self(level))
     }
 
-    /// Whether this node knows the level.
+    /// The newest level that a node runs with.
+    #[must_use]
+    pub fn newest(unstable: Unstable) -> Self {
+        match unstable {
+            Unstable::Hidden => Self::LATEST,
+            Unstable::Shown => Self::UNSTABLE,
+        }
+    }
+
+    /// Whether this node knows the level as a stable one.
     #[must_use]
     pub fn is_known(self) -> bool {
         Self::MINIMUM <= self && self <= Self::LATEST
@@ -91,7 +104,7 @@ impl MetadataVersion {
     }
 
     /// Reads `4.3-IV0`, `4.3`, or any text that begins with the two numbers of a release, such as `4.3.1`; a release
-    /// stands for its last level.
+    /// stands for its last level. [`Self::UNSTABLE`] has no name here.
     ///
     /// # Errors
     /// If no known level has that name.
@@ -157,9 +170,9 @@ impl MetadataVersion {
 }
 
 impl fmt::Display for MetadataVersion {
-    /// Writes `4.3-IV0`, or `UNKNOWN 31` for a level that this node does not know, as `kafka-features.sh` does.
+    /// Writes `4.3-IV0`, or `UNKNOWN 32` for a level that this node does not know, as `kafka-features.sh` does.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match TABLE.iter().find(|row| row.0 == self.0) {
+        match TABLE.iter().chain([&(Self::UNSTABLE.0, "4.4", "IV0")]).find(|row| row.0 == self.0) {
             Some((_, release, name)) => write!(f, "{release}-{name}"),
             None => write!(f, "UNKNOWN {}", self.0),
         }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use thalweg_base::{Timestamp, Uuid, properties};
 use thalweg_broker::config::NodeConfig;
-use thalweg_broker::format::{FirstVoters, FormatRequest, UNSTABLE, format, info};
+use thalweg_broker::format::{FirstVoters, FormatRequest, format, info};
 use thalweg_metadata::MetadataVersion;
 use thalweg_metadata::feature::{FEATURES, Feature};
 use thalweg_sys::{fs, random, time};
@@ -102,6 +102,9 @@ fn format_answer(parsed: &Parsed, config: &NodeConfig) -> Answer {
     Answer { lines, failure: formatted.err().map(|e| e.tool_text()), quiet_failure: false }
 }
 
+/// Known to Kafka 4.3 by name, and run with only where `unstable.feature.versions.enable` says so.
+const UNSTABLE: MetadataVersion = MetadataVersion::UNSTABLE;
+
 /// The features that a cluster of a metadata version begins with.
 fn version_mapping(release: Option<&str>) -> Answer {
     let latest = MetadataVersion::LATEST.to_string();
@@ -109,8 +112,8 @@ fn version_mapping(release: Option<&str>) -> Answer {
     let (level, defaults) = match MetadataVersion::parse(release) {
         Ok(version) => (version.0, version),
         // The next version is known by name, and has the defaults of the latest.
-        Err(_) if release == UNSTABLE.1 => (UNSTABLE.0, MetadataVersion::LATEST),
-        Err(unknown) => return Answer::failed(format!("{unknown}, {}", UNSTABLE.1)),
+        Err(_) if release == UNSTABLE.to_string() => (UNSTABLE.0, MetadataVersion::LATEST),
+        Err(unknown) => return Answer::failed(format!("{unknown}, {UNSTABLE}")),
     };
     let mut lines = vec![format!("{}={level} ({release})", MetadataVersion::FEATURE)];
     lines.extend(FEATURES.iter().map(|feature| format!("{}={}", feature.name, feature.default_level(defaults))));
@@ -156,9 +159,6 @@ fn dependencies(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn version_name(level: i16) -> Option<String> {
-    if level == UNSTABLE.0 {
-        return Some(UNSTABLE.1.to_owned());
-    }
     let version = MetadataVersion(level);
-    version.is_known().then(|| version.to_string())
+    (version == UNSTABLE || version.is_known()).then(|| version.to_string())
 }

@@ -50,6 +50,8 @@ pub struct NetworkConfig {
     pub num_network_threads: i32,
     /// `num.io.threads`
     pub num_io_threads: i32,
+    /// `telemetry.max.bytes`: of what a client pushes of its metrics.
+    pub telemetry_max_bytes: i32,
     /// `thalweg.http.listen`: where metrics and health are served over HTTP; nowhere unless it is set.
     pub http_listen: Option<(String, u16)>,
 }
@@ -78,6 +80,7 @@ impl NetworkConfig {
             queued_max_request_bytes: properties.long("queued.max.request.bytes"),
             num_network_threads: properties.int("num.network.threads"),
             num_io_threads: properties.int("num.io.threads"),
+            telemetry_max_bytes: properties.int("telemetry.max.bytes"),
             http_listen: http_listen(properties)?,
         })
     }
@@ -348,6 +351,8 @@ pub struct ReplicationConfig {
     pub broker_heartbeat_interval_ms: i32,
     /// `broker.session.timeout.ms`
     pub broker_session_timeout_ms: i32,
+    /// `controlled.shutdown.enable`
+    pub controlled_shutdown_enable: bool,
 }
 
 impl ReplicationConfig {
@@ -357,6 +362,7 @@ impl ReplicationConfig {
             request_timeout_ms: properties.int("request.timeout.ms"),
             broker_heartbeat_interval_ms: properties.int("broker.heartbeat.interval.ms"),
             broker_session_timeout_ms: properties.int("broker.session.timeout.ms"),
+            controlled_shutdown_enable: properties.boolean("controlled.shutdown.enable"),
         }
     }
 }

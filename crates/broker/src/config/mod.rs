@@ -17,6 +17,7 @@ use std::fmt;
 
 use thalweg_base::NodeId;
 use thalweg_metadata::config::{ConfigError, ConfigMap};
+use thalweg_wire::Unstable;
 
 pub use areas::{FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig};
 pub use groups::GroupsConfig;
@@ -62,6 +63,10 @@ pub struct NodeConfig {
     pub replication: ReplicationConfig,
     /// Consumer groups and the topic that keeps them.
     pub groups: GroupsConfig,
+    /// `unstable.api.versions.enable`
+    pub unstable_apis: Unstable,
+    /// `unstable.feature.versions.enable`
+    pub unstable_features: Unstable,
     /// The properties as they were written, `broker.id` and `node.id` each standing for the other: what
     /// `DescribeConfigs` shows, and where topics take their defaults from.
     pub properties: ConfigMap,
@@ -131,10 +136,16 @@ fn read(
         replication: ReplicationConfig::read(&properties),
         groups: GroupsConfig::read(&properties)?,
         network: NetworkConfig::read(&properties, listeners)?,
+        unstable_apis: unstable(&properties, "unstable.api.versions.enable"),
+        unstable_features: unstable(&properties, "unstable.feature.versions.enable"),
         properties: properties.texts().clone(),
     };
     let notices = rules::check(&config, &properties)?;
     Ok((config, properties, notices))
+}
+
+fn unstable(properties: &Properties, name: &str) -> Unstable {
+    if properties.boolean(name) { Unstable::Shown } else { Unstable::Hidden }
 }
 
 /// Something that whoever starts the node should know, and that does not keep it from starting.

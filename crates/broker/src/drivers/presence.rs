@@ -4,19 +4,23 @@
 use std::sync::Arc;
 
 use thalweg_base::{BrokerEpoch, NodeId, Offset};
-use thalweg_controller::Refusal;
+use thalweg_controller::{Outcome, Refusal};
+use thalweg_metadata::MetadataImage;
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, sleep};
+use thalweg_sys::time::{Duration, now, sleep};
 use thalweg_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
-use thalweg_wire::messages::{AssignReplicasToDirsRequest, BrokerHeartbeatRequest};
-use tracing::warn;
+use thalweg_wire::messages::{AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse};
+use tracing::{info, warn};
 
-use super::metadata::MetadataHandle;
+use super::metadata::{Decide, MetadataHandle};
 use super::partitions::{Partitions, Placement};
 use crate::closing::Closing;
 
 /// So many replicas are told of in one request, as Kafka does.
 const ASSIGNMENTS_MAX: usize = 2250;
+
+/// How long to wait before asking again whether the broker may stop: others read the metadata log within this time.
+const LEAVE_PAUSE: Duration = Duration::from_millis(10);
 
 /// A registered broker as it shows itself to the controller.
 #[derive(Clone, Debug)]
@@ -27,29 +31,60 @@ pub(crate) struct Presence {
     pub(crate) epoch: BrokerEpoch,
 }
 
+/// What a broker says with a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Serve,
+    ShutDown,
+}
+
 impl Presence {
     /// Tells the controller once that this broker is alive and may serve.
     pub(crate) async fn heartbeat(&self) -> Result<(), Refusal> {
+        self.tell(Wish::Serve).await.map(drop)
+    }
+
+    /// Asks the controller to hand over what this broker leads, until it says that the broker may stop: consumers and
+    /// producers know by then where to go on.
+    ///
+    /// A broker that is alone does not ask: nobody could take over, and every partition would change its leader twice for
+    /// nothing.
+    async fn leave(&self) {
+        let begun = now();
+        let others = |image: &MetadataImage| image.cluster().brokers().any(|b| b.id != self.node && b.is_active());
+        if !others(&self.metadata.image()) {
+            return;
+        }
+        loop {
+            match self.tell(Wish::ShutDown).await {
+                Ok(answer) if answer.should_shut_down => {
+                    return info!(ms = begun.elapsed().as_millis() as u64, "the controller lets the broker go");
+                }
+                Ok(_) => sleep(LEAVE_PAUSE).await,
+                Err(refusal) => return warn!(error = %refusal, "the broker stops without the controller's leave"),
+            }
+        }
+    }
+
+    async fn tell(&self, wish: Wish) -> Result<BrokerHeartbeatResponse, Refusal> {
         let (node, epoch) = (self.node, self.epoch);
         let request = BrokerHeartbeatRequest {
             broker_id: node.0,
             broker_epoch: epoch.0,
             current_metadata_offset: self.metadata.image().provenance().offset.0,
-            want_fence: false,
+            want_shut_down: wish == Wish::ShutDown,
             offline_log_dirs: self.partitions.dirs().failed_ids(),
             ..BrokerHeartbeatRequest::default()
         };
-        let decided = self.metadata.decide(move |d| {
-            let outcome = d.controller.heartbeat(d.image, d.sessions, &request)?;
-            d.sessions.contacted(node, epoch, Offset(request.current_metadata_offset), d.now);
-            Ok(outcome)
-        });
-        decided.await.map(|_| ())
+        let decided = self.metadata.decide(move |d| heartbeat(d, &request));
+        decided.await
     }
 
     /// Goes on telling it, and what changes at once. Gives the reason why this node cannot go on, should its disks come to
     /// that; `None` when the node closes.
-    pub(crate) async fn run(self, every: Duration, mut closing: Closing) -> Option<String> {
+    ///
+    /// Once `leaving` has begun it asks for leave to stop, and says no more when it has that.
+    pub(crate) async fn run(self, every: Duration, mut leaving: Closing, mut closing: Closing) -> Option<String> {
         let noticed = Arc::clone(self.partitions.dirs().noticed());
         let mut failed = 0;
         loop {
@@ -66,6 +101,14 @@ impl Presence {
             tokio::select! {
                 biased;
                 () = closing.begun() => return None,
+                () = leaving.begun() => {
+                    tokio::select! {
+                        biased;
+                        () = closing.begun() => {}
+                        () = self.leave() => {}
+                    }
+                    return None;
+                }
                 () = noticed.notified() => {}
                 () = sleep(every) => {}
             }
@@ -85,6 +128,24 @@ impl Presence {
             }
         }
     }
+}
+
+/// The controller takes a heartbeat: decides, and notes what it was told.
+pub(crate) fn heartbeat(
+    d: &mut Decide<'_>,
+    request: &BrokerHeartbeatRequest,
+) -> Result<Outcome<BrokerHeartbeatResponse>, Refusal> {
+    let (node, epoch) = (NodeId(request.broker_id), BrokerEpoch(request.broker_epoch));
+    let outcome = d.controller.heartbeat(d.image, d.sessions, request)?;
+    d.sessions.contacted(node, epoch, Offset(request.current_metadata_offset), d.now);
+    if outcome.response.should_shut_down {
+        d.sessions.end(node);
+    } else if request.want_shut_down && !outcome.records.is_empty() {
+        // The others must have read all of this before the broker may go.
+        let records = i64::try_from(outcome.records.len()).unwrap_or(i64::MAX);
+        d.sessions.shutting_down(node, Offset(d.next_offset.0.saturating_add(records)));
+    }
+    Ok(outcome)
 }
 
 /// `placements` are sorted.

@@ -22,6 +22,7 @@ use thalweg_metadata::bootstrap::{bootstrap_records, default_levels};
 use thalweg_metadata::feature::{FEATURES, Feature, KRAFT_VERSION};
 use thalweg_metadata::{MetadataRecord, MetadataVersion};
 use thalweg_sys::fs;
+use thalweg_wire::Unstable;
 
 use crate::config::{NodeConfig, Refused};
 
@@ -216,12 +217,12 @@ struct Plan {
 
 fn plan(config: &NodeConfig, request: &FormatRequest) -> Result<Plan, FormatError> {
     let release = match &request.release_version {
-        Some(text) => Some(MetadataVersion::parse(text).map_err(|e| FormatError::terse(e.to_string()))?),
+        Some(text) => Some(release(text, config.unstable_features)?),
         None => None,
     };
     let asked = request.features.iter().map(|text| feature(text)).collect::<Result<BTreeMap<_, _>, _>>()?;
     let voters = first_voters(config, request)?;
-    let version = version(release, &asked)?;
+    let version = version(release, &asked, config.unstable_features)?;
     let levels = levels(version, asked, config.quorum.voters.is_empty())?;
     let scram = scram::records(&request.scram, version)?;
     Ok(Plan {
@@ -231,6 +232,13 @@ fn plan(config: &NodeConfig, request: &FormatRequest) -> Result<Plan, FormatErro
         voters,
         listener: config.network.controller_listener_names.first().cloned().unwrap_or_default(),
     })
+}
+
+fn release(text: &str, unstable: Unstable) -> Result<MetadataVersion, FormatError> {
+    if unstable == Unstable::Shown && text == MetadataVersion::UNSTABLE.to_string() {
+        return Ok(MetadataVersion::UNSTABLE);
+    }
+    MetadataVersion::parse(text).map_err(|e| FormatError::terse(e.to_string()))
 }
 
 /// Reads `name=level`.
@@ -263,9 +271,14 @@ fn first_voters(config: &NodeConfig, request: &FormatRequest) -> Result<Option<D
     }
 }
 
-fn version(release: Option<MetadataVersion>, asked: &BTreeMap<String, i16>) -> Result<MetadataVersion, FormatError> {
+fn version(
+    release: Option<MetadataVersion>,
+    asked: &BTreeMap<String, i16>,
+    unstable: Unstable,
+) -> Result<MetadataVersion, FormatError> {
+    let newest = MetadataVersion::newest(unstable);
     let Some(&level) = asked.get(MetadataVersion::FEATURE) else {
-        return Ok(release.unwrap_or(MetadataVersion::LATEST));
+        return Ok(release.unwrap_or(newest));
     };
     if release.is_some() {
         return Err(FormatError::terse(
@@ -273,21 +286,18 @@ fn version(release: Option<MetadataVersion>, asked: &BTreeMap<String, i16>) -> R
         ));
     }
     let version = MetadataVersion(level);
-    if level == UNSTABLE.0 {
-        return Err(FormatError::terse(format!("metadata.version {} is not yet stable.", UNSTABLE.1)));
+    if version == MetadataVersion::UNSTABLE && version != newest {
+        return Err(FormatError::terse(format!("metadata.version {version} is not yet stable.")));
     }
-    if !version.is_known() {
+    if version != newest && !version.is_known() {
         return Err(FormatError::illegal(format!(
             "No MetadataVersion with feature level {level}. Valid feature levels are from {} to {}.",
             MetadataVersion::MINIMUM.0,
-            UNSTABLE.0
+            MetadataVersion::UNSTABLE.0
         )));
     }
     Ok(version)
 }
-
-/// The level that Kafka 4.3 knows beyond those that it runs with: 4.4-IV0.
-pub const UNSTABLE: (i16, &str) = (31, "4.4-IV0");
 
 fn levels(
     version: MetadataVersion,

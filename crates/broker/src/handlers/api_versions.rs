@@ -1,12 +1,13 @@
 //! ApiVersions: what this node serves (KIP-35, KIP-511) and which features the cluster has agreed on (KIP-584).
 
 use thalweg_metadata::feature;
-use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::ApiVersionsRequest;
 use thalweg_wire::messages::api_versions_response::{
     ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
+use thalweg_wire::{ApiKey, ErrorCode, Unstable};
 
+use crate::config::NodeConfig;
 use crate::dispatch::{APIS, Call};
 use crate::listener::ListenerType;
 
@@ -14,6 +15,10 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsRes
     let software = [&request.client_software_name, &request.client_software_version];
     if call.version >= 3 && !software.into_iter().all(|text| is_software_name(text)) {
         return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..ApiVersionsResponse::default() };
+    }
+    if call.broker.telemetry.is_some() && call.version >= 3 {
+        let [name, version] = software.map(|text| (&**text).into());
+        call.origin.introduced(name, version);
     }
     let image = call.broker.image();
     // The quorum keeps its own feature; at level 0 it counts as not finalized, as every other does.
@@ -25,9 +30,11 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsRes
         min_version_level: level,
     });
     // Before version 4 a lowest level of 0 could not be told: clients took it for a mistake (KAFKA-17011).
-    let supported = feature::supported_ranges().into_iter().filter(|(_, min, _)| call.version >= 4 || *min > 0);
+    let config = &call.broker.config;
+    let supported = feature::supported_ranges(config.unstable_features);
+    let supported = supported.into_iter().filter(|(_, min, _)| call.version >= 4 || *min > 0);
     ApiVersionsResponse {
-        api_keys: api_keys(call.listener_type),
+        api_keys: api_keys(call.listener_type, config),
         supported_features: supported
             .map(|(name, min_version, max_version)| SupportedFeatureKey { name: name.into(), min_version, max_version })
             .collect(),
@@ -39,23 +46,23 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsRes
 
 /// The answer, at version 0, to a version that this node does not know.
 pub(crate) fn unsupported() -> ApiVersionsResponse {
-    let only = APIS.iter().filter(|api| api.key == thalweg_wire::ApiKey::ApiVersions);
+    let only = APIS.iter().filter(|api| api.key == ApiKey::ApiVersions);
     ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
-        api_keys: only.map(|api| advertised(api.key)).collect(),
+        api_keys: only.map(|api| advertised(api.key, Unstable::Hidden)).collect(),
         ..ApiVersionsResponse::default()
     }
 }
 
-fn api_keys(listener: ListenerType) -> Vec<ApiVersion> {
-    let served = APIS.iter().filter(|api| api.on(listener));
-    let mut keys: Vec<ApiVersion> = served.map(|api| advertised(api.key)).collect();
+fn api_keys(listener: ListenerType, config: &NodeConfig) -> Vec<ApiVersion> {
+    let served = APIS.iter().filter(|api| api.on(listener, config));
+    let mut keys: Vec<ApiVersion> = served.map(|api| advertised(api.key, config.unstable_apis)).collect();
     keys.sort_by_key(|key| key.api_key);
     keys
 }
 
-fn advertised(key: thalweg_wire::ApiKey) -> ApiVersion {
-    let versions = key.advertised_versions(thalweg_wire::Unstable::Hidden);
+fn advertised(key: ApiKey, unstable: Unstable) -> ApiVersion {
+    let versions = key.advertised_versions(unstable);
     ApiVersion { api_key: key.code(), min_version: *versions.start(), max_version: *versions.end() }
 }
 
@@ -78,12 +85,31 @@ mod tests {
         );
     }
 
+    fn config(more: &[(&str, &str)]) -> NodeConfig {
+        let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        let overrides: Vec<_> = more.iter().map(own).collect();
+        NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("it is valid").0
+    }
+
+    fn highest(key: ApiKey, config: &NodeConfig) -> Option<i16> {
+        let keys = api_keys(ListenerType::Broker, config);
+        keys.iter().find(|advertised| advertised.api_key == key.code()).map(|advertised| advertised.max_version)
+    }
+
     #[test]
     fn every_served_api_is_advertised_once() {
+        let config = config(&[]);
         for listener in [ListenerType::Broker, ListenerType::Controller] {
-            let keys = api_keys(listener);
+            let keys = api_keys(listener, &config);
             assert!(keys.windows(2).all(|pair| pair[0].api_key < pair[1].api_key));
-            assert!(keys.iter().all(|key| APIS.iter().any(|api| api.key.code() == key.api_key && api.on(listener))));
+            let served = |key: i16| APIS.iter().any(|api| api.key.code() == key && api.on(listener, &config));
+            assert!(keys.iter().all(|key| served(key.api_key)));
         }
+    }
+
+    #[test]
+    fn versions_that_may_change_are_advertised_where_the_operator_wants_them() {
+        assert_eq!(highest(ApiKey::InitProducerId, &config(&[])), Some(5));
+        assert_eq!(highest(ApiKey::InitProducerId, &config(&[("unstable.api.versions.enable", "true")])), Some(6));
     }
 }

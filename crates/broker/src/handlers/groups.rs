@@ -21,7 +21,7 @@ pub(super) fn caller(call: &Call) -> Caller {
         version: call.version,
         // A copy: members keep it longer than the request's frame should live.
         client_id: call.client_id.as_deref().unwrap_or_default().into(),
-        client_host: host(call.peer).into(),
+        client_host: host(call.origin.address.ip()).into(),
         listener: (&*call.listener).into(),
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,14 +15,15 @@ use bytes::Bytes;
 use thalweg_sys::net::TcpStream;
 use thalweg_sys::time::{Duration, Instant, Sleep, now, sleep};
 
-use super::ListenerName;
 use super::inbox::{Filled, FrameError, Inbox};
 use super::outbox::Outbox;
 use super::seats::Seat;
+use super::{ListenerName, Origin};
 use crate::broker::Broker;
 use crate::dispatch::{self, Answer, Reply};
 use crate::frame::Frame;
 use crate::metrics::Timing;
+use crate::telemetry::Telemetry;
 
 /// How many requests of one connection may wait for their answers. Clients keep at most a few dozen in flight
 /// (librdkafka's limit is 1,000,000 but its windows are bounded by time), and each holds only its slot.
@@ -61,8 +62,7 @@ pub(super) struct Connection {
     stream: TcpStream,
     broker: Arc<Broker>,
     listener: ListenerName,
-    /// The client's address.
-    peer: IpAddr,
+    origin: Arc<Origin>,
     inbox: Inbox,
     slots: VecDeque<(Timing, Slot)>,
     outbox: Outbox,
@@ -82,7 +82,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(
         stream: TcpStream,
-        peer: IpAddr,
+        peer: SocketAddr,
         listener: ListenerName,
         broker: Arc<Broker>,
         seat: Seat,
@@ -90,11 +90,12 @@ impl Connection {
         let inbox = Inbox::new(broker.limits.request_bytes_max, Arc::clone(&broker.limits.request_memory));
         let outbox = Outbox::new(Arc::clone(&broker.chunks));
         let idle_max = broker.limits.idle_max;
+        let id = broker.telemetry.as_ref().map_or(0, Telemetry::connection);
         Self {
             stream,
             broker,
             listener,
-            peer,
+            origin: Arc::new(Origin::new(id, peer)),
             inbox,
             slots: VecDeque::new(),
             outbox,
@@ -188,7 +189,7 @@ impl Connection {
     fn handle(&mut self, frame: Bytes) -> Result<(), Ended> {
         let requests = &self.broker.metrics.requests;
         let mut timing = requests.taken(&frame);
-        let slot = match dispatch::handle(&self.broker, &self.listener, self.peer, frame) {
+        let slot = match dispatch::handle(&self.broker, &self.listener, &self.origin, frame) {
             Reply::Now(frame) if self.slots.is_empty() => {
                 requests.answered_at_once(timing);
                 self.outbox.push(frame);
@@ -260,5 +261,8 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.slots.iter().for_each(|(timing, _)| self.broker.metrics.requests.abandoned(*timing));
+        if let Some(telemetry) = &self.broker.telemetry {
+            telemetry.disconnected(self.origin.id);
+        }
     }
 }

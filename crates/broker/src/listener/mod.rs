@@ -5,6 +5,7 @@ mod chunks;
 mod connection;
 mod inbox;
 mod limits;
+mod origin;
 mod outbox;
 mod seats;
 
@@ -23,6 +24,7 @@ pub(crate) use budget::Budget;
 pub(crate) use chunks::Chunks;
 use connection::{Connection, Ended};
 pub(crate) use limits::SeatLimits;
+pub(crate) use origin::Origin;
 use seats::Seat;
 pub(crate) use seats::{ListenerView, Seats};
 
@@ -118,7 +120,7 @@ impl Listener {
             return;
         }
         let occupant = Arc::clone(seat.occupant());
-        let mut connection = Connection::new(stream, peer.ip(), self.name.clone(), Arc::clone(broker), seat);
+        let mut connection = Connection::new(stream, peer, self.name.clone(), Arc::clone(broker), seat);
         task::spawn(async move {
             let _open = open;
             let ended = tokio::select! {

@@ -4,7 +4,9 @@
 //! of its example for Kafka and of Strimzi give. Where Confluent's rules give another name for the same, the metric stands
 //! there twice. A metric that would mean nothing here is left out.
 
+mod clients;
 mod controller;
+mod groups;
 mod network;
 mod partitions;
 mod process;
@@ -55,8 +57,10 @@ impl Page {
         process::write(self, broker, usage);
         controller::write(self, broker, survey);
         network::write(self, broker);
+        groups::write(self, broker, &survey.groups);
         topics::write(self, broker, survey).await?;
         partitions::write(self, survey).await?;
+        clients::write(self, broker).await?;
         self.flush().await
     }
 

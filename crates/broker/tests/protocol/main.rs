@@ -11,4 +11,5 @@ mod groups;
 mod producing;
 mod restarting;
 mod security;
+mod telemetry;
 mod watching;

@@ -19,12 +19,12 @@ async fn say(cluster: &Cluster, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-async fn get(cluster: &Cluster, path: &str) -> String {
+pub(crate) async fn get(cluster: &Cluster, path: &str) -> String {
     say(cluster, format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await
 }
 
 /// The number of the one sample that begins so.
-fn sample(page: &str, begin: &str) -> f64 {
+pub(crate) fn sample(page: &str, begin: &str) -> f64 {
     let mut found = page.lines().filter_map(|line| line.strip_prefix(begin)?.strip_prefix(' '));
     let number = found.next().unwrap_or_else(|| panic!("no {begin} in {page}"));
     assert_eq!(found.next(), None, "one {begin}");

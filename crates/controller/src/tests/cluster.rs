@@ -7,6 +7,7 @@ use thalweg_metadata::feature::supported_ranges;
 use thalweg_metadata::image::partition::ids;
 use thalweg_metadata::image::{PartitionRegistration, TopicImage};
 use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion};
+use thalweg_wire::Unstable;
 use thalweg_wire::messages::broker_registration_request::{Feature, Listener};
 use thalweg_wire::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
 use thalweg_wire::messages::create_topics_response::CreatableTopicResult;
@@ -55,6 +56,7 @@ impl Cluster {
             replication_factor_default: 1,
             delete_topic_enable: true,
             remote_storage_enable: false,
+            unstable_features: Unstable::Hidden,
         });
         let image = MetadataImage::default();
         let sessions = Sessions::begin(SESSION_MS, &image, Timestamp(0));
@@ -118,7 +120,7 @@ impl Cluster {
                 port: 9092,
                 security_protocol: 0,
             }],
-            features: supported_ranges().into_iter().map(feature).collect(),
+            features: supported_ranges(Unstable::Hidden).into_iter().map(feature).collect(),
             log_dirs: vec![directory_of(id)],
             previous_broker_epoch: previous_epoch,
             ..BrokerRegistrationRequest::default()

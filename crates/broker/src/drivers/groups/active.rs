@@ -295,6 +295,10 @@ impl Active {
         is_earlier || !self.held.is_empty() || self.flush_due > self.flushed || self.rolled || self.lost
     }
 
+    pub(super) fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
     /// The end of what was appended: what a flush that begins now makes durable.
     pub(super) fn appended(&self) -> Offset {
         self.appended

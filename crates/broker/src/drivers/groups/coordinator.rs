@@ -15,9 +15,9 @@ use thalweg_wire::ErrorCode;
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use super::Surroundings;
 use super::active::{Active, Chore, Outcome};
 use super::load::{LoadError, load};
+use super::{GroupsView, Surroundings};
 use crate::drivers::maintenance::flush;
 use crate::drivers::parked::Parked;
 use crate::drivers::partition::Partition;
@@ -102,6 +102,7 @@ impl Coordinator {
         match loaded.await {
             Ok(Ok((shard, end))) => {
                 self.activate(shard, end);
+                self.surroundings.history.loaded(begun.elapsed());
                 let ms = begun.elapsed().as_millis();
                 info!(%partition, %end, ms, "loaded the groups of the partition");
             }
@@ -135,7 +136,7 @@ impl Coordinator {
         let mut state = self.state.lock();
         let State::Active(active) = &mut *state else { return None };
         if self.partition.high_watermark().is_none() || active.is_lost() {
-            retire(&mut state);
+            self.end(&mut state);
             return None;
         }
         Some(active.look(&self.partition, self.surroundings.now(), &self.surroundings.image()))
@@ -196,13 +197,27 @@ impl Coordinator {
 
     /// Ends: everybody who waits is told to ask elsewhere.
     pub(super) fn retire(&self) {
-        retire(&mut self.state.lock());
+        self.end(&mut self.state.lock());
         self.task.wake();
     }
-}
 
-fn retire(state: &mut State) {
-    if let State::Active(active) = std::mem::replace(state, State::Retired) {
-        active.refuse_all();
+    fn end(&self, state: &mut State) {
+        if let State::Active(active) = std::mem::replace(state, State::Retired) {
+            self.surroundings.history.ended(active.shard().tally());
+            active.refuse_all();
+        }
+    }
+
+    /// Adds what is to be told of it.
+    pub(super) fn count(&self, view: &mut GroupsView) {
+        match &*self.state.lock() {
+            State::Loading => view.loading += 1,
+            State::Active(active) => {
+                view.active += 1;
+                view.tally += active.shard().tally();
+                view.census.add(&active.shard().census());
+            }
+            State::Retired => {}
+        }
     }
 }

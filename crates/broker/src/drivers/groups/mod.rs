@@ -3,6 +3,7 @@
 mod active;
 mod coordinator;
 mod load;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use thalweg_wire::ErrorCode;
 
 pub(crate) use active::Outcome;
 pub(crate) use coordinator::{Asked, Coordinator};
+pub(crate) use view::GroupsView;
+use view::History;
 
 use super::partitions::Partitions;
 use crate::config::GroupsConfig;
@@ -27,6 +30,7 @@ use crate::config::GroupsConfig;
 struct Surroundings {
     config: GroupsConfig,
     started: Instant,
+    history: History,
     /// The cluster as this node acts upon it.
     image: RwLock<Arc<MetadataImage>>,
 }
@@ -69,7 +73,8 @@ impl Groups {
         partitions: Arc<Partitions>,
         started: Instant,
     ) -> Arc<Self> {
-        let surroundings = Arc::new(Surroundings { config, started, image: RwLock::default() });
+        let surroundings =
+            Arc::new(Surroundings { config, started, history: History::default(), image: RwLock::default() });
         Arc::new(Self { node_id, partitions, surroundings, table: RwLock::default(), begun: Mutex::new(false) })
     }
 
@@ -157,6 +162,13 @@ impl Groups {
     /// Every coordinator of this node, by partition.
     pub(crate) fn all(&self) -> Vec<Arc<Coordinator>> {
         self.table.read().led.values().map(|(_, coordinator)| Arc::clone(coordinator)).collect()
+    }
+
+    /// What those who watch are told: as many steps as there are groups.
+    pub(crate) fn view(&self) -> GroupsView {
+        let mut view = self.surroundings.history.view();
+        self.all().iter().for_each(|coordinator| coordinator.count(&mut view));
+        view
     }
 
     /// The node goes down: nobody coordinates here any more.

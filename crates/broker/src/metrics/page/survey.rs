@@ -9,6 +9,7 @@ use thalweg_metadata::MetadataImage;
 use thalweg_metadata::image::PartitionRegistration;
 
 use crate::broker::Broker;
+use crate::drivers::groups::GroupsView;
 use crate::drivers::partition::View;
 use crate::metrics::Total;
 
@@ -24,6 +25,7 @@ pub(super) struct Survey {
     /// Log directories and whether they are offline.
     pub(super) dirs: Vec<(PathBuf, bool)>,
     pub(super) cluster: Cluster,
+    pub(super) groups: GroupsView,
 }
 
 /// How a partition of this node is replicated; all zero while another node leads it.
@@ -84,6 +86,7 @@ impl Survey {
             partitions: views.into_iter().map(replicated).collect(),
             dirs: broker.partitions.dir_states(),
             cluster: cluster(&image),
+            groups: broker.groups.view(),
             topics,
             all,
             image,
