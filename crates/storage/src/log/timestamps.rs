@@ -1,7 +1,7 @@
 //! From timestamps to offsets: what ListOffsets asks.
 
 use thalweg_base::{LeaderEpoch, Offset, Timestamp};
-use thalweg_records::{BatchError, TimestampType};
+use thalweg_records::BatchError;
 
 use super::Log;
 use crate::Fault;
@@ -70,10 +70,6 @@ impl Log {
         while let Some(found) = scan.next()? {
             if found.header.max_timestamp != timestamp {
                 continue;
-            }
-            if found.header.attributes.timestamp_type() == TimestampType::LogAppendTime {
-                let (offset, leader_epoch) = (found.header.last_offset(), found.header.leader_epoch);
-                return Ok(Some(TimestampedOffset { timestamp, offset, leader_epoch }));
             }
             if let Some(record) = first_record(&mut scan, &found, segment, |at, _| at == timestamp)? {
                 return Ok(Some(record));

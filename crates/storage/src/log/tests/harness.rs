@@ -92,6 +92,11 @@ pub(super) fn batch_at(count: i64, time: Timestamp) -> PreparedBatch {
     built(BatchOptions::default(), count, 20, time)
 }
 
+/// A batch to which the broker gave its time.
+pub(super) fn appended_at(count: i64, time: Timestamp) -> PreparedBatch {
+    built(BatchOptions { log_append_time: Some(time), ..BatchOptions::default() }, count, 20, NOW)
+}
+
 /// A batch of an idempotent producer.
 pub(super) fn produced(id: i64, epoch: i16, sequence: i32, count: i64) -> PreparedBatch {
     built(producer(id, epoch, sequence, false), count, 20, NOW)

@@ -2,7 +2,7 @@
 
 use thalweg_base::{LeaderEpoch, Offset, Timestamp};
 
-use super::harness::{NOW, Rig, batch, batch_at, small_segments, whole_batches};
+use super::harness::{NOW, Rig, appended_at, batch, batch_at, small_segments, whole_batches};
 use crate::{FirstBatch, Log, LogConfig, Origin, ReadError, ReadRefusal, TimestampedOffset};
 
 fn read(log: &Log, from: i64, limit: i64, max: usize) -> Vec<i64> {
@@ -112,6 +112,17 @@ fn timestamps_find_their_records() {
     assert_eq!(found(&log, 0, 0), Some(first));
     assert_eq!((log.earliest().offset, log.earliest().leader_epoch), (Offset(51), LeaderEpoch(3)));
     assert_eq!((log.latest().offset, log.latest().leader_epoch), (Offset(201), LeaderEpoch(3)));
+}
+
+#[test]
+fn of_records_with_the_same_largest_timestamp_the_first_counts() {
+    let rig = Rig::new();
+    let mut log = rig.open(LogConfig::default());
+    for batch in [batch_at(2, NOW), appended_at(3, Timestamp(NOW.0 + 1)), appended_at(2, Timestamp(NOW.0 + 1))] {
+        log.append(&mut [batch], LeaderEpoch(3), Origin::Client, NOW).unwrap();
+    }
+    let newest = TimestampedOffset { timestamp: Timestamp(NOW.0 + 1), offset: Offset(2), leader_epoch: LeaderEpoch(3) };
+    assert_eq!(log.max_timestamp().unwrap(), Some(newest));
 }
 
 #[test]
