@@ -209,7 +209,8 @@ impl Active {
         producer: Option<(ProducerId, ProducerEpoch)>,
         records: &[LogRecord],
     ) -> Result<PreparedBatch, ErrorCode> {
-        let mut options = BatchOptions { codec: self.codec, ..BatchOptions::default() };
+        // Kafka's coordinators number their records from 0 in every batch, and nobody reads that; so do these.
+        let mut options = BatchOptions { codec: self.codec, base_sequence: 0, ..BatchOptions::default() };
         if let Some((id, epoch)) = producer {
             options = BatchOptions { producer_id: id, producer_epoch: epoch, transactional: true, ..options };
         }
