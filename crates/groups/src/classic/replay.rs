@@ -98,6 +98,7 @@ impl ClassicGroup {
 
 /// The record of a group that nobody has joined yet.
 pub(super) fn new_group_record(id: &ByteString, since: Timestamp) -> Record {
-    let value = m::GroupMetadataValue { current_state_timestamp: since.0, ..Default::default() };
+    let value =
+        m::GroupMetadataValue { protocol: None, leader: None, current_state_timestamp: since.0, ..Default::default() };
     (m::GroupMetadataKey { group: id.clone() }, value).into()
 }

@@ -21,7 +21,7 @@ fn a_new_member_is_told_its_id_and_joins_with_it() {
 }
 
 fn empty() -> m::GroupMetadataValue {
-    m::GroupMetadataValue::default()
+    m::GroupMetadataValue { protocol: None, leader: None, ..Default::default() }
 }
 
 #[test]
