@@ -41,7 +41,7 @@ impl Controller {
         if !self.settings().delete_topic_enable {
             return Err(match request_version {
                 ..3 => Refusal::because(ErrorCode::InvalidRequest, "This version does not support topic deletion."),
-                _ => Refusal::usual(ErrorCode::TopicDeletionDisabled),
+                _ => Refusal::bare(ErrorCode::TopicDeletionDisabled),
             });
         }
         let mut responses = Vec::new();

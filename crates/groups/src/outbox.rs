@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytestring::ByteString;
-use thalweg_base::{ProducerEpoch, ProducerId};
+use thalweg_base::{ProducerEpoch, ProducerId, Uuid};
 use thalweg_coordinator::{Effect, LogRecord, Ticket, Timers, WriteId};
 
 use crate::census::Tally;
@@ -149,6 +149,12 @@ impl Outbox {
             low >> 48,
             low & 0xffff_ffff_ffff
         )
+    }
+
+    /// A random UUID as Kafka's own ids are written: 22 characters of base64.
+    pub(crate) fn random_id(&mut self) -> String {
+        let (high, low) = (self.next_random(), self.next_random());
+        Uuid::from_random((u128::from(high) << 64 | u128::from(low)).to_be_bytes()).to_string()
     }
 
     /// SplitMix64: every seed gives a sequence of its own.

@@ -262,7 +262,7 @@ fn only_batch(records: Bytes, rules: &Rules) -> Result<BatchView, Invalid> {
     match found.next() {
         None => Ok(view),
         Some(Err(error)) if error.is_truncated() => Ok(view),
-        Some(Err(error)) => Err(no_batch(&error, rules)),
+        Some(Err(error)) => Err(from_batch_error(&error, rules)),
         Some(Ok(_)) => {
             let message = format!("a produce request has more than one record batch for {topic_partition}");
             Err(Invalid::new(InvalidKind::InvalidRecord, None, message))

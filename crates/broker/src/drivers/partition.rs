@@ -431,7 +431,10 @@ impl Partition {
             leader.check_epoch(params.current_leader_epoch).map_err(error_of)?;
             if let Reader::Follower(_) = reader {
                 // Nobody follows this node yet: every partition has one replica.
-                return Err(error_of(Refusal::NotAReplica));
+                return Err(match params.current_leader_epoch {
+                    Some(_) => error_of(Refusal::NotAReplica),
+                    None => ErrorCode::NotLeaderOrFollower,
+                });
             }
             let high_watermark = leader.high_watermark();
             let last_stable = log.last_stable_offset(high_watermark);

@@ -1,18 +1,39 @@
 //! AlterPartitionReassignments: moves replicas to other brokers (KIP-455).
 
-use thalweg_wire::messages::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
+use thalweg_wire::messages::AlterPartitionReassignmentsRequest;
+use thalweg_wire::messages::alter_partition_reassignments_response::{
+    AlterPartitionReassignmentsResponse, ReassignablePartitionResponse, ReassignableTopicResponse,
+};
 
 use crate::dispatch::Call;
+use crate::drivers::metadata::Decide;
 
 pub(crate) async fn handle(
     call: Call,
     request: AlterPartitionReassignmentsRequest,
 ) -> AlterPartitionReassignmentsResponse {
-    let metadata = &call.broker.metadata;
-    let decided = metadata.decide(move |d| Ok(d.controller.alter_partition_reassignments(d.image, &request))).await;
-    decided.unwrap_or_else(|refusal| AlterPartitionReassignmentsResponse {
-        error_code: refusal.code.code(),
-        error_message: refusal.text(),
-        ..AlterPartitionReassignmentsResponse::default()
+    if request.topics.is_empty() {
+        return AlterPartitionReassignmentsResponse::default();
+    }
+    let (topics, timeout_ms) = (request.topics.clone(), request.timeout_ms);
+    let decide = move |d: &mut Decide<'_>| Ok(d.controller.alter_partition_reassignments(d.image, &request));
+    let decided = call.broker.metadata.decide_within(timeout_ms, decide).await;
+    decided.unwrap_or_else(|refusal| {
+        let (error_code, error_message) = (refusal.code.code(), refusal.text());
+        let partition = |partition_index| ReassignablePartitionResponse {
+            partition_index,
+            error_code,
+            error_message: error_message.clone(),
+        };
+        let responses = topics.into_iter().map(|topic| ReassignableTopicResponse {
+            name: topic.name,
+            partitions: topic.partitions.iter().map(|asked| partition(asked.partition_index)).collect(),
+        });
+        AlterPartitionReassignmentsResponse {
+            error_code,
+            error_message: error_message.clone(),
+            responses: responses.collect(),
+            ..AlterPartitionReassignmentsResponse::default()
+        }
     })
 }

@@ -3,14 +3,19 @@
 use thalweg_wire::messages::CreatePartitionsRequest;
 use thalweg_wire::messages::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
 
+use super::has_single;
 use crate::dispatch::Call;
 
 pub(crate) async fn handle(call: Call, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    // Names that are there twice are refused without looking at the clock.
+    let timeout_ms = if has_single(&names) { request.timeout_ms } else { i32::MAX };
     let decided = call
         .broker
         .metadata
-        .decide(move |d| Ok(d.controller.create_partitions(d.image, &mut thalweg_sys::random::u64, &request)))
+        .decide_within(timeout_ms, move |d| {
+            Ok(d.controller.create_partitions(d.image, &mut thalweg_sys::random::u64, &request))
+        })
         .await;
     decided.unwrap_or_else(|refusal| CreatePartitionsResponse {
         results: names

@@ -1,5 +1,8 @@
 //! DeleteRecords: moves the beginning of partitions forward (KIP-107).
 
+use std::collections::BTreeMap;
+
+use bytestring::ByteString;
 use thalweg_base::Offset;
 use thalweg_metadata::topic_name;
 use thalweg_replica::TopicRef;
@@ -16,9 +19,15 @@ use crate::dispatch::Call;
 const HIGH_WATERMARK: i64 = -1;
 
 pub(crate) fn handle(call: &Call, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
-    let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|asked| {
-            let deleted = delete(call, &topic.name, asked);
+    // Of a partition that is named several times the last counts; topics without partitions are not answered.
+    let mut topics: BTreeMap<ByteString, BTreeMap<i32, DeleteRecordsPartition>> = BTreeMap::new();
+    for topic in request.topics.into_iter().filter(|topic| !topic.partitions.is_empty()) {
+        let partitions = topic.partitions.into_iter().map(|asked| (asked.partition_index, asked));
+        topics.entry(topic.name).or_default().extend(partitions);
+    }
+    let topics = topics.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.values().map(|asked| {
+            let deleted = delete(call, &name, asked);
             DeleteRecordsPartitionResult {
                 partition_index: asked.partition_index,
                 low_watermark: deleted.map_or(-1, |low_watermark| low_watermark.0),
@@ -26,7 +35,7 @@ pub(crate) fn handle(call: &Call, request: DeleteRecordsRequest) -> DeleteRecord
             }
         });
         let partitions = partitions.collect();
-        DeleteRecordsTopicResult { name: topic.name, partitions }
+        DeleteRecordsTopicResult { name, partitions }
     });
     DeleteRecordsResponse { topics: topics.collect(), ..DeleteRecordsResponse::default() }
 }

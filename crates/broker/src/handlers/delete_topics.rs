@@ -4,13 +4,16 @@ use thalweg_wire::messages::DeleteTopicsRequest;
 use thalweg_wire::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
 
 use crate::dispatch::Call;
+use crate::drivers::metadata::Decide;
 
 pub(crate) async fn handle(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let version = call.version;
     let by_name = request.topic_names.iter().map(|name| (Some(name.clone()), thalweg_base::Uuid::ZERO));
     let by_either = request.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id));
     let asked: Vec<_> = by_name.chain(by_either).collect();
-    let decided = call.broker.metadata.decide(move |d| d.controller.delete_topics(d.image, &request, version)).await;
+    let timeout_ms = if asked.is_empty() { i32::MAX } else { request.timeout_ms };
+    let decide = move |d: &mut Decide<'_>| d.controller.delete_topics(d.image, &request, version);
+    let decided = call.broker.metadata.decide_within(timeout_ms, decide).await;
     decided.unwrap_or_else(|refusal| DeleteTopicsResponse {
         responses: asked
             .into_iter()

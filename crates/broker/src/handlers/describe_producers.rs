@@ -1,5 +1,6 @@
 //! DescribeProducers: the idempotent and transactional producers that a partition remembers (KIP-664).
 
+use bytestring::ByteString;
 use thalweg_metadata::topic_name;
 use thalweg_replica::TopicRef;
 use thalweg_wire::ErrorCode;
@@ -19,7 +20,7 @@ pub(crate) fn handle(call: &Call, request: DescribeProducersRequest) -> Describe
             Err((error, message)) => PartitionResponse {
                 partition_index,
                 error_code: error.code(),
-                error_message: Some(message.into()),
+                error_message: message.map(ByteString::from),
                 ..PartitionResponse::default()
             },
         };
@@ -29,10 +30,14 @@ pub(crate) fn handle(call: &Call, request: DescribeProducersRequest) -> Describe
     DescribeProducersResponse { topics: topics.collect(), ..DescribeProducersResponse::default() }
 }
 
-fn producers(call: &Call, topic: &str, index: i32) -> Result<Vec<ProducerState>, (ErrorCode, String)> {
-    topic_name::validate(topic).map_err(|e| (ErrorCode::InvalidTopicException, e.to_string()))?;
-    let usual = |error: ErrorCode| (error, error.message().to_owned());
-    let partition = call.broker.partitions.find(TopicRef::Name(topic), index).map_err(usual)?;
+/// Kafka puts its errors into words, except for a partition that a topic does not have.
+fn producers(call: &Call, topic: &str, index: i32) -> Result<Vec<ProducerState>, (ErrorCode, Option<String>)> {
+    topic_name::validate(topic).map_err(|e| (ErrorCode::InvalidTopicException, Some(e.to_string())))?;
+    let usual = |error: ErrorCode| (error, Some(error.message().to_owned()));
+    let partition = call.broker.partitions.find(TopicRef::Name(topic), index).map_err(|error| {
+        let has_topic = call.broker.image().topics().by_name(topic).is_some();
+        if has_topic { (error, None) } else { usual(error) }
+    })?;
     let described = partition.with_log(|log| {
         let one = |(id, producer): (thalweg_base::ProducerId, &thalweg_storage::Producer)| ProducerState {
             producer_id: id.0,

@@ -20,7 +20,7 @@ pub(crate) fn handle(call: &Call, request: DescribeQuorumRequest) -> DescribeQuo
         _ => false,
     };
     if !is_metadata {
-        return unknown(request);
+        return unknown(request, call.version);
     }
     let view = call.broker.metadata.quorum();
     let topic = TopicData {
@@ -31,13 +31,13 @@ pub(crate) fn handle(call: &Call, request: DescribeQuorumRequest) -> DescribeQuo
     DescribeQuorumResponse {
         topics: vec![topic],
         nodes: if call.version >= 2 { nodes.collect() } else { Vec::new() },
-        error_message: None,
         ..DescribeQuorumResponse::default()
     }
 }
 
 /// Only the metadata log has a quorum.
-fn unknown(request: DescribeQuorumRequest) -> DescribeQuorumResponse {
+fn unknown(request: DescribeQuorumRequest, version: i16) -> DescribeQuorumResponse {
+    let error = ErrorCode::UnknownTopicOrPartition;
     let topics = request.topics.into_iter().map(|topic| TopicData {
         topic_name: topic.topic_name,
         partitions: topic
@@ -45,13 +45,13 @@ fn unknown(request: DescribeQuorumRequest) -> DescribeQuorumResponse {
             .iter()
             .map(|partition| PartitionData {
                 partition_index: partition.partition_index,
-                error_code: ErrorCode::UnknownTopicOrPartition.code(),
-                error_message: None,
+                error_code: error.code(),
+                error_message: if version >= 2 { Some(error.message().into()) } else { None },
                 ..PartitionData::default()
             })
             .collect(),
     });
-    DescribeQuorumResponse { topics: topics.collect(), error_message: None, ..DescribeQuorumResponse::default() }
+    DescribeQuorumResponse { topics: topics.collect(), ..DescribeQuorumResponse::default() }
 }
 
 fn partition(view: &QuorumView, now: i64, version: i16) -> PartitionData {
@@ -71,7 +71,6 @@ fn partition(view: &QuorumView, now: i64, version: i16) -> PartitionData {
         }
     };
     PartitionData {
-        error_message: None,
         leader_id: view.leader.0,
         leader_epoch: view.epoch.0,
         high_watermark: view.high_watermark.0,

@@ -31,8 +31,8 @@ pub(crate) fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> De
     {
         return refused(&request, ErrorCode::InvalidRequest);
     }
-    // Kafka fails on it, with all that was asked for besides.
-    if names.contains("") {
+    // Kafka fails on it, with all that was asked for besides, unless there is a cursor.
+    if request.cursor.is_none() && names.contains("") {
         return refused(&request, ErrorCode::UnknownServerError);
     }
     let room = request.response_partition_limit.min(call.broker.config.topics.max_request_partition_size_limit).max(1);

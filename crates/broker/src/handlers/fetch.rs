@@ -7,6 +7,7 @@
 mod answer;
 mod lent;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg_base::{LeaderEpoch, Offset};
@@ -35,6 +36,11 @@ pub(crate) fn handle(call: Call, request: FetchRequest) -> Reply {
             return Reply::Now(call.answer(&response));
         }
     };
+    // What has no meaning ends the request, though not before its session has counted it.
+    if !matches!(request.isolation_level, 0 | 1) && fetch.targets.iter().any(Target::is_known) {
+        let response = answer::refused(&request, fetch.call.version, ErrorCode::UnknownServerError);
+        return Reply::Now(fetch.call.answer(&response));
+    }
     let found = fetch.look();
     if fetch.is_enough(&found) {
         return match fetch.read_cached(&found) {
@@ -87,7 +93,8 @@ struct Fetch {
     reader: Reader,
     isolation: Isolation,
     bytes_min: usize,
-    bytes_max: usize,
+    /// Of all partitions together; one that is asked for less than nothing is an error.
+    bytes_max: i32,
     deadline: Instant,
 }
 
@@ -113,11 +120,13 @@ impl Fetch {
             params,
             slot,
         };
-        let full =
-            || listed(request, by_id).map(|(topic, partition, params)| target(owned(topic), partition, params, None));
-        let (targets, answering) = match begun {
-            Begun::Sessionless => (full().collect(), Answering::Sessionless),
-            Begun::Full => (full().collect(), Answering::NewSession),
+        let full = || {
+            let each = |(topic, partition, params)| target(owned(topic), partition, params, None);
+            once_each(listed(request, by_id)).into_iter().map(each).collect()
+        };
+        let (mut targets, answering): (Vec<Target>, _) = match begun {
+            Begun::Sessionless => (full(), Answering::Sessionless),
+            Begun::Full => (full(), Answering::NewSession),
             Begun::Incremental(session) => {
                 let each = |(slot, cached): (Slot, &thalweg_replica::CachedPartition)| {
                     target(cached.topic.clone(), cached.partition, cached.params, Some(slot))
@@ -126,15 +135,19 @@ impl Fetch {
             }
             Begun::Refused(refusal) => return Err((call, session_error(refusal))),
         };
+        // What there is not is told last. Most fetches know what they ask for, and are not sorted.
+        if !targets.iter().all(Target::is_known) {
+            targets.sort_by_key(|target| !target.is_known());
+        }
         let replica = if call.version >= 15 { request.replica_state.replica_id } else { request.replica_id };
         let limit = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
-        let bytes_max = limit(request.max_bytes).min(limit(broker.config.fetch.max_bytes));
+        let bytes_max = request.max_bytes.min(broker.config.fetch.max_bytes);
         Ok(Self {
             targets,
             answering,
             reader: if replica >= 0 { Reader::Follower(thalweg_base::NodeId(replica)) } else { Reader::Consumer },
             isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
-            bytes_min: usize::try_from(request.min_bytes).unwrap_or(0).min(bytes_max),
+            bytes_min: limit(request.min_bytes.min(bytes_max)),
             bytes_max,
             deadline: now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
             call,
@@ -144,18 +157,19 @@ impl Fetch {
     /// Looks at every target in order, until the answer is full. Touches no records.
     fn look(&self) -> Found {
         let mut found = Found { looks: Vec::with_capacity(self.targets.len()), bytes: 0, urgent: false };
+        let mut left = self.bytes_max;
         for target in &self.targets {
-            let left = self.bytes_max.saturating_sub(found.bytes);
-            let bytes_max = usize::try_from(target.params.max_bytes).unwrap_or(0).min(left);
-            let look = match &target.place {
+            let look = match (&target.place, usize::try_from(target.params.max_bytes.min(left))) {
                 // The first batch of an answer is always whole, so that a client gets on whatever its limits are.
-                Ok(partition) => {
+                (Ok(partition), Ok(bytes_max)) => {
                     let first = if found.bytes == 0 { FirstBatch::Whole } else { FirstBatch::Fitting };
                     partition.look(&target.params, bytes_max, first, self.reader, self.isolation)
                 }
-                Err(error) => Look::refused(*error),
+                (Ok(_), Err(_)) => Look::refused(ErrorCode::UnknownServerError),
+                (Err(error), _) => Look::refused(*error),
             };
             found.bytes += look.bytes();
+            left = left.saturating_sub(i32::try_from(look.bytes()).unwrap_or(i32::MAX)).max(0);
             found.urgent |= look.error != ErrorCode::None || look.diverging.is_some();
             found.looks.push(look);
         }
@@ -207,6 +221,23 @@ fn listed(request: &FetchRequest, by_id: bool) -> impl Iterator<Item = (TopicRef
             (name, p.partition, params)
         })
     })
+}
+
+/// Each partition once, where it is named first; of what is asked of it, the last counts.
+fn once_each<'a>(
+    listed: impl Iterator<Item = (TopicRef<'a>, i32, FetchParams)>,
+) -> Vec<(TopicRef<'a>, i32, FetchParams)> {
+    let mut once: Vec<_> = Vec::new();
+    let mut places = BTreeMap::new();
+    for (topic, partition, params) in listed {
+        let place = *places.entry((topic, partition)).or_insert(once.len());
+        if place == once.len() {
+            once.push((topic, partition, params));
+        } else {
+            once[place].2 = params;
+        }
+    }
+    once
 }
 
 fn forgotten(request: &FetchRequest, by_id: bool) -> impl Iterator<Item = (TopicRef<'_>, i32)> {

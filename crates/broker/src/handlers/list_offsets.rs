@@ -1,12 +1,15 @@
 //! ListOffsets: the first, last and largest offsets of partitions, and the first one from a time on.
 
+use std::collections::BTreeMap;
+
+use bytestring::ByteString;
 use thalweg_base::LeaderEpoch;
 use thalweg_replica::TopicRef;
 use thalweg_storage::TimestampedOffset;
 use thalweg_sys::task;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::ListOffsetsRequest;
-use thalweg_wire::messages::list_offsets_request::ListOffsetsPartition;
+use thalweg_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use thalweg_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
@@ -20,21 +23,46 @@ const LEADER_EPOCHS: i16 = 4;
 pub(crate) async fn handle(call: Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
     let follower = request.replica_id >= 0;
-    let mut seen = std::collections::BTreeSet::new();
-    let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in &request.topics {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for asked in &topic.partitions {
-            let twice = !seen.insert((topic.name.clone(), asked.partition_index));
-            let found = match twice {
-                true => Err(ErrorCode::InvalidRequest),
-                false => position(&call, &topic.name, asked, isolation, follower).await,
+    let is_meaningless = !matches!(request.isolation_level, 0 | 1);
+    let mut topics: Vec<ListOffsetsTopicResponse> = Vec::with_capacity(request.topics.len());
+    for (name, asked) in once_each(&request.topics) {
+        let mut partitions = Vec::with_capacity(asked.len());
+        for (asked, times) in asked {
+            let found = match times {
+                _ if is_meaningless => Err(ErrorCode::UnknownServerError),
+                1 => position(&call, name, asked, isolation, follower).await,
+                _ => Err(ErrorCode::InvalidRequest),
             };
             partitions.push(response(call.version, asked.partition_index, found));
         }
-        topics.push(ListOffsetsTopicResponse { name: topic.name.clone(), partitions });
+        topics.push(ListOffsetsTopicResponse { name: name.clone(), partitions });
     }
     ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
+}
+
+/// A topic's name, and each of its partitions with how many times it is asked for.
+type Asked<'a> = (&'a ByteString, Vec<(&'a ListOffsetsPartition, usize)>);
+
+/// Each topic and partition once, where it is named first. Topics without partitions say nothing.
+fn once_each(topics: &[ListOffsetsTopic]) -> Vec<Asked<'_>> {
+    let mut once: Vec<Asked<'_>> = Vec::with_capacity(topics.len());
+    let (mut topic_places, mut places) = (BTreeMap::new(), BTreeMap::new());
+    for topic in topics.iter().filter(|topic| !topic.partitions.is_empty()) {
+        let at = *topic_places.entry(&topic.name).or_insert(once.len());
+        if at == once.len() {
+            once.push((&topic.name, Vec::with_capacity(topic.partitions.len())));
+        }
+        let known = &mut once[at].1;
+        for asked in &topic.partitions {
+            let place = *places.entry((at, asked.partition_index)).or_insert(known.len());
+            if place == known.len() {
+                known.push((asked, 1));
+            } else {
+                known[place].1 += 1;
+            }
+        }
+    }
+    once
 }
 
 async fn position(

@@ -1,5 +1,7 @@
 //! One file per API: translates between the protocol and the drivers. Handlers decide nothing themselves.
 
+use bytestring::ByteString;
+
 pub(crate) mod acls;
 pub(crate) mod allocate_producer_ids;
 pub(crate) mod alter_client_quotas;
@@ -51,3 +53,10 @@ pub(crate) mod sync_group;
 mod topic_view;
 pub(crate) mod unregister_broker;
 pub(crate) mod update_features;
+
+/// Whether a name stands in a list once only.
+fn has_single(names: &[ByteString]) -> bool {
+    let mut sorted: Vec<&ByteString> = names.iter().collect();
+    sorted.sort_unstable();
+    sorted.chunk_by(|a, b| a == b).any(|same| same.len() == 1)
+}

@@ -48,6 +48,8 @@ pub(crate) fn handle(call: Call, mut request: OffsetCommitRequest) -> Reply {
     let asked = call.broker.groups.ask(&group, &caller(&call), Request::OffsetCommit(request));
     reply(call, asked, move |_, outcome| {
         match expect_answer!(outcome, OffsetCommit) {
+            // Topics that stand in two lists are put together only beside what was refused, as Kafka does it.
+            Ok(response) if refused.topics.is_empty() => return response,
             Ok(response) => response.topics.into_iter().for_each(|topic| refused.merge(topic)),
             Err(error) => asked_for.iter().for_each(|topic| {
                 topic.partitions.iter().for_each(|p| refused.add(topic, p.partition_index, error.code()));

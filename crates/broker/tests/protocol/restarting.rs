@@ -22,7 +22,8 @@ async fn a_node_on_its_own_leads_on_in_the_same_epoch_and_writes_nothing_per_par
     let topic = cluster.create("t", &[]).await;
     let more =
         m::create_partitions_request::CreatePartitionsTopic { name: "t".into(), count: PARTITIONS, assignments: None };
-    let request = m::CreatePartitionsRequest { topics: vec![more], ..m::CreatePartitionsRequest::default() };
+    let request =
+        m::CreatePartitionsRequest { topics: vec![more], timeout_ms: 10_000, ..m::CreatePartitionsRequest::default() };
     assert_eq!(cluster.ask(&request, 3).await.results[0].error_code, 0);
     assert_eq!(produce(&mut cluster, topic, None, &[batch_of(b"before")]).await[0].error_code, 0);
     let before = metadata_end(&mut cluster).await;

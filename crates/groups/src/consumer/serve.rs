@@ -162,7 +162,7 @@ impl Shard {
         validate(request, caller.version, &self.settings.consumer_assignors)?;
         let id = &request.group_id;
         let member_id = if request.member_epoch == 0 && request.member_id.is_empty() {
-            ByteString::from(self.outbox.random_uuid())
+            ByteString::from(self.outbox.random_id())
         } else {
             request.member_id.clone()
         };

@@ -111,4 +111,16 @@ impl MetadataHandle {
         self.commands.send(command).await.map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?
     }
+
+    /// As [`Self::decide`], if the client leaves any time for it.
+    pub(crate) async fn decide_within<R, D>(&self, timeout_ms: i32, decide: D) -> Result<R, Refusal>
+    where
+        R: Send + 'static,
+        D: FnOnce(&mut Decide<'_>) -> Result<Outcome<R>, Refusal> + Send + 'static,
+    {
+        if timeout_ms <= 0 {
+            return Err(Refusal::bare(ErrorCode::RequestTimedOut));
+        }
+        self.decide(decide).await
+    }
 }

@@ -6,6 +6,7 @@ use thalweg_base::Offset;
 use thalweg_replica::{NewSession, SessionId, Shown, Topic};
 use thalweg_storage::{AbortedTxn, ReadPlan};
 use thalweg_sys::task;
+use thalweg_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use thalweg_wire::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
     PartitionData,
@@ -127,7 +128,12 @@ impl Fetch {
         let response = FetchResponse {
             session_id: session_id.0,
             responses,
-            node_endpoints: if self.call.version >= 16 { node_endpoints.collect() } else { Vec::new() },
+            // Followers know the nodes from the metadata log.
+            node_endpoints: if self.call.version >= 16 && self.reader == Reader::Consumer {
+                node_endpoints.collect()
+            } else {
+                Vec::new()
+            },
             ..FetchResponse::default()
         };
         self.call.answer_with_ranges(&response, ranges)
@@ -209,7 +215,35 @@ fn for_version(error: ErrorCode, version: i16) -> ErrorCode {
     }
 }
 
+/// The answer to a request that cannot be served at all: its partitions have the error too, until they are named by id.
+pub(super) fn refused(request: &FetchRequest, version: i16, error: ErrorCode) -> FetchResponse {
+    let partition = |asked: &FetchPartition| PartitionData {
+        partition_index: asked.partition,
+        error_code: error.code(),
+        high_watermark: -1,
+        aborted_transactions: Some(Vec::new()),
+        records: Some(Records::default()),
+        ..PartitionData::default()
+    };
+    let topic = |asked: &FetchTopic| FetchableTopicResponse {
+        topic: asked.topic.clone(),
+        partitions: asked.partitions.iter().map(partition).collect(),
+        ..FetchableTopicResponse::default()
+    };
+    FetchResponse {
+        error_code: if version >= 7 { error.code() } else { 0 },
+        session_id: request.session_id,
+        responses: if version < super::BY_ID { request.topics.iter().map(topic).collect() } else { Vec::new() },
+        ..FetchResponse::default()
+    }
+}
+
 impl Target {
+    /// Whether there is such a partition.
+    pub(super) fn is_known(&self) -> bool {
+        !matches!(self.place, Err(ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition))
+    }
+
     fn has_read(&self, plan: &ReadPlan, bytes: &[u8]) {
         if let Ok(partition) = &self.place
             && plan.is_cut()
