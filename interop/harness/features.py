@@ -1,4 +1,4 @@
-"""Runs the features programs of the client libraries, compares with what Apache Kafka does, and writes the table of clients.
+"""Runs the features programs of the client libraries and compares with what Apache Kafka does.
 
 A program prints a line for each feature: `ok|FAIL|n/a`, area, feature and detail between tabs. What Kafka 4.3.1 did is kept in
 clients/kafka.tsv (`--reference` records it anew); what a node cannot do yet is listed in clients/known.txt with its reason.
@@ -21,8 +21,6 @@ from .install import INTEROP, ROOT, quiet, say
 BUILT = ROOT / "target"  # the place that java/pom.xml names
 RECORDED = INTEROP / "clients" / "kafka.tsv"
 KNOWN = INTEROP / "clients" / "known.txt"
-TABLE = ROOT / "docs" / "compatibility.md"
-BEGIN, END = "<!-- clients: written by interop/features -->", "<!-- clients: end -->"
 PROGRAM_SECONDS = 1800
 AT_ONCE = 3  # programs at a time: each mostly waits
 CHILDREN = []
@@ -98,7 +96,6 @@ def parse():
     parser.add_argument("--only", action="append", choices=list(PROGRAMS), help="only this library; may be repeated")
     parser.add_argument("--bootstrap", metavar="HOST:PORT", help="use a node that already runs")
     parser.add_argument("--reference", action="store_true", help="against Apache Kafka 4.3.1: record what it does in clients/kafka.tsv")
-    parser.add_argument("--write", action="store_true", help=f"write the table of {TABLE.name} (of all features)")
     return parser.parse_args()
 
 
@@ -187,43 +184,11 @@ def judge(recorded, measured, chosen, options):
         whole = len(chosen) == len(PROGRAMS)
         gone = [key for key in known if key not in used and (key[0] in chosen or whole)]
         differ += [f"{' | '.join(key)}: is listed in {KNOWN.name}, and nothing fails" for key in gone]
-    if options.write and not options.words and len(chosen) == len(PROGRAMS):
-        write_table(recorded, measured)
     for line in differ:
         print(f"differs: {line}")
     print(f"{listed} features are known not to work")
     print(f"{works + listed} passed, {len(differ)} failed", flush=True)
     return 1 if differ or not measured else 0
-
-
-def write_table(recorded, measured):
-    """The table of clients between its markers in docs/compatibility.md; the file is made when it is not there."""
-    text = TABLE.read_text() if TABLE.exists() else f"# Compatibility\n\n## Clients\n\n{BEGIN}\n{END}\n"
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n## Clients\n\n{BEGIN}\n{END}\n"
-    head, rest = text.split(BEGIN, 1)
-    table = "\n".join(rows(recorded, measured))
-    TABLE.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}")
-
-
-def rows(recorded, measured):
-    """A row for each library and area: how many features work on both, and which do not work here."""
-    areas = {}
-    for library, area, feature in measured:
-        areas.setdefault((library, area), []).append(feature)
-    yield "| library | area | Apache Kafka 4.3.1 | Thalweg | what does not work |"
-    yield "| --- | --- | --- | --- | --- |"
-    last = None
-    for (library, area), features in areas.items():
-        keys = [(library, area, feature) for feature in features]
-        kafka = sum(recorded.get(key) == "ok" for key in keys)
-        ours = [measured[key][0] for key in keys]
-        missing = [key[2] for key, result in zip(keys, ours) if result == "FAIL"]
-        both = [feature for feature in missing if recorded.get((library, area, feature)) != "ok"]
-        told = "all" if len(missing) == len(keys) > 1 else "; ".join(f"{each} (nor on Kafka)" if each in both else each for each in missing)
-        title = PROGRAMS[library][0] if library != last else ""
-        last = library
-        yield f"| {title} | {area} | {kafka} of {len(keys)} | {ours.count('ok')} of {len(keys)} | {told} |"
 
 
 if __name__ == "__main__":
