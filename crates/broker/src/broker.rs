@@ -25,7 +25,7 @@ use crate::drivers::maintenance::Maintenance;
 use crate::drivers::metadata::MetadataHandle;
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
-use crate::listener::{Budget, Chunks, Seats};
+use crate::listener::{Budget, Chunks, Seats, Spare};
 use crate::live::Properties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
@@ -55,6 +55,8 @@ pub(crate) struct Broker {
     pub(crate) seats: Arc<Seats>,
     /// What records pass through on their way from files to sockets.
     pub(crate) chunks: Arc<Chunks>,
+    /// What requests are read into.
+    pub(crate) spare: Arc<Spare>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) metadata: MetadataHandle,
     pub(crate) groups: Arc<Groups>,

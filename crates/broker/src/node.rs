@@ -273,6 +273,7 @@ impl Starting {
             telemetry: telemetry(config, &metadata.image()),
             limits: connection_limits(config),
             chunks: Arc::default(),
+            spare: Arc::default(),
             seats: Seats::new(seats),
             properties,
             partitions,

@@ -112,7 +112,7 @@ async fn a_warm_node_allocates_little_for_a_produce_and_a_fetch() {
     let for_fetch = client.count(&frame(&fetch, 12), records.len()).await;
 
     println!("allocations: {for_produce} for a produce, {for_fetch} for a fetch");
-    assert!(for_produce < 12.1, "{for_produce} allocations for each produce");
+    assert!(for_produce < 9.95, "{for_produce} allocations for each produce");
     assert!(for_fetch < 20.9, "{for_fetch} allocations for each fetch");
     drop(client);
     node.stop().await;

@@ -87,7 +87,8 @@ impl Connection {
         broker: Arc<Broker>,
         seat: Seat,
     ) -> Self {
-        let inbox = Inbox::new(broker.limits.request_bytes_max, Arc::clone(&broker.limits.request_memory));
+        let limits = &broker.limits;
+        let inbox = Inbox::new(limits.request_bytes_max, Arc::clone(&limits.request_memory), Arc::clone(&broker.spare));
         let outbox = Outbox::new(Arc::clone(&broker.chunks));
         let idle_max = broker.limits.idle_max;
         let id = broker.telemetry.as_ref().map_or(0, Telemetry::connection);

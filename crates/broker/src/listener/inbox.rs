@@ -14,6 +14,7 @@ use thalweg_sys::net::TcpStream;
 use tokio::io::AsyncReadExt as _;
 
 use super::budget::{Budget, Taken};
+use super::spare::Spare;
 
 /// The length in front of each frame.
 const PREFIX: usize = 4;
@@ -50,16 +51,19 @@ pub(super) enum Filled {
 #[derive(Debug)]
 pub(super) struct Inbox {
     buf: BytesMut,
+    /// How much room the buffer has had at most.
+    allocated: usize,
     frame_bytes_max: usize,
     /// The size of the last frame: the next one is likely to be as large.
     last_frame: usize,
     budget: Arc<Budget>,
     taken: Option<Taken>,
+    spare: Arc<Spare>,
 }
 
 impl Inbox {
-    pub(super) fn new(frame_bytes_max: usize, budget: Arc<Budget>) -> Self {
-        Self { buf: BytesMut::new(), frame_bytes_max, last_frame: 0, budget, taken: None }
+    pub(super) fn new(frame_bytes_max: usize, budget: Arc<Budget>, spare: Arc<Spare>) -> Self {
+        Self { buf: BytesMut::new(), allocated: 0, frame_bytes_max, last_frame: 0, budget, taken: None, spare }
     }
 
     /// The next whole frame without its length, if it is there.
@@ -76,7 +80,7 @@ impl Inbox {
     /// Gives all memory back when nothing is held. To be called before waiting.
     pub(super) fn rest(&mut self) {
         if self.buf.is_empty() {
-            self.buf = BytesMut::new();
+            self.spare.give(std::mem::take(&mut self.buf), std::mem::take(&mut self.allocated));
             self.taken = None;
         }
     }
@@ -93,7 +97,13 @@ impl Inbox {
                     Poll::Pending => return Poll::Ready(Ok(Filled::NoMemory)),
                 }
             }
+            if self.buf.capacity() == 0
+                && let Some(buffer) = self.spare.take(wanted)
+            {
+                self.buf = buffer;
+            }
             self.buf.reserve(wanted);
+            self.allocated = self.allocated.max(self.buf.capacity());
         }
         match pin!(stream.read_buf(&mut self.buf)).poll(cx) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(Filled::End)),
@@ -132,7 +142,7 @@ mod tests {
     use super::*;
 
     fn inbox(bytes: &[u8]) -> Inbox {
-        let mut inbox = Inbox::new(100, Budget::new(1 << 20));
+        let mut inbox = Inbox::new(100, Budget::new(1 << 20), Arc::default());
         inbox.buf.extend_from_slice(bytes);
         inbox
     }
@@ -153,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_announced_length_takes_no_memory_before_its_bytes_come() {
-        let mut inbox = Inbox::new(50 << 20, Budget::new(1 << 20));
+        let mut inbox = Inbox::new(50 << 20, Budget::new(1 << 20), Arc::default());
         inbox.buf.extend_from_slice(&(50i32 << 20).to_be_bytes());
         assert_eq!(inbox.wanted(), READ_MIN);
         inbox.buf.clear();

@@ -8,6 +8,7 @@ mod limits;
 mod origin;
 mod outbox;
 mod seats;
+mod spare;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub(crate) use limits::SeatLimits;
 pub(crate) use origin::Origin;
 use seats::Seat;
 pub(crate) use seats::{ListenerView, Seats};
+pub(crate) use spare::Spare;
 
 use crate::broker::Broker;
 use crate::closing::Closing;
