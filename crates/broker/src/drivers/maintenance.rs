@@ -21,7 +21,7 @@ const FLUSHES_MAX: usize = 10_000;
 /// How often each thing is done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Intervals {
-    /// `log.initial.task.delay.ms`: after so long the first round begins.
+    /// `log.initial.task.delay.ms`: after so long the first round begins, but for producers.
     pub(crate) first: Duration,
     /// `log.flush.offset.checkpoint.interval.ms` and its kin: the smallest of them.
     pub(crate) checkpoint: Duration,
@@ -70,7 +70,8 @@ struct Worker {
 impl Worker {
     async fn run(self, mut queue: mpsc::Receiver<(Arc<Partition>, Flush)>, mut closing: Closing) {
         let begin = now() + self.intervals.first;
-        let mut next = [begin, begin, begin + self.intervals.flush, begin + self.intervals.producers];
+        // Producers expire from the start on: only what reads or writes files waits until the node has settled.
+        let mut next = [begin, begin, begin + self.intervals.flush, now() + self.intervals.producers];
         let every =
             [self.intervals.checkpoint, self.intervals.retention, self.intervals.flush, self.intervals.producers];
         loop {

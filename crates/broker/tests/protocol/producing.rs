@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use m::produce_request::{PartitionProduceData, TopicProduceData};
 use m::produce_response::PartitionProduceResponse;
-use thalweg_base::{Timestamp, Uuid};
+use thalweg_base::{ProducerEpoch, ProducerId, Timestamp, Uuid};
 use thalweg_records::{BatchBuilder, BatchOptions};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
@@ -118,5 +118,36 @@ async fn a_producer_names_its_id_and_epoch_together() {
         let response = cluster.ask(&request, 4).await;
         assert_eq!((response.error_code, response.producer_id), (ErrorCode::InvalidRequest.code(), -1));
     }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn producers_expire_from_the_start_on_without_the_delay_of_other_work_on_logs() {
+    use m::describe_producers_request::TopicRequest;
+    const LONGER_THAN_THE_TEST_MS: &str = "600000";
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log_dirs = dir.path().display().to_string();
+    let properties = [
+        ("log.dirs", &*log_dirs),
+        ("log.initial.task.delay.ms", LONGER_THAN_THE_TEST_MS),
+        ("producer.id.expiration.ms", "1000"),
+        ("producer.id.expiration.check.interval.ms", "100"),
+    ];
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    let topic = cluster.create("t", &[]).await;
+    let named =
+        m::InitProducerIdRequest { transactional_id: None, producer_id: -1, producer_epoch: -1, ..Default::default() };
+    let producer_id = cluster.ask(&named, 4).await.producer_id;
+    let (producer_id, producer_epoch) = (ProducerId(producer_id), ProducerEpoch(0));
+    let producer = BatchOptions { producer_id, producer_epoch, base_sequence: 0, ..BatchOptions::default() };
+    let mut builder = BatchBuilder::new(producer);
+    builder.append(Timestamp(1), None, Some(b"value"), &[]);
+    assert_eq!(produce(&mut cluster, topic, None, &[builder.build().expect("a batch")]).await[0].error_code, 0);
+
+    let asked = TopicRequest { name: "t".into(), partition_indexes: vec![0] };
+    let request = m::DescribeProducersRequest { topics: vec![asked] };
+    let expired =
+        async { while !cluster.ask(&request, 0).await.topics[0].partitions[0].active_producers.is_empty() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(60), expired).await.expect("the producer expires");
     cluster.stop().await;
 }
