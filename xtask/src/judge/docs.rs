@@ -66,6 +66,14 @@ fn generated(table: &Path) -> Result<String, String> {
         grouped(steps - missing),
         reasons(scenarios.iter().flat_map(|scenario| &scenario.listed)),
     );
+    let disk = lists::disk()?;
+    let _ = writeln!(
+        out,
+        "| [data directories](../interop/disk/README.md) | Kafka's opened and given back, and the same writes to both | \
+         all but {} lines | {} |",
+        disk.len(),
+        reasons(&disk),
+    );
     for &(library, title) in LIBRARIES {
         let own: Vec<&Feature> = features.iter().filter(|feature| feature.library == library).collect();
         let works = own.iter().filter(|feature| feature.listed.is_none() && feature.on_kafka).count();

@@ -27,6 +27,11 @@ pub fn clients() -> Result<Vec<Listed>, String> {
     lines("interop/clients/known.txt", by_bars)
 }
 
+/// The data directories: case and line.
+pub fn disk() -> Result<Vec<Listed>, String> {
+    lines("interop/disk/known.txt", by_bars)
+}
+
 /// The raw requests: scenario, request, versions and field.
 fn requests() -> Result<Vec<Listed>, String> {
     lines("interop/differ/known.txt", by_bars)
