@@ -12,4 +12,5 @@ pub(crate) mod partition;
 pub(crate) mod partitions;
 pub(crate) mod presence;
 pub(crate) mod producer_ids;
+mod removing;
 pub(crate) mod settings;

@@ -17,7 +17,8 @@ use thalweg_wire::ErrorCode;
 use tracing::{error, info, warn};
 
 use super::partition::Partition;
-use super::partitions::{Partitions, now, remove};
+use super::partitions::{Partitions, now};
+use super::removing::remove;
 
 /// So many bytes are copied at once.
 const CHUNK: usize = 1 << 20;

@@ -13,7 +13,8 @@ use thalweg_sys::{fs, task};
 use tracing::{error, warn};
 
 use super::partition::Partition;
-use super::partitions::{Partitions, now, remove};
+use super::partitions::{Partitions, now};
+use super::removing::remove;
 use crate::format::METADATA_LOG;
 
 /// A log that was found on disk.

@@ -22,6 +22,7 @@ use super::log_dirs::{LogDir, LogDirs, Offsets};
 use super::moving::Moves;
 use super::opening::Opened;
 use super::partition::{Partition, View};
+use super::removing::Removals;
 use super::settings::{BrokerLimits, Settings};
 use crate::live::Properties;
 use crate::metrics::Total;
@@ -55,6 +56,7 @@ pub(crate) struct Partitions {
     places: Mutex<BTreeMap<(Uuid, i32), usize>>,
     /// The traffic of partitions that are gone: the node's counters never fall.
     departed: Mutex<Total>,
+    removals: Arc<Removals>,
     /// What the checkpoint files of each directory say; empty before they were first written.
     checkpointed: Mutex<Vec<Offsets>>,
     cleaner: RwLock<CleanerSettings>,
@@ -114,6 +116,7 @@ impl Partitions {
             tables: RwLock::default(),
             places: Mutex::default(),
             departed: Mutex::default(),
+            removals: Arc::default(),
             checkpointed: Mutex::default(),
             cleaner,
             misplaced: Mutex::default(),
@@ -348,11 +351,9 @@ impl Partitions {
             let name = names::renamed_dir_name(&partition.id, DirKind::Deleted, thalweg_sys::random::bytes16());
             match log.rename_dir(&name) {
                 Ok(()) => {
-                    // Removing much data takes time, and nobody needs to wait for it: what is left is removed at the next
-                    // start.
                     let path = log.dir().to_owned();
                     drop(log);
-                    task::spawn(async move { task::blocking(move || remove(&path)).await });
+                    self.removals.add(path);
                 }
                 Err(fault) => {
                     error!(partition = %partition.id, error = %fault, "the log of a deleted topic cannot be removed")
@@ -587,10 +588,4 @@ impl Partitions {
 
 pub(super) fn now() -> Timestamp {
     Timestamp(wall_clock_ms())
-}
-
-pub(super) fn remove(path: &std::path::Path) {
-    if let Err(e) = fs::remove_dir_all(path) {
-        error!(path = %path.display(), error = %e, "a directory cannot be removed");
-    }
 }
