@@ -320,3 +320,39 @@ def impatient(it):
     expect(time.monotonic() - began < 3, f"the second signal took {time.monotonic() - began:.1f} s")
     expect((node.data / ".kafka_cleanshutdown").exists(), "the logs were closed")
     unread.close()
+
+
+@case("watching/what_clients_push_of_their_own_metrics_is_shown", own_node=True)
+def telemetry(it):
+    """A Java producer and librdkafka (KIP-714): both push when a subscription matches them."""
+    if kafka_alone(it):
+        return
+    node, port = watched(it)
+
+    def subscriptions(*arguments, **options):
+        return it.java("kafka-client-metrics.sh", "--bootstrap-server", node.bootstrap, *arguments, **options)
+
+    wanted = "org.apache.kafka.producer."
+    made = subscriptions("--alter", "--name", "mine", "--metrics", wanted, "--interval", 300, "--match", "client_id=mine-.*")
+    contains(made, "Altered client metrics config for mine.", "kafka-client-metrics.sh --alter")
+    contains(subscriptions("--describe", "--name", "mine"), f"metrics={wanted}", "kafka-client-metrics.sh --describe")
+    equal(subscriptions("--list"), "mine\n", "kafka-client-metrics.sh --list")
+    topic = it.topic(bootstrap=node.bootstrap)
+
+    def shown(client):
+        samples = web.Metrics(port).samples
+        return {name for name, labels in samples if ("client_id", client) in labels and name.startswith("org_apache_kafka_producer_")}
+
+    produce_all(node.bootstrap, topic, [b"x"] * 100, **{"client.id": "mine-c"})
+    eventually(lambda: shown("mine-c"), "librdkafka's metrics")
+    lines = "".join(f"{i}\n" for i in range(1000))
+    it.java(
+        "kafka-console-producer.sh", "--bootstrap-server", node.bootstrap, "--topic", topic,
+        "--command-property", "client.id=mine-java", stdin=lines,
+    )
+    eventually(lambda: "org_apache_kafka_producer_connection_creation_total" in shown("mine-java"), "the Java producer's metrics")
+    produce_all(node.bootstrap, topic, [b"x"] * 100, **{"client.id": "other"})
+    equal(shown("other"), set(), "metrics of a client that no subscription matches")
+    software = {dict(labels)["client_id"]: dict(labels)["client_software_name"] for name, labels in web.Metrics(port).samples if name == "thalweg_client_info"}
+    equal(software, {"mine-c": "confluent-kafka-python", "mine-java": "apache-kafka-java"}, "whose metrics are shown")
+    node.stop()

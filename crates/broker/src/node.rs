@@ -220,6 +220,7 @@ struct Starting {
     started_at: Timestamp,
     cluster_id: String,
     watch: Watch,
+    leaving: Close,
     closing_listeners: Close,
     closing_drivers: Close,
 }
@@ -231,41 +232,43 @@ impl Starting {
         let watch = watch(&config).await?;
         let listeners = bind(&config).await?;
         let (dirs, cluster_id) = open_dirs(&config)?;
-        let (closing_listeners, closing_drivers) = (Close::new(), Close::new());
-        let this = Self { config, loggers, started, started_at, cluster_id, watch, closing_listeners, closing_drivers };
+        let this = Self {
+            config,
+            loggers,
+            started,
+            started_at,
+            cluster_id,
+            watch,
+            leaving: Close::new(),
+            closing_listeners: Close::new(),
+            closing_drivers: Close::new(),
+        };
         this.run(listeners, dirs).await
     }
 
     async fn run(self, listeners: Vec<Listener>, dirs: LogDirs) -> Result<Node, Cause> {
         let config = &self.config;
-        let limits = broker_limits(config);
         let voter = self.voter(&dirs);
         let previous = previous_epoch(&dirs);
-        let metadata_dir = config.storage.metadata_log_dir.clone();
         let properties = Properties::new(config.properties.clone());
-        let partitions = Arc::new(Partitions::new(config.node_id, dirs, Arc::clone(&properties), limits, self.started));
+        let partitions = Arc::new(Partitions::new(
+            config.node_id,
+            dirs,
+            Arc::clone(&properties),
+            broker_limits(config),
+            self.started,
+        ));
         let groups = Groups::new(config.node_id, config.groups.clone(), Arc::clone(&partitions), self.started);
-        let (metadata, quorum) = self.start_quorum(&metadata_dir, voter, &partitions, &groups)?;
+        let (metadata, quorum) = self.start_quorum(&config.storage.metadata_log_dir, voter, &partitions, &groups)?;
         self.watch.health.enter(Step::Registering);
         self.register_controller(&metadata, &listeners).await?;
         let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids(), previous).await?;
         self.watch.health.enter(Step::Recovering);
         partitions.load(metadata.image()).await;
         groups.begin(metadata.image());
-        let presence = Presence {
-            metadata: metadata.clone(),
-            partitions: Arc::clone(&partitions),
-            node: config.node_id,
-            epoch: broker_epoch,
-        };
-        // The logs are open: asks to be unfenced.
-        presence.heartbeat().await?;
-
+        let presence = self.begin_presence(&metadata, &partitions, broker_epoch).await?;
         let closing = || self.closing_drivers.closing();
         let (maintenance, maintaining) = Maintenance::start(Arc::clone(&partitions), intervals(config), closing());
-        let every = millis(i64::from(config.replication.broker_heartbeat_interval_ms));
-        let leaving = Close::new();
-        let presence = task::spawn(presence.run(every, leaving.closing(), closing()));
         let seats = live::seat_limits(&config.network, config.node_id, &config.properties, &metadata.image()).await;
         let broker = Arc::new(Broker {
             cluster_id: self.cluster_id.as_str().into(),
@@ -299,7 +302,7 @@ impl Starting {
             broker,
             bound,
             broker_epoch,
-            leaving,
+            leaving: self.leaving,
             closing_listeners: self.closing_listeners,
             closing_drivers: self.closing_drivers,
             listeners,
@@ -309,6 +312,21 @@ impl Starting {
             watch: self.watch,
             quorum,
         })
+    }
+
+    /// The logs are open: the broker asks to be unfenced, and goes on telling the controller about itself.
+    async fn begin_presence(
+        &self,
+        metadata: &MetadataHandle,
+        partitions: &Arc<Partitions>,
+        epoch: BrokerEpoch,
+    ) -> Result<JoinHandle<Option<String>>, Cause> {
+        let (metadata, partitions) = (metadata.clone(), Arc::clone(partitions));
+        let presence = Presence { metadata, partitions, node: self.config.node_id, epoch };
+        presence.heartbeat().await?;
+        let every = millis(i64::from(self.config.replication.broker_heartbeat_interval_ms));
+        let closing = self.closing_drivers.closing();
+        Ok(task::spawn(presence.run(every, self.leaving.closing(), closing)))
     }
 
     /// This node as a voter of the metadata quorum.

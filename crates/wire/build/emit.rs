@@ -56,9 +56,27 @@ fn module(message: &Message, out: &mut String) {
         line!(out, "const LOW: i16 = {};\nconst HIGH: i16 = {};", message.versions.low, message.versions.high);
         emit.read(out);
         emit.write(out);
+        emit.errors(out);
         line!(out, "}}");
     }
     line!(out, "}}");
+}
+
+fn is_error(field: &Field) -> bool {
+    field.name == "ErrorCode" && field.ty == Type::Int16
+}
+
+fn has_errors(message: &Message, name: &str) -> bool {
+    message.structs.iter().any(|one| one.name == name && carries_errors(message, one))
+}
+
+fn carries_errors(message: &Message, one: &Struct) -> bool {
+    one.fields.iter().any(|field| match &field.ty {
+        _ if is_error(field) => true,
+        Type::Struct(part) => has_errors(message, part),
+        Type::Array(element) => matches!(&**element, Type::Struct(part) if has_errors(message, part)),
+        _ => false,
+    })
 }
 
 /// The Rust type of a field.
@@ -202,6 +220,33 @@ impl Emit<'_> {
         line!(out, "/// Writes this one; see [`Codec::encode`].\n#[inline]");
         line!(out, "pub fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {{");
         line!(out, "<Self as Codec>::encode(self, w, version)\n}}\n}}");
+    }
+
+    /// Tells the error codes of a response, those of its parts among them.
+    fn errors(&self, out: &mut String) {
+        if self.message.kind != Kind::Response || !carries_errors(self.message, self.one) {
+            return;
+        }
+        line!(out, "fn errors(&self, tell: &mut dyn FnMut(i16)) {{");
+        for field in &self.one.fields {
+            let (name, optional) = (field.rust_name(), field.optional(self.one.versions));
+            match &field.ty {
+                _ if is_error(field) => line!(out, "tell(self.{name});"),
+                Type::Struct(part) if has_errors(self.message, part) => match optional {
+                    true => line!(out, "if let Some(part) = &self.{name} {{ part.errors(tell); }}"),
+                    false => line!(out, "self.{name}.errors(tell);"),
+                },
+                Type::Array(element) => match &**element {
+                    Type::Struct(part) if has_errors(self.message, part) => {
+                        let parts = if optional { ".iter().flatten()" } else { ".iter()" };
+                        line!(out, "self.{name}{parts}.for_each(|part| part.errors(tell));");
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        line!(out, "}}");
     }
 
     /// The expression that tells whether lengths are compact ones.

@@ -19,6 +19,11 @@ pub trait Codec: Default {
     /// Writes the fields that `version` has. A failure is kept by the writer: [`Codec::encode`] asks it.
     fn write(&self, w: &mut Writer, version: i16);
 
+    /// Tells the error codes of a response, those of its parts among them; nothing for what is no response.
+    fn errors(&self, tell: &mut dyn FnMut(i16)) {
+        let _ = tell;
+    }
+
     /// Reads one from where the reader stands, and leaves it behind it. Tagged fields that nobody knows are skipped.
     ///
     /// # Errors
