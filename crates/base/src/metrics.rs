@@ -7,6 +7,7 @@ mod text;
 mod times;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 pub use text::{Kind, Text};
 pub use times::{QUANTILES, Quantiles, Times};
@@ -14,6 +15,32 @@ pub use times::{QUANTILES, Quantiles, Times};
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
+
+/// How long something took that happens seldom: how often it was measured, and for how long in all and at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spans {
+    /// How many were measured.
+    pub count: u32,
+    /// All of them together.
+    pub total: Duration,
+    /// The longest.
+    pub max: Duration,
+}
+
+impl Spans {
+    /// One more took so long.
+    pub fn record(&mut self, took: Duration) {
+        self.count = self.count.saturating_add(1);
+        self.total = self.total.saturating_add(took);
+        self.max = self.max.max(took);
+    }
+
+    /// The average; zero where nothing was measured.
+    #[must_use]
+    pub fn average(&self) -> Duration {
+        self.total.checked_div(self.count).unwrap_or_default()
+    }
+}
 
 impl Counter {
     /// Counts one more.

@@ -80,6 +80,7 @@ impl Call {
         let header = m::ResponseHeader { correlation_id: self.correlation_id };
         header.encode(&mut writer, self.api.response_header_version(version))?;
         response.encode(&mut writer, version)?;
+        response.errors(&mut |error| self.broker.metrics.requests.told(self.api, error));
         Ok(writer)
     }
 
@@ -204,6 +205,11 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::SaslHandshake, |call, body| at_once(&call, body, h::sasl::handshake)),
     api(ApiKey::SaslAuthenticate, |call, body| at_once(&call, body, h::sasl::authenticate)),
     api(ApiKey::AllocateProducerIds, |call, body| waiting(call, body, h::allocate_producer_ids::handle)),
+    api(ApiKey::BrokerRegistration, |call, body| waiting(call, body, h::broker_registration::handle)),
+    api(ApiKey::BrokerHeartbeat, |call, body| waiting(call, body, h::broker_heartbeat::handle)),
+    api(ApiKey::AlterPartition, |call, body| waiting(call, body, h::alter_partition::handle)),
+    api(ApiKey::AssignReplicasToDirs, |call, body| waiting(call, body, h::assign_replicas_to_dirs::handle)),
+    api(ApiKey::ControllerRegistration, |call, body| waiting(call, body, h::controller_registration::handle)),
     api(ApiKey::GetTelemetrySubscriptions, |call, body| at_once(&call, body, h::get_telemetry_subscriptions::handle)),
     api(ApiKey::PushTelemetry, |call, body| waiting(call, body, h::push_telemetry::handle)),
     api(ApiKey::AddRaftVoter, |call, body| waiting(call, body, h::raft_voters::add)),

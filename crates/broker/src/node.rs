@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use thalweg_base::{BrokerEpoch, NodeId, Offset, Timestamp, Uuid};
-use thalweg_controller::{Controller, Outcome, RegistrationContext};
+use thalweg_base::{BrokerEpoch, Timestamp, Uuid};
+use thalweg_controller::{Controller, Outcome};
 use thalweg_metadata::{MetadataImage, MetadataVersion, feature};
 use thalweg_raft::{Endpoint, KRaftVersion, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_replica::{SessionLimits, Sessions};
@@ -30,7 +30,7 @@ use crate::drivers::log_dirs::{self, DirError, LogDirs};
 use crate::drivers::maintenance::{Intervals, Maintenance};
 use crate::drivers::metadata::{Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings, SnapshotPolicy};
 use crate::drivers::partitions::Partitions;
-use crate::drivers::presence::Presence;
+use crate::drivers::presence::{self, Presence};
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::settings::BrokerLimits;
 use crate::format;
@@ -456,14 +456,7 @@ impl Starting {
             previous_broker_epoch: previous.unwrap_or(-1),
             ..BrokerRegistrationRequest::default()
         };
-        let decide = metadata.decide(move |d| {
-            let context =
-                RegistrationContext { next_offset: d.next_offset, kraft_version: d.kraft_version, request_version: 4 };
-            let outcome = d.controller.register_broker(d.image, d.sessions, d.now, context, &request)?;
-            let epoch = BrokerEpoch(outcome.response.broker_epoch);
-            d.sessions.contacted(NodeId(request.broker_id), epoch, Offset(-1), d.now);
-            Ok(outcome)
-        });
+        let decide = metadata.decide(move |d| presence::register(d, &request, 4));
         Ok(BrokerEpoch(decide.await?.broker_epoch))
     }
 }

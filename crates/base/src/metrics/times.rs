@@ -59,6 +59,17 @@ impl Times {
         self.current.store(next, Ordering::Relaxed);
     }
 
+    /// What the other has measured counts here, too.
+    pub fn add(&self, other: &Self) {
+        self.count.fetch_add(other.count(), Ordering::Relaxed);
+        let mine = &self.periods[self.current.load(Ordering::Relaxed) & 1];
+        for period in &other.periods {
+            for (mine, other) in mine.iter().zip(period) {
+                mine.fetch_add(other.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+    }
+
     /// The quantiles of the last two periods.
     #[must_use]
     pub fn quantiles(&self) -> Quantiles {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use thalweg_base::metrics::Times;
 use thalweg_base::{Offset, TopicPartition, Uuid};
 use thalweg_storage::checkpoints::{
     CLEANER_OFFSETS, HIGH_WATERMARKS, LOCK, LOG_START_OFFSETS, RECOVERY_POINTS, Shutdown, mark_clean_shutdown,
@@ -43,6 +44,8 @@ pub(crate) struct Health {
     failed: AtomicBool,
     /// Something has changed that the checkpoint files tell: while nobody writes, nobody looks through thousands of logs.
     touched: AtomicBool,
+    /// How long it took to sync a log.
+    pub(crate) flushes: Times,
     /// Told when a directory of the node fails.
     noticed: Arc<Notify>,
 }
@@ -53,6 +56,7 @@ impl Health {
             path: path.to_owned(),
             failed: AtomicBool::new(false),
             touched: AtomicBool::new(true),
+            flushes: Times::default(),
             noticed: Arc::clone(noticed),
         })
     }

@@ -126,8 +126,9 @@ fn time() -> Timestamp {
 /// Syncs the log outside of its lock, so that appends go on.
 pub(crate) fn flush(partition: &Partition, what: Flush) {
     let Some(Some(plan)) = partition.with_log(|log| log.flush_plan(what)) else { return };
+    let begun = now();
     match plan.execute() {
-        Ok(()) => partition.flushed(&plan, time()),
+        Ok(()) => partition.flushed(&plan, time(), begun.elapsed()),
         // After a failed sync nobody knows what is on the disk: it is not tried again.
         Err(fault) => partition.failed(&fault),
     }

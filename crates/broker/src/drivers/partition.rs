@@ -15,6 +15,7 @@ use thalweg_storage::{
     AbortedTxn, AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, FlushPlan, Log, Origin, ProducerRefusal,
     ReadError, ReadPlan, ReadRefusal, TimestampedOffset,
 };
+use thalweg_sys::time::Duration;
 use thalweg_wire::ErrorCode;
 use tracing::error;
 
@@ -605,9 +606,12 @@ impl Partition {
     }
 
     /// A flush was carried out.
-    pub(crate) fn flushed(&self, plan: &FlushPlan, now: Timestamp) {
+    pub(crate) fn flushed(&self, plan: &FlushPlan, now: Timestamp, took: Duration) {
         let mut state = self.lock();
         state.touch();
+        if let Some(dir) = &state.dir {
+            dir.flushes.record(took);
+        }
         if let Some(log) = &mut state.log {
             log.flushed(plan, now);
         }

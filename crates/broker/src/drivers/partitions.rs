@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use thalweg_base::metrics::Times;
 use thalweg_base::{Moment, NodeId, Offset, Timestamp, TopicPartition, Uuid};
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, TopicConfig};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType, PartitionRegistration, TopicImage};
@@ -138,6 +139,18 @@ impl Partitions {
         };
         let topic = id.and_then(|id| tables.by_id.get(&id)).ok_or(unknown)?;
         topic.partitions.get(&partition).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
+    }
+
+    /// How long it took to sync logs, of all directories.
+    pub(crate) fn flush_times(&self) -> Times {
+        let all = Times::default();
+        self.dirs.iter().for_each(|dir| all.add(&dir.health.flushes));
+        all
+    }
+
+    /// The quantiles of those times begin a new period.
+    pub(crate) fn turn_flush_times(&self) {
+        self.dirs.iter().for_each(|dir| dir.health.flushes.turn());
     }
 
     /// Every partition, in a fixed order.

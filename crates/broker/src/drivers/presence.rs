@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use thalweg_base::{BrokerEpoch, NodeId, Offset};
-use thalweg_controller::{Outcome, Refusal};
+use thalweg_controller::{Outcome, Refusal, RegistrationContext};
 use thalweg_metadata::MetadataImage;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, now, sleep};
 use thalweg_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
-use thalweg_wire::messages::{AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse};
+use thalweg_wire::messages::{
+    AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
+    BrokerRegistrationResponse,
+};
 use tracing::{info, warn};
 
 use super::metadata::{Decide, MetadataHandle};
@@ -128,6 +131,19 @@ impl Presence {
             }
         }
     }
+}
+
+/// The controller takes a broker in: decides, and notes that it is alive.
+pub(crate) fn register(
+    d: &mut Decide<'_>,
+    request: &BrokerRegistrationRequest,
+    request_version: i16,
+) -> Result<Outcome<BrokerRegistrationResponse>, Refusal> {
+    let context = RegistrationContext { next_offset: d.next_offset, kraft_version: d.kraft_version, request_version };
+    let outcome = d.controller.register_broker(d.image, d.sessions, d.now, context, request)?;
+    let epoch = BrokerEpoch(outcome.response.broker_epoch);
+    d.sessions.contacted(NodeId(request.broker_id), epoch, Offset(-1), d.now);
+    Ok(outcome)
 }
 
 /// The controller takes a heartbeat: decides, and notes what it was told.

@@ -28,6 +28,8 @@ use crate::telemetry::Telemetry;
 /// How many requests of one connection may wait for their answers. Clients keep at most a few dozen in flight
 /// (librdkafka's limit is 1,000,000 but its windows are bounded by time), and each holds only its slot.
 const IN_FLIGHT_MAX: usize = 1024;
+/// How many answers on their way are measured: more than wait for any client that reads.
+const MEASURED_MAX: usize = 64;
 /// No request is taken while so many bytes of answers wait for a slow client.
 const UNSENT_BYTES_MAX: usize = 512 << 10;
 /// How long a client may take for its last answers when the node goes down, or when it has sent what cannot be taken.
@@ -66,6 +68,8 @@ pub(super) struct Connection {
     inbox: Inbox,
     slots: VecDeque<(Timing, Slot)>,
     outbox: Outbox,
+    /// The requests whose answers are in the outbox, as far as they are measured.
+    unsent: Vec<Timing>,
     /// An exclusive request is under way.
     exclusive: bool,
     /// No more requests are taken: the client has closed its side or sent what cannot be taken, or the node is going
@@ -100,6 +104,7 @@ impl Connection {
             inbox,
             slots: VecDeque::new(),
             outbox,
+            unsent: Vec::new(),
             exclusive: false,
             ending: false,
             refused: None,
@@ -152,6 +157,9 @@ impl Connection {
             }
             self.last_active = now();
             self.seat.used(self.last_active);
+            if flushed {
+                self.unsent.drain(..).for_each(|timing| self.broker.metrics.requests.sent(&timing, self.last_active));
+            }
         }
     }
 
@@ -192,12 +200,12 @@ impl Connection {
         let mut timing = requests.taken(&frame);
         let slot = match dispatch::handle(&self.broker, &self.listener, &self.origin, frame) {
             Reply::Now(frame) if self.slots.is_empty() => {
-                requests.answered_at_once(timing);
-                self.outbox.push(frame);
+                requests.answered_at_once(&mut timing);
+                self.push(timing, frame);
                 return Ok(());
             }
             Reply::Nothing => {
-                requests.answered_at_once(timing);
+                requests.answered_at_once(&mut timing);
                 return Ok(());
             }
             Reply::Close(why) => return Err(Ended::Refused(why)),
@@ -213,6 +221,14 @@ impl Connection {
         Ok(())
     }
 
+    /// An answer is on its way.
+    fn push(&mut self, timing: Timing, frame: Frame) {
+        self.outbox.push(frame);
+        if self.unsent.len() < MEASURED_MAX {
+            self.unsent.push(timing);
+        }
+    }
+
     /// Moves the answers that are ready, in order, to the outbox. Says whether there was any.
     fn collect_answers(&mut self, cx: &mut Context<'_>) -> bool {
         let mut progress = false;
@@ -224,11 +240,12 @@ impl Connection {
                     Poll::Pending => break,
                 },
             };
-            self.broker.metrics.requests.answered(*timing);
+            let mut timing = *timing;
+            self.broker.metrics.requests.answered(&mut timing);
             if let Some((_, Slot::Exclusive(_))) = self.slots.pop_front() {
                 self.exclusive = false;
             }
-            self.outbox.push(frame);
+            self.push(timing, frame);
             progress = true;
         }
         progress

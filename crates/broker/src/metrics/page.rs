@@ -38,7 +38,9 @@ struct Page {
 
 /// Writes the page into `out`, in parts.
 pub(crate) async fn write(broker: Arc<Broker>, out: mpsc::Sender<Bytes>) {
-    broker.metrics.requests.turn_if_due(broker.moment());
+    if broker.metrics.requests.turn_if_due(broker.moment()) {
+        broker.partitions.turn_flush_times();
+    }
     let to_survey = Arc::clone(&broker);
     let survey = task::blocking(move || (Survey::take(&to_survey), thalweg_sys::process::usage())).await;
     let Ok((survey, usage)) = survey else { return };

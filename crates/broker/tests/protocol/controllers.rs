@@ -21,7 +21,16 @@ async fn each_listener_serves_its_own_apis() {
     for api in [ApiKey::Produce, ApiKey::Metadata, ApiKey::ListConfigResources] {
         assert!(serves(&brokers, api) && !serves(&controllers, api), "{}", api.name());
     }
-    for api in [ApiKey::AllocateProducerIds, ApiKey::UpdateRaftVoter] {
+    let between_nodes = [
+        ApiKey::AllocateProducerIds,
+        ApiKey::UpdateRaftVoter,
+        ApiKey::BrokerRegistration,
+        ApiKey::BrokerHeartbeat,
+        ApiKey::AlterPartition,
+        ApiKey::AssignReplicasToDirs,
+        ApiKey::ControllerRegistration,
+    ];
+    for api in between_nodes {
         assert!(!serves(&brokers, api) && serves(&controllers, api), "{}", api.name());
     }
     assert!(!serves(&controllers, ApiKey::Fetch), "the metadata log is not handed out yet");
@@ -106,5 +115,73 @@ async fn nobody_authenticates_on_a_plain_listener() {
         assert_eq!(cluster.ask(&handshake, version).await.error_code, expected);
         assert_eq!(cluster.ask_controller(&handshake, version).await.error_code, expected);
     }
+    cluster.stop().await;
+}
+
+/// What a broker that is not there sends to register.
+fn registration(cluster_id: &str, broker_id: i32, incarnation: u8) -> m::BrokerRegistrationRequest {
+    use m::broker_registration_request::{Feature, Listener};
+    let feature = |(name, max): (&str, i16)| Feature {
+        name: name.into(),
+        min_supported_version: if name == "metadata.version" { 7 } else { 0 },
+        max_supported_version: max,
+    };
+    let features = [
+        ("metadata.version", 30),
+        ("kraft.version", 1),
+        ("transaction.version", 2),
+        ("group.version", 1),
+        ("eligible.leader.replicas.version", 1),
+        ("share.version", 1),
+        ("streams.version", 1),
+    ];
+    m::BrokerRegistrationRequest {
+        broker_id,
+        cluster_id: cluster_id.into(),
+        incarnation_id: Uuid([incarnation; 16]),
+        listeners: vec![Listener { name: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 1, security_protocol: 0 }],
+        features: features.map(feature).to_vec(),
+        log_dirs: vec![Uuid([incarnation; 16])],
+        ..m::BrokerRegistrationRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_broker_registers_and_is_heard_of_or_refused() {
+    let mut cluster = Cluster::start().await;
+    let described = cluster.ask(&m::DescribeClusterRequest::default(), 1).await;
+    let id = described.cluster_id.to_string();
+    let elsewhere = cluster.ask_controller(&registration("another", 2, 7), 4).await;
+    assert_eq!((elsewhere.error_code, elsewhere.broker_epoch), (ErrorCode::InconsistentClusterId.code(), -1));
+    let twice = cluster.ask_controller(&registration(&id, 1, 7), 4).await;
+    assert_eq!(twice.error_code, ErrorCode::DuplicateBrokerRegistration.code());
+    let unknown = m::BrokerHeartbeatRequest { broker_id: 2, ..m::BrokerHeartbeatRequest::default() };
+    assert_eq!(cluster.ask_controller(&unknown, 1).await.error_code, ErrorCode::StaleBrokerEpoch.code());
+
+    let registered = cluster.ask_controller(&registration(&id, 2, 7), 4).await;
+    assert_eq!(registered.error_code, 0);
+    let alive = m::BrokerHeartbeatRequest {
+        broker_id: 2,
+        broker_epoch: registered.broker_epoch,
+        current_metadata_offset: registered.broker_epoch - 1,
+        ..m::BrokerHeartbeatRequest::default()
+    };
+    let behind = cluster.ask_controller(&alive, 1).await;
+    assert_eq!((behind.error_code, behind.is_caught_up, behind.is_fenced), (0, false, true));
+    let stale = m::BrokerHeartbeatRequest { broker_epoch: alive.broker_epoch - 1, ..alive.clone() };
+    assert_eq!(cluster.ask_controller(&stale, 1).await.error_code, ErrorCode::StaleBrokerEpoch.code());
+    let stop = m::BrokerHeartbeatRequest { want_shut_down: true, ..alive };
+    assert!(cluster.ask_controller(&stop, 1).await.should_shut_down);
+
+    let isr = m::AlterPartitionRequest { broker_id: 2, broker_epoch: -1, ..m::AlterPartitionRequest::default() };
+    assert_eq!(cluster.ask_controller(&isr, 3).await.error_code, ErrorCode::StaleBrokerEpoch.code());
+    let places = m::AssignReplicasToDirsRequest { broker_id: 3, ..m::AssignReplicasToDirsRequest::default() };
+    assert_eq!(cluster.ask_controller(&places, 0).await.error_code, ErrorCode::StaleBrokerEpoch.code());
+    let controller = m::ControllerRegistrationRequest {
+        controller_id: 3,
+        incarnation_id: Uuid([9; 16]),
+        ..m::ControllerRegistrationRequest::default()
+    };
+    assert_eq!(cluster.ask_controller(&controller, 0).await.error_code, 0);
     cluster.stop().await;
 }

@@ -1,6 +1,7 @@
 //! What those who watch the group coordinators are told.
 
 use parking_lot::Mutex;
+use thalweg_base::metrics::Spans;
 use thalweg_groups::{Census, Tally};
 use thalweg_sys::time::Duration;
 
@@ -15,16 +16,8 @@ pub(crate) struct GroupsView {
     pub(crate) census: Census,
     /// What happened to them.
     pub(crate) tally: Tally,
-    /// How long loading took.
-    pub(crate) loads: Loads,
-}
-
-/// How long partitions took to be loaded since the node started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Loads {
-    pub(crate) count: u32,
-    pub(crate) total: Duration,
-    pub(crate) max: Duration,
+    /// How long partitions took to be loaded since the node started.
+    pub(crate) loads: Spans,
 }
 
 /// What outlives single coordinators.
@@ -32,7 +25,7 @@ pub(crate) struct Loads {
 pub(super) struct History {
     /// What those had counted that have ended.
     ended: Mutex<Tally>,
-    loads: Mutex<Loads>,
+    loads: Mutex<Spans>,
 }
 
 impl History {
@@ -41,10 +34,7 @@ impl History {
     }
 
     pub(super) fn loaded(&self, took: Duration) {
-        let mut loads = self.loads.lock();
-        loads.count += 1;
-        loads.total += took;
-        loads.max = loads.max.max(took);
+        self.loads.lock().record(took);
     }
 
     /// A view that knows of no coordinator yet.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use thalweg_base::metrics::Spans;
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp};
 use thalweg_controller::{Controller, Refusal, Sessions};
 use thalweg_metadata::{MetadataImage, MetadataRecord, Provenance};
@@ -51,6 +52,7 @@ struct Waiting {
     end: Offset,
     image: MetadataImage,
     answers: Vec<Answer>,
+    since: Instant,
 }
 
 /// See the module.
@@ -70,6 +72,8 @@ pub(crate) struct Driver {
     active: bool,
     snapshots: SnapshotPolicy,
     last_snapshot: Instant,
+    commits: Spans,
+    unclean_elections: u64,
     started: Instant,
     published: Arc<RwLock<Published>>,
     changes: watch::Sender<()>,
@@ -110,7 +114,7 @@ impl Driver {
         sessions.end(controller.settings().node_id);
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let (quorum, effects) = Quorum::start(start, Moment(0));
-        let first = Published { image: Arc::default(), quorum: view(&quorum) };
+        let first = Published { image: Arc::default(), quorum: view(&quorum, Spans::default(), 0) };
         let published = Arc::new(RwLock::new(first));
         let (changes, changed) = watch::channel(());
         let handle = MetadataHandle { commands: sender, published: Arc::clone(&published), changes: changed };
@@ -127,6 +131,8 @@ impl Driver {
             active: false,
             snapshots: settings.snapshots,
             last_snapshot: started,
+            commits: Spans::default(),
+            unclean_elections: 0,
             started,
             published,
             changes,
@@ -231,7 +237,12 @@ impl Driver {
     fn note(&mut self, end: Offset, now: Timestamp) {
         let provenance = Provenance { offset: Offset(end.0 - 1), epoch: self.quorum.epoch(), timestamp: now };
         self.image.set_provenance(provenance);
-        self.waiting.push_back(Waiting { end, image: self.image.clone(), answers: Vec::new() });
+        self.waiting.push_back(Waiting {
+            end,
+            image: self.image.clone(),
+            answers: Vec::new(),
+            since: thalweg_sys::time::now(),
+        });
     }
 
     /// Appends records and replays them.
@@ -248,6 +259,7 @@ impl Driver {
             None => bootstrap_version(records),
         };
         let end = self.log.append(records, version, epoch, now)?;
+        self.unclean_elections += records.iter().filter(|record| is_unclean_election(record)).count() as u64;
         for (record, offset) in records.iter().zip(base.0..) {
             self.image.replay(record, Offset(offset));
         }
@@ -352,12 +364,17 @@ impl Driver {
         self.carry_out(effects)
     }
 
+    fn view(&self) -> QuorumView {
+        view(&self.quorum, self.commits, self.unclean_elections)
+    }
+
     async fn publish(&mut self) {
         let mut answers = Vec::new();
         let mut newest = None;
         while self.waiting.front().is_some_and(|first| first.end <= self.high_watermark) {
             if let Some(committed) = self.waiting.pop_front() {
                 answers.extend(committed.answers);
+                self.commits.record(committed.since.elapsed());
                 newest = Some(committed.image);
             }
         }
@@ -366,7 +383,7 @@ impl Driver {
             // This node acts first, then clients are told.
             self.partitions.apply(Arc::clone(&image)).await;
             self.groups.apply(Arc::clone(&image));
-            *self.published.write() = Published { image, quorum: view(&self.quorum) };
+            *self.published.write() = Published { image, quorum: self.view() };
             self.changes.send_replace(());
         }
         for answer in answers {
@@ -375,7 +392,7 @@ impl Driver {
     }
 }
 
-fn view(quorum: &Quorum) -> QuorumView {
+fn view(quorum: &Quorum, commits: Spans, unclean_elections: u64) -> QuorumView {
     QuorumView {
         leader: quorum.leader().unwrap_or(NodeId::NONE),
         epoch: quorum.epoch(),
@@ -383,7 +400,14 @@ fn view(quorum: &Quorum) -> QuorumView {
         log_end: quorum.log_end(),
         voters: quorum.voters().iter().cloned().collect(),
         kraft_version: quorum.kraft_version().0.cast_signed(),
+        commits,
+        unclean_elections,
     }
+}
+
+/// Whether a partition was given a leader that may lack records: it is said to recover from that.
+fn is_unclean_election(record: &MetadataRecord) -> bool {
+    matches!(record, MetadataRecord::PartitionChange(change) if change.leader_recovery_state == 1)
 }
 
 fn start(

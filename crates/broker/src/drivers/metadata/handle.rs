@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use thalweg_base::metrics::Spans;
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp};
 use thalweg_controller::{Controller, Outcome, Refusal, Sessions};
 use thalweg_metadata::{MetadataImage, MetadataRecord};
@@ -56,6 +57,10 @@ pub(crate) struct QuorumView {
     pub(crate) voters: Vec<Voter>,
     /// The level of the feature `kraft.version`, which the quorum keeps.
     pub(crate) kraft_version: i16,
+    /// How long decisions waited to be committed, since the node started.
+    pub(crate) commits: Spans,
+    /// How often a partition was given a leader that was not in sync, as far as this node has decided it.
+    pub(crate) unclean_elections: u64,
 }
 
 /// What the driver publishes.

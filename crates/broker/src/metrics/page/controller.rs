@@ -1,7 +1,7 @@
 //! The cluster as its controller sees it, the metadata quorum, and the replicas of this node.
 
-use thalweg_base::metrics::Kind;
-use thalweg_sys::time::wall_clock_ms;
+use thalweg_base::metrics::{Kind, QUANTILES};
+use thalweg_sys::time::{Duration, wall_clock_ms};
 
 use super::Page;
 use super::survey::Survey;
@@ -12,6 +12,8 @@ pub(super) fn write(page: &mut Page, broker: &Broker, survey: &Survey) {
     write_quorum(page, broker, survey);
     write_replicas(page, survey);
     write_dirs(page, survey);
+    write_flushes(page, broker);
+    write_others(page);
 }
 
 fn write_cluster(page: &mut Page, broker: &Broker, survey: &Survey) {
@@ -32,6 +34,11 @@ fn write_cluster(page: &mut Page, broker: &Broker, survey: &Survey) {
     ];
     for (name, help, value) in gauges {
         page.gauge(&format!("kafka_controller_kafkacontroller_{name}"), help, value);
+    }
+    let unclean = broker.metadata.quorum().unclean_elections;
+    for ending in ["_total", "persec"] {
+        let name = format!("kafka_controller_controllerstats_uncleanleaderelections{ending}");
+        page.counter(&name, "Partitions that were given a leader that may lack records.", unclean);
     }
     let (applied, quorum) = (survey.image.provenance(), broker.metadata.quorum());
     let lag_ms = if applied.offset.next() >= quorum.high_watermark { 0 } else { wall_clock_ms() - applied.timestamp.0 };
@@ -57,9 +64,11 @@ fn write_quorum(page: &mut Page, broker: &Broker, survey: &Survey) {
     let quorum = broker.metadata.quorum();
     let leads = quorum.leader == broker.config.node_id;
     let epoch = survey.image.provenance().epoch;
+    let commits = quorum.commits;
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     let rate = broker.metrics.rate("append_records", quorum.log_end.0.unsigned_abs(), broker.moment());
     for kind in ["raftmetrics", "raft_metrics"] {
-        let gauges: [(&str, &str, &dyn std::fmt::Display); 9] = [
+        let gauges: [(&str, &str, &dyn std::fmt::Display); 12] = [
             ("current_leader", "The node that leads the metadata quorum, -1 when none is known.", &quorum.leader.0),
             ("current_epoch", "The epoch of the metadata quorum.", &quorum.epoch.0),
             (
@@ -73,6 +82,9 @@ fn write_quorum(page: &mut Page, broker: &Broker, survey: &Survey) {
             ("number_of_voters", "The voters of the quorum.", &quorum.voters.len()),
             ("number_unknown_voter_connections", "Voters whose address is not known.", &0),
             ("append_records_rate", "Metadata records written a second, lately.", &rate),
+            ("fetch_records_rate", "Always 0: nothing is fetched from another leader.", &0),
+            ("commit_latency_avg", "Milliseconds from a decision to its commit, on average.", &ms(commits.average())),
+            ("commit_latency_max", "The longest such time.", &ms(commits.max)),
         ];
         for (name, help, value) in gauges {
             page.gauge(&format!("kafka_server_{kind}_{name}"), help, value);
@@ -116,6 +128,34 @@ fn write_replicas(page: &mut Page, survey: &Survey) {
     for (name, help, value) in gauges {
         page.gauge(&format!("kafka_server_replicamanager_{name}"), help, value);
     }
+}
+
+/// What only several nodes do with each other: nothing, in a cluster of one.
+fn write_others(page: &mut Page) {
+    for name in ["maxlag", "minfetchrate", "failedpartitionscount", "deadthreadcount"] {
+        let name = format!("kafka_server_replicafetchermanager_{name}");
+        page.text.family(&name, Kind::Gauge, "Always 0: no partition is copied from another node.");
+        page.text.sample(&[("clientId", &"Replica")], 0);
+    }
+    for bean in ["isrexpands", "isrshrinks", "failedisrupdates"] {
+        for ending in ["_total", "persec"] {
+            let name = format!("kafka_server_replicamanager_{bean}{ending}");
+            page.counter(&name, "Always 0: every partition has one replica.", 0);
+        }
+    }
+    for name in ["incoming_byte_total", "outgoing_byte_total", "request_total", "response_total"] {
+        let name = format!("kafka_server_raftchannelmetrics_{name}");
+        page.counter(&name, "Always 0: the metadata quorum has one node.", 0);
+    }
+}
+
+fn write_flushes(page: &mut Page, broker: &Broker) {
+    let (name, times) = ("kafka_log_logflushstats_logflushrateandtimems", broker.partitions.flush_times());
+    page.text.family(name, Kind::Gauge, "Milliseconds that it took to sync a log to the disk.");
+    for (value, (_, quantile)) in times.quantiles().into_iter().zip(QUANTILES) {
+        page.text.sample(&[("quantile", &quantile)], value);
+    }
+    page.counter(&format!("{name}_count"), "How many syncs were measured.", times.count());
 }
 
 fn write_dirs(page: &mut Page, survey: &Survey) {

@@ -21,10 +21,9 @@ pub(super) fn write(page: &mut Page, broker: &Broker, view: &GroupsView) {
         page.text.sample(&[("state", &state)], count);
     }
     let loads = view.loads;
-    let avg = loads.total.checked_div(loads.count).unwrap_or_default();
     for (name, help, took) in [
         ("partition_load_time_max", "The longest time that loading a partition took, in milliseconds.", loads.max),
-        ("partition_load_time_avg", "How long loading a partition took on average, in milliseconds.", avg),
+        ("partition_load_time_avg", "How long loading a partition took on average, in milliseconds.", loads.average()),
     ] {
         page.gauge(&format!("{PREFIX}_{name}"), help, took.as_secs_f64() * 1000.0);
     }

@@ -10,6 +10,7 @@ use crate::metrics::requests::Api;
 
 pub(super) fn write(page: &mut Page, broker: &Broker) {
     write_requests(page, broker);
+    write_errors(page, broker);
     write_connections(page, broker);
     write_sessions(page, broker);
 }
@@ -24,12 +25,20 @@ fn names(api: &Api) -> impl Iterator<Item = &'static str> {
 /// A part of the time that a request takes.
 type Part = (&'static str, &'static str, fn(&Api) -> &Times);
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     ("totaltimems", "Milliseconds from a request to its answer.", |api| &api.total),
     ("localtimems", "Milliseconds of that in which the node worked on it.", |api| &api.local),
     ("remotetimems", "Milliseconds of that in which it waited: for acks, records, the controller, the disk.", |api| {
         &api.remote
     }),
+    ("responsesendtimems", "Milliseconds from there until the kernel had taken the whole answer.", |api| &api.send),
+];
+
+/// What takes no time here: requests do not pass from thread to thread, and nobody is throttled.
+const NO_TIME: [(&str, &str); 3] = [
+    ("requestqueuetimems", "Always 0: whoever reads a request handles it."),
+    ("responsequeuetimems", "Always 0: whoever handles a request answers it."),
+    ("throttletimems", "Always 0: there are no quotas."),
 ];
 
 fn write_requests(page: &mut Page, broker: &Broker) {
@@ -61,10 +70,37 @@ fn write_requests(page: &mut Page, broker: &Broker) {
             }
         }
     }
-    let help = "Requests that wait: produces for acks, fetches for records.";
-    page.text.family("kafka_server_delayedoperationpurgatory_purgatorysize", Kind::Gauge, help);
-    for api in requests.apis().filter(|api| matches!(api.key, ApiKey::Produce | ApiKey::Fetch)) {
-        page.text.sample(&[("delayedOperation", &api.key.name())], api.parked());
+    for (bean, help) in NO_TIME {
+        let name = format!("kafka_network_requestmetrics_{bean}");
+        page.text.family(&name, Kind::Gauge, help);
+        for request in requests.apis().flat_map(names) {
+            for (_, quantile) in QUANTILES {
+                page.text.sample(&[("request", &request), ("quantile", &quantile)], 0);
+            }
+        }
+    }
+    for (name, help) in [("requestqueuesize", "Always 0."), ("responsequeuesize", "Always 0.")] {
+        page.gauge(&format!("kafka_network_requestchannel_{name}"), help, 0);
+    }
+    for name in ["purgatorysize", "numdelayedoperations"] {
+        let help = "Requests that wait: produces for acks, fetches for records.";
+        page.text.family(&format!("kafka_server_delayedoperationpurgatory_{name}"), Kind::Gauge, help);
+        for api in requests.apis().filter(|api| matches!(api.key, ApiKey::Produce | ApiKey::Fetch)) {
+            page.text.sample(&[("delayedOperation", &api.key.name())], api.parked());
+        }
+    }
+}
+
+fn write_errors(page: &mut Page, broker: &Broker) {
+    for name in ["kafka_network_requestmetrics_errors_total", "kafka_network_requestmetrics_errorspersec"] {
+        page.text.family(name, Kind::Counter, "Error codes in answers, NONE among them: one for each thing asked for.");
+        for api in broker.metrics.requests.apis() {
+            for (error, count) in api.errors() {
+                for request in names(api) {
+                    page.text.sample(&[("request", &request), ("error", &error.name())], count);
+                }
+            }
+        }
     }
 }
 

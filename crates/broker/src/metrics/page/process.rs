@@ -18,6 +18,8 @@ pub(super) fn write(page: &mut Page, broker: &Broker, usage: Option<Usage>) {
     page.gauge("kafka_server_kafkaserver_brokerstate", "Kafka's number for the broker's state: 3 is running.", state);
     let started = broker.started_at.0 as f64 / 1000.0;
     page.gauge("process_start_time_seconds", "When the node started, in seconds since 1970.", started);
+    let name = "kafka_server_app_info_starttimems";
+    page.gauge(name, "The same in milliseconds.", broker.started_at.0);
     if let Some(usage) = usage {
         write_usage(page, &usage);
     }
@@ -37,7 +39,9 @@ pub(super) fn write(page: &mut Page, broker: &Broker, usage: Option<Usage>) {
 }
 
 fn write_usage(page: &mut Page, usage: &Usage) {
-    page.counter("process_cpu_seconds_total", "Processor time used.", usage.cpu.as_secs_f64());
+    for name in ["process_cpu_seconds_total", "process_cpu_secondspersec"] {
+        page.counter(name, "Processor time used.", usage.cpu.as_secs_f64());
+    }
     page.gauge("process_resident_memory_bytes", "Memory in RAM.", usage.resident_bytes);
     page.gauge("process_virtual_memory_bytes", "Memory that is mapped.", usage.virtual_bytes);
     page.gauge("process_open_fds", "Open file descriptors.", usage.open_files);

@@ -1,0 +1,14 @@
+//! AlterPartition: a leader asks the controller for another ISR (KIP-497).
+
+use thalweg_wire::messages::{AlterPartitionRequest, AlterPartitionResponse};
+
+use crate::dispatch::Call;
+
+pub(crate) async fn handle(call: Call, request: AlterPartitionRequest) -> AlterPartitionResponse {
+    let version = call.version;
+    let decided = call.broker.metadata.decide(move |d| d.controller.alter_partition(d.image, &request, version)).await;
+    decided.unwrap_or_else(|refusal| AlterPartitionResponse {
+        error_code: refusal.code.code(),
+        ..AlterPartitionResponse::default()
+    })
+}

@@ -1,0 +1,14 @@
+//! ControllerRegistration: a controller tells the active one where it listens and what it supports (KIP-919).
+
+use thalweg_wire::messages::{ControllerRegistrationRequest, ControllerRegistrationResponse};
+
+use crate::dispatch::Call;
+
+pub(crate) async fn handle(call: Call, request: ControllerRegistrationRequest) -> ControllerRegistrationResponse {
+    let decided = call.broker.metadata.decide(move |d| d.controller.register_controller(d.image, &request)).await;
+    decided.unwrap_or_else(|refusal| ControllerRegistrationResponse {
+        error_code: refusal.code.code(),
+        error_message: refusal.text(),
+        ..ControllerRegistrationResponse::default()
+    })
+}
