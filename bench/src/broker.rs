@@ -1,5 +1,7 @@
 //! The brokers that are measured: started here, or running already.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -30,15 +32,16 @@ enum Running {
     Kafka(Child, PathBuf),
 }
 
-/// The kernel's unit of CPU time in `/proc/PID/stat`: hundredths of a second on every Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// The CPU time of each thread of a process, in nanoseconds.
+pub struct Cpu(BTreeMap<OsString, u64>);
 
 impl Broker {
-    /// Starts a Thalweg binary with a directory that vanishes with it.
-    pub fn thalweg(name: &str, path: &str) -> Result<Self, String> {
+    /// Starts a Thalweg binary with a directory that vanishes with it, and with some of Kafka's own settings.
+    pub fn thalweg(name: &str, path: &str, settings: &[&str]) -> Result<Self, String> {
         let began = Instant::now();
         let mut child = Command::new(path)
             .args(["serve", "--ephemeral"])
+            .args(settings.iter().flat_map(|setting| ["--override", setting]))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -56,14 +59,15 @@ impl Broker {
     }
 
     /// Formats and starts Apache Kafka with the script that the interoperability tests use, with its own defaults.
-    pub fn kafka(script: &Path) -> Result<Self, String> {
+    pub fn kafka(script: &Path, settings: &[&str]) -> Result<Self, String> {
         let dir = std::env::temp_dir().join(format!("bench-kafka-{}", std::process::id()));
         let (port, controller) = (free_port()?, free_port()?);
         let properties = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-             controller.listener.names=CONTROLLER\noffsets.topic.replication.factor=1\nlog.dirs={}\n",
-            dir.join("data").display()
+             controller.listener.names=CONTROLLER\noffsets.topic.replication.factor=1\nlog.dirs={}\n{}\n",
+            dir.join("data").display(),
+            settings.join("\n")
         );
         let file = dir.join("server.properties");
         fs::create_dir_all(&dir).and_then(|()| fs::write(&file, properties)).map_err(|e| e.to_string())?;
@@ -113,18 +117,36 @@ impl Broker {
         config
     }
 
-    /// The CPU time that the process has taken so far, in seconds.
-    pub fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks = |at: usize| after_name.split_whitespace().nth(at).and_then(|word| word.parse::<f64>().ok());
-        (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / TICKS_PER_SECOND
+    /// What each thread of the process has taken so far; give it to [`Broker::cpu_seconds_since`].
+    pub fn cpu(&self) -> Cpu {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let nanos = |task: fs::DirEntry| {
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            Some((task.file_name(), text.split_whitespace().next()?.parse().ok()?))
+        };
+        Cpu(tasks.filter_map(nanos).collect())
+    }
+
+    /// The CPU time that the process has taken since then, in seconds. What threads took that have ended meanwhile is
+    /// left out; the kernel's sum of all threads has a resolution of only 10 ms.
+    pub fn cpu_seconds_since(&self, before: &Cpu) -> f64 {
+        let since = |(task, nanos): (&OsString, &u64)| nanos - before.0.get(task).unwrap_or(&0).min(nanos);
+        self.cpu().0.iter().map(since).sum::<u64>() as f64 / 1e9
     }
 
     /// The most memory that the process has held, in megabytes.
     pub fn peak_resident_mb(&self) -> f64 {
+        self.status_mb("VmHWM:")
+    }
+
+    /// The memory that the process holds now, in megabytes.
+    pub fn resident_mb(&self) -> f64 {
+        self.status_mb("VmRSS:")
+    }
+
+    fn status_mb(&self, name: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
         kib.unwrap_or(0.0) / 1024.0
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -19,12 +19,24 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Creates a topic whose name nobody has used.
 pub fn create_topic(broker: &Broker, name: &str, partitions: i32) -> Result<String, String> {
+    create_topic_with(broker, name, partitions, &[])
+}
+
+/// As [`create_topic`], with some of Kafka's own settings.
+pub fn create_topic_with(
+    broker: &Broker,
+    name: &str,
+    partitions: i32,
+    settings: &[(&str, &str)],
+) -> Result<String, String> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let topic = format!("bench-{name}-{}-{count}", std::process::id());
     let admin = admin(broker)?;
     let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
-    let created = wait(admin.create_topics([&new], &AdminOptions::new()))?;
+    let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+    let created = wait(admin.create_topics([&new], &options))?;
     match created.first() {
         Some(Ok(_)) => Ok(topic),
         other => Err(format!("topic {topic} was not created: {other:?}")),
@@ -33,7 +45,19 @@ pub fn create_topic(broker: &Broker, name: &str, partitions: i32) -> Result<Stri
 
 /// Deletes a topic, so that the page cache is free for the next work.
 pub fn delete_topic(broker: &Broker, topic: &str) -> Result<(), String> {
-    wait(admin(broker)?.delete_topics(&[topic], &AdminOptions::new())).map(drop)
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+    wait(admin(broker)?.delete_topics(&[topic], &options)).map(drop)
+}
+
+/// Sets all of a topic's own settings.
+pub fn alter_topic(broker: &Broker, topic: &str, settings: &[(&str, &str)]) -> Result<(), String> {
+    let new = AlterConfig::new(ResourceSpecifier::Topic(topic));
+    let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
+    let altered = wait(admin(broker)?.alter_configs([&new], &AdminOptions::new()))?;
+    match altered.first() {
+        Some(Ok(_)) => Ok(()),
+        other => Err(format!("topic {topic} was not altered: {other:?}")),
+    }
 }
 
 fn admin(broker: &Broker) -> Result<AdminClient<DefaultClientContext>, String> {
@@ -80,6 +104,7 @@ impl ProducerContext for Deliveries {
 fn producer(broker: &Broker, settings: &[(&str, &str)]) -> Result<BaseProducer<Deliveries>, String> {
     let mut config = broker.config();
     config.set("acks", "all").set("queue.buffering.max.messages", "500000").set("queue.buffering.max.kbytes", "200000");
+    config.set("message.max.bytes", "2000000");
     settings.iter().for_each(|(name, value)| {
         config.set(*name, *value);
     });
@@ -101,6 +126,8 @@ pub struct Production {
     pub settings: &'static [(&'static str, &'static str)],
     /// The size of each record's value.
     pub record_bytes: usize,
+    /// How many different keys there are; without any, records have none.
+    pub keys: usize,
 }
 
 impl Production {
@@ -112,7 +139,11 @@ impl Production {
         let records = bytes / self.record_bytes;
         for at in 0..records {
             let partition = (at % crate::work::PARTITIONS as usize) as i32;
-            let mut record = BaseRecord::<(), [u8]>::to(topic).payload(&value).partition(partition);
+            let key = at.checked_rem(self.keys).map(|key| key.to_be_bytes());
+            let mut record = BaseRecord::<[u8], [u8]>::to(topic).payload(&value).partition(partition);
+            if let Some(key) = &key {
+                record = record.key(&key[..]);
+            }
             loop {
                 match producer.send(record) {
                     Ok(()) => break,

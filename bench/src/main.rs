@@ -6,7 +6,10 @@
 
 mod broker;
 mod counted;
+mod curves;
 mod load;
+mod pressure;
+mod raw;
 mod report;
 mod work;
 
@@ -40,7 +43,7 @@ struct Arguments {
     /// How many seconds each latency work takes
     #[arg(long, default_value_t = 6)]
     seconds: u64,
-    /// Only the works whose names contain one of these
+    /// Only the works (curves, pressures) whose names contain one of these
     #[arg(value_name = "WORK")]
     works: Vec<String>,
     /// Lists the works and ends
@@ -49,6 +52,15 @@ struct Arguments {
     /// Counts system calls with strace instead of measuring time: slow, but the same on every machine
     #[arg(long)]
     count: bool,
+    /// Measures how costs grow with idle partitions, idle connections and the size of records
+    #[arg(long)]
+    curves: bool,
+    /// Measures a calm stream's latency while something heavy happens beside it
+    #[arg(long)]
+    pressure: bool,
+    /// Makes pressure on the first broker until it is killed: what --pressure starts
+    #[arg(long, hide = true, num_args = 2, value_names = ["KIND", "TOPIC"])]
+    load: Vec<String>,
     /// Writes the table as Markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
@@ -77,60 +89,90 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         arguments.works.is_empty() || arguments.works.iter().any(|name| work.name().contains(name.as_str()))
     };
     let works: Vec<Work> = Work::ALL.into_iter().filter(wanted).collect();
-    let mut brokers = start(arguments)?;
+    let brokers = start(arguments)?;
     if brokers.is_empty() {
         return Err("nothing to measure: name a broker with --thalweg, --kafka or --broker".to_owned());
     }
+    if let ([kind, topic], Some(broker)) = (&arguments.load[..], brokers.first()) {
+        return pressure::load(broker, kind, topic);
+    }
+    let (rounds, megabytes, seconds) = (arguments.rounds, arguments.megabytes, arguments.seconds);
+    if arguments.curves {
+        let curves = curves::run(&brokers, &arguments.works, rounds, megabytes, seconds)?;
+        return write(arguments, &curves.table(), curves.svg());
+    }
+    if arguments.pressure {
+        let results = pressure::run(&brokers, &arguments.works, rounds, megabytes, seconds)?;
+        return write(arguments, &results.table(), results.svg());
+    }
     let mut results = Results::new(brokers.iter().map(|broker| broker.name.clone()).collect());
-    for broker in &brokers {
+    if arguments.count {
+        count(arguments, &works, &brokers, &mut results)?;
+    } else {
+        measure(arguments, &works, &brokers, &mut results)?;
+    }
+    write(arguments, &results.table(), results.svg())
+}
+
+/// Every work once against each broker, counted.
+fn count(arguments: &Arguments, works: &[Work], brokers: &[Broker], results: &mut Results) -> Result<(), String> {
+    for work in works {
+        for broker in brokers {
+            eprintln!("{}: {}", broker.name, work.name());
+            for (what, value) in counted::count(broker, *work, arguments.megabytes.min(100))? {
+                results.add(&broker.name, work.name(), &what, value);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every work in each round against each broker, timed.
+fn measure(arguments: &Arguments, works: &[Work], brokers: &[Broker], results: &mut Results) -> Result<(), String> {
+    for broker in brokers {
         if let Some(started) = broker.started {
             results.add(&broker.name, "start", "to first answer, s", started.as_secs_f64());
         }
     }
-    if arguments.count {
+    for round in 1..=arguments.rounds {
         for work in works {
-            for broker in &brokers {
-                eprintln!("{}: {}", broker.name, work.name());
-                for (what, value) in counted::count(broker, work, arguments.megabytes.min(100))? {
-                    results.add(&broker.name, work.name(), &what, value);
+            for broker in brokers {
+                eprint!("round {round} of {}: {:<22} {:<12}", arguments.rounds, work.name(), broker.name);
+                let measured = work.play(broker, arguments.megabytes, arguments.seconds)?;
+                for (what, value) in measured {
+                    eprint!("  {value:.2} {what}");
+                    results.add(&broker.name, work.name(), what, value);
                 }
+                eprintln!();
             }
-        }
-    } else {
-        for round in 1..=arguments.rounds {
-            for work in &works {
-                for broker in &mut brokers {
-                    eprint!("round {round} of {}: {:<22} {:<12}", arguments.rounds, work.name(), broker.name);
-                    let measured = work.play(broker, arguments.megabytes, arguments.seconds)?;
-                    for (what, value) in measured {
-                        eprint!("  {value:.2} {what}");
-                        results.add(&broker.name, work.name(), what, value);
-                    }
-                    eprintln!();
-                }
-            }
-        }
-        for broker in &brokers {
-            results.add(&broker.name, "memory", "peak resident, MB", broker.peak_resident_mb());
         }
     }
-    println!("{}", results.table());
-    let write = |file: &Option<PathBuf>, text: String| match file {
+    for broker in brokers {
+        results.add(&broker.name, "memory", "peak resident, MB", broker.peak_resident_mb());
+    }
+    Ok(())
+}
+
+/// Prints the table, and writes what was asked for.
+fn write(arguments: &Arguments, table: &str, svg: String) -> Result<(), String> {
+    println!("{table}");
+    let write = |file: &Option<PathBuf>, text: &str| match file {
         Some(file) => std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display())),
         None => Ok(()),
     };
-    write(&arguments.markdown, results.table())?;
-    write(&arguments.svg, results.svg())
+    write(&arguments.markdown, table)?;
+    write(&arguments.svg, &svg)
 }
 
 fn start(arguments: &Arguments) -> Result<Vec<Broker>, String> {
     let mut brokers = Vec::new();
+    let settings: &[&str] = if arguments.pressure { &pressure::SETTINGS } else { &[] };
     for named in &arguments.thalweg {
         let (name, path) = named.split_once('=').unwrap_or(("Thalweg", named));
-        brokers.push(Broker::thalweg(name, path)?);
+        brokers.push(Broker::thalweg(name, path, settings)?);
     }
     if let Some(script) = &arguments.kafka {
-        brokers.push(Broker::kafka(script)?);
+        brokers.push(Broker::kafka(script, settings)?);
     }
     for named in &arguments.broker {
         brokers.push(Broker::running(named)?);

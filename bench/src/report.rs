@@ -1,6 +1,13 @@
 //! What was measured: medians with their spread, ratios to the first broker, and a picture of them.
 
+mod curves;
+
 use std::fmt::Write as _;
+
+pub use curves::Curves;
+
+/// The colours of the brokers in pictures, in their order.
+const COLOURS: [&str; 4] = ["#1f6f8b", "#c0563b", "#7a8b3f", "#8c6bb1"];
 
 /// Every figure of every broker, in the order in which they first came.
 pub struct Results {
@@ -17,13 +24,7 @@ struct Row {
 
 impl Row {
     fn median(&self, broker: usize) -> Option<f64> {
-        let mut sorted = self.values[broker].clone();
-        sorted.sort_by(f64::total_cmp);
-        match sorted.len() {
-            0 => None,
-            len if len % 2 == 1 => Some(sorted[len / 2]),
-            len => Some(f64::midpoint(sorted[len / 2 - 1], sorted[len / 2])),
-        }
+        median(&self.values[broker])
     }
 
     fn cell(&self, broker: usize) -> String {
@@ -38,6 +39,17 @@ impl Row {
             let _ = write!(cell, ", {}x", short(median / first));
         }
         cell
+    }
+}
+
+/// What stands in the middle of the values.
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => None,
+        len if len % 2 == 1 => Some(sorted[len / 2]),
+        len => Some(f64::midpoint(sorted[len / 2 - 1], sorted[len / 2])),
     }
 }
 
@@ -85,7 +97,6 @@ impl Results {
 
     /// A picture: for each figure a bar per broker, as long as its share of the longest.
     pub fn svg(&self) -> String {
-        const COLOURS: [&str; 4] = ["#1f6f8b", "#c0563b", "#7a8b3f", "#8c6bb1"];
         const LABEL: f64 = 230.0;
         const LONGEST: f64 = 420.0;
         const BAR: f64 = 13.0;

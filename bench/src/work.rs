@@ -72,7 +72,7 @@ impl Work {
             _ => &[("linger.ms", "5")],
         };
         let record_bytes = if self == Self::Produce100B { 100 } else { 1024 };
-        Production { settings, record_bytes }
+        Production { settings, record_bytes, keys: 0 }
     }
 
     /// Plays it once against `broker`.
@@ -99,19 +99,20 @@ impl Work {
 }
 
 /// The broker's CPU time and the speed of a work that moves so many bytes.
-fn per_gigabyte<T>(
+pub fn per_gigabyte<T>(
     broker: &Broker,
     bytes: usize,
     work: impl FnOnce() -> Result<T, String>,
 ) -> Result<Vec<Figure>, String> {
-    let (cpu, began) = (broker.cpu_seconds(), Instant::now());
+    let (before, began) = (broker.cpu(), Instant::now());
     work()?;
-    let (cpu, took) = (broker.cpu_seconds() - cpu, began.elapsed());
+    let (cpu, took) = (broker.cpu_seconds_since(&before), began.elapsed());
     let gigabytes = bytes as f64 / 1e9;
     Ok(vec![(CPU, cpu / gigabytes), ("MB/s", gigabytes * 1000.0 / took.as_secs_f64())])
 }
 
-fn latency(broker: &Broker, topic: &str, rate: u32, seconds: u64) -> Result<Vec<Figure>, String> {
+/// How late the records of a schedule come.
+pub fn latency(broker: &Broker, topic: &str, rate: u32, seconds: u64) -> Result<Vec<Figure>, String> {
     let latency = Latency { rate, time: Duration::from_secs(seconds) };
     let mut times = latency.run(broker, topic, PARTITIONS)?;
     times.sort_unstable();

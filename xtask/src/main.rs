@@ -8,6 +8,7 @@ mod judge;
 mod schema;
 mod test;
 mod tidy;
+mod work;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,12 +17,13 @@ fn main() -> ExitCode {
         Some("import-configs") => configs::import(arguments.get(1)),
         Some("check-wire-java") => schema::check(arguments.get(1)),
         Some("bench") => bench::run(&arguments[1..]),
+        Some("work") => work::run(&arguments[1..]),
         Some("judge") => judge::run(&arguments[1..]),
         Some("test") => test::run(),
         Some("sim") => test::simulate(),
         Some("tidy") => tidy::run(),
         _ => Err(
-            "chores: test, judge, sim, bench, tidy; import-schemas, import-configs, check-wire-java [KAFKA_HOME/lib]"
+            "chores: test, judge, sim, bench, work, tidy; import-schemas, import-configs, check-wire-java [KAFKA_HOME/lib]"
                 .to_owned(),
         ),
     };

@@ -42,16 +42,18 @@ fn before(text: &str, word: &str) -> u64 {
     digits.parse().unwrap_or(0)
 }
 
-/// Runs the unit tests, the simulation, the release build, the differ and the quick interoperability tests, in order; each
-/// runs even when one before it failed, except that nothing runs against a binary that was not built.
+/// Runs the unit tests, the simulation, the release build, the check of the work that requests cost, the judge and the
+/// quick interoperability tests, in order; each runs even when one before it failed, except that nothing runs against a
+/// binary that was not built.
 pub fn run() -> Result<(), String> {
     let mut total = Count::default();
     total.add(step("unit tests", cargo().args(["test", "--workspace"]), Count::of_cargo));
     total.add(simulation());
     let built =
-        step("release build", cargo().args(["build", "--release", "--package", "thalweg"]), |_| Count::default());
+        step("release build", cargo().args(["build", "--release"]).args(crate::work::PACKAGES), |_| Count::default());
     total.add(built);
     if built.failed == 0 {
+        total.add(crate::work::check());
         total.add(crate::judge::quick());
         let interop = root().join("interop/run");
         total.add(step("interoperability", Command::new(interop).arg("--quick"), Count::of_closing_line));
