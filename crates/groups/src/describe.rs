@@ -14,6 +14,7 @@ use crate::group::Group;
 use crate::outbox::After;
 use crate::request::Answer;
 use crate::shard::Shard;
+use crate::walk;
 
 /// From this version of DescribeGroups on, a group that does not exist is an error.
 const MISSING_GROUP_IS_ERROR_FROM: i16 = 6;
@@ -43,8 +44,10 @@ impl Shard {
         let matches = |filter: &[String], name: &str| {
             filter.is_empty() || filter.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))
         };
-        let listed = self.groups.iter().map(|(id, group)| listed(id, group));
-        listed.filter(|group| matches(&states, &group.group_state) && matches(&types, &group.group_type)).collect()
+        let mut all: Vec<ListedGroup> = self.groups.iter().map(|(id, group)| listed(id, group)).collect();
+        walk::sort(&mut all, |group| &group.group_id);
+        all.retain(|group| matches(&states, &group.group_state) && matches(&types, &group.group_type));
+        all
     }
 
     /// DeleteGroups, of one group: one without members, with all its offsets.

@@ -16,6 +16,7 @@ mod settings;
 mod shard;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use census::{Census, Tally};
 pub use request::{Answer, Caller, Request};

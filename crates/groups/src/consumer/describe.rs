@@ -14,6 +14,7 @@ use super::group::ConsumerGroup;
 use super::member::{Member, without_epochs};
 use super::target::assignor_of;
 use crate::records::Record;
+use crate::walk;
 
 /// An offset commit as a group looks at it.
 #[derive(Clone, Copy, Debug)]
@@ -125,13 +126,16 @@ impl ConsumerGroup {
             Assignor::Uniform => "uniform",
             Assignor::Range => "range",
         };
+        let mut members: Vec<d::Member> =
+            self.members.values().map(|member| self.describe_member(member, image)).collect();
+        walk::sort(&mut members, |member| &member.member_id);
         d::DescribedGroup {
             group_id: self.id.clone(),
             group_state: self.state_name().into(),
             group_epoch: self.epoch,
             assignment_epoch: self.assignment_epoch,
             assignor_name: assignor.into(),
-            members: self.members.values().map(|member| self.describe_member(member, image)).collect(),
+            members,
             ..Default::default()
         }
     }
