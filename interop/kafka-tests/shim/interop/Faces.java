@@ -1,0 +1,185 @@
+package interop;
+
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Properties;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+
+import kafka.network.SocketServer;
+import kafka.raft.KafkaRaftManager;
+import kafka.server.BrokerServer;
+import kafka.server.ControllerServer;
+import kafka.server.KafkaApis;
+import kafka.server.KafkaConfig;
+import kafka.server.ReplicaManager;
+import kafka.server.SharedServer;
+
+import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseTopic;
+import org.apache.kafka.common.network.ListenerName;
+import org.apache.kafka.controller.Controller;
+import org.apache.kafka.controller.ResultOrError;
+import org.apache.kafka.coordinator.group.GroupCoordinator;
+import org.apache.kafka.image.loader.MetadataLoader;
+import org.apache.kafka.metadata.BrokerState;
+import org.apache.kafka.metadata.KRaftMetadataCache;
+import org.apache.kafka.metadata.LeaderAndIsr;
+import org.apache.kafka.metadata.LeaderRecoveryState;
+import org.apache.kafka.raft.RaftLog;
+import org.mockito.Mockito;
+import org.mockito.stubbing.Answer;
+
+/**
+ * What Kafka's tests hold instead of a broker and a controller inside of their own machine: objects of the same classes
+ * that answer, from the node's public protocol, the few questions which nearly every test asks (ports, configuration,
+ * whether a topic has arrived). Any other question ends the test as skipped, with the question as the reason.
+ */
+public final class Faces {
+    private Faces() {
+    }
+
+    /** The broker of a node. */
+    public static BrokerServer broker(Node node) {
+        SocketServer sockets = sockets(node);
+        KRaftMetadataCache cache = cache(node);
+        KafkaApis apis = face(KafkaApis.class, Map.of("isConsumerGroupProtocolEnabled", arguments -> true));
+        MetadataLoader loader = face(MetadataLoader.class, Map.of("lastAppliedOffset", arguments -> Long.MAX_VALUE));
+        SharedServer shared = face(SharedServer.class, Map.of("loader", arguments -> loader));
+        Map<String, Function<Object[], Object>> known = new HashMap<>();
+        known.put("config", arguments -> config(node));
+        known.put("socketServer", arguments -> sockets);
+        known.put("metadataCache", arguments -> cache);
+        known.put("dataPlaneRequestProcessor", arguments -> apis);
+        known.put("sharedServer", arguments -> shared);
+        known.put("clusterId", arguments -> node.clusterId());
+        known.put("brokerState", arguments -> node.isAlive() ? BrokerState.RUNNING : BrokerState.NOT_RUNNING);
+        known.put("isShutdown", arguments -> !node.isAlive());
+        known.put("authorizerPlugin", arguments -> scala.Option.empty());
+        known.put("boundPort", arguments -> node.port(((ListenerName) arguments[0]).value()));
+        known.put("startup", arguments -> run(node::start));
+        known.put("shutdown", arguments -> run(node::stop));
+        known.put("awaitShutdown", arguments -> null);
+        known.put("replicaManager", arguments -> replicas(node));
+        known.put("groupCoordinator", arguments -> groups());
+        return face(BrokerServer.class, known);
+    }
+
+    /** The controller of a node. */
+    public static ControllerServer controller(Node node) {
+        KafkaConfig config = config(node);
+        SocketServer sockets = sockets(node);
+        RaftLog log = face(RaftLog.class, Map.of("endOffset", arguments -> new org.apache.kafka.raft.LogOffsetMetadata(0)));
+        KafkaRaftManager<?> raft = face(KafkaRaftManager.class, Map.of("raftLog", arguments -> log));
+        Controller controller = face(Controller.class, Map.of(
+            "isActive", arguments -> true,
+            "findAllTopicIds", arguments -> CompletableFuture.completedFuture(ids(node)),
+            "findTopicIds", arguments -> CompletableFuture.completedFuture(found(node, (Iterable<?>) arguments[1]))));
+        return face(ControllerServer.class, Map.of(
+            "config", arguments -> config,
+            "socketServer", arguments -> sockets,
+            "clusterId", arguments -> node.clusterId(),
+            "raftManager", arguments -> raft,
+            "controller", arguments -> controller,
+            "authorizerPlugin", arguments -> scala.Option.empty(),
+            "shutdown", arguments -> null));
+    }
+
+    private static Map<String, Uuid> ids(Node node) {
+        return node.view().topics().stream().collect(Collectors.toMap(MetadataResponseTopic::name, MetadataResponseTopic::topicId));
+    }
+
+    private static Map<String, ResultOrError<Uuid>> found(Node node, Iterable<?> names) {
+        Map<String, Uuid> ids = ids(node);
+        Map<String, ResultOrError<Uuid>> found = new HashMap<>();
+        names.forEach(name -> found.put((String) name, new ResultOrError<>(ids.get(name))));
+        return found;
+    }
+
+    /** The properties of the file, and over them what was set while the node runs. */
+    private static KafkaConfig config(Node node) {
+        Map<String, String> all = new HashMap<>(node.properties());
+        if (node.isAlive()) {
+            all.putAll(node.view().dynamicConfigs());
+        }
+        return new KafkaConfig(all, false);
+    }
+
+    private static SocketServer sockets(Node node) {
+        return face(SocketServer.class, Map.of("boundPort", arguments -> node.port(((ListenerName) arguments[0]).value())));
+    }
+
+    private static ReplicaManager replicas(Node node) {
+        return face(ReplicaManager.class, Map.of("onlinePartition", arguments -> {
+            TopicPartition asked = (TopicPartition) arguments[0];
+            boolean there = node.view().topic(asked.topic()).filter(topic -> topic.partitions().size() > asked.partition()).isPresent();
+            if (there) {
+                throw Touched.skip("ReplicaManager.onlinePartition");
+            }
+            return scala.Option.empty();
+        }));
+    }
+
+    /** What tests make the topic of group offsets with. */
+    private static GroupCoordinator groups() {
+        Properties configs = new Properties();
+        configs.put("cleanup.policy", "compact");
+        configs.put("compression.type", "producer");
+        configs.put("segment.bytes", "104857600");
+        return face(GroupCoordinator.class, Map.of("groupMetadataTopicConfigs", arguments -> configs));
+    }
+
+    private static KRaftMetadataCache cache(Node node) {
+        Map<String, Function<Object[], Object>> known = new HashMap<>();
+        known.put("numPartitions", arguments -> node.view().topic((String) arguments[0]).map(topic -> topic.partitions().size()));
+        known.put("getTopicId", arguments ->
+            node.view().topic((String) arguments[0]).map(MetadataResponseTopic::topicId).orElse(Uuid.ZERO_UUID));
+        known.put("getTopicName", arguments -> node.view().topics().stream()
+            .filter(topic -> topic.topicId().equals(arguments[0])).map(MetadataResponseTopic::name).findFirst());
+        known.put("getAllTopics", arguments -> ids(node).keySet());
+        known.put("topicNamesToIds", arguments -> ids(node));
+        known.put("topicIdsToNames", arguments -> node.view().topics().stream()
+            .collect(Collectors.toMap(MetadataResponseTopic::topicId, MetadataResponseTopic::name)));
+        known.put("hasAliveBroker", arguments -> node.isAlive() && arguments[0].equals(Node.ID));
+        known.put("contains", arguments -> arguments[0] instanceof TopicPartition partition
+            ? leader(node, partition.topic(), partition.partition()).isPresent()
+            : node.view().topic((String) arguments[0]).isPresent());
+        known.put("getLeaderAndIsr", arguments -> leader(node, (String) arguments[0], (Integer) arguments[1]));
+        return face(KRaftMetadataCache.class, known);
+    }
+
+    private static Optional<LeaderAndIsr> leader(Node node, String name, int partition) {
+        return node.view().topic(name).stream()
+            .flatMap(topic -> topic.partitions().stream())
+            .filter(each -> each.partitionIndex() == partition)
+            .map(each -> new LeaderAndIsr(each.leaderId(), each.leaderEpoch(), each.isrNodes(), LeaderRecoveryState.RECOVERED, 0))
+            .findFirst();
+    }
+
+    private static Object run(Runnable what) {
+        what.run();
+        return null;
+    }
+
+    private static <T> T face(Class<T> type, Map<String, Function<Object[], Object>> known) {
+        Answer<Object> answer = call -> {
+            String name = call.getMethod().getName();
+            Function<Object[], Object> answered = known.get(name);
+            if (answered != null) {
+                return answered.apply(call.getArguments());
+            }
+            return switch (name) {
+                case "toString" -> "the " + type.getSimpleName() + " of a node in another process";
+                case "hashCode" -> System.identityHashCode(call.getMock());
+                case "equals" -> call.getMock() == call.getArgument(0);
+                default -> throw Touched.skip(type.getSimpleName() + "." + name);
+            };
+        };
+        return Mockito.mock(type, Mockito.withSettings().defaultAnswer(answer).stubOnly());
+    }
+}

@@ -1,0 +1,71 @@
+package interop;
+
+import java.util.Map;
+import java.util.Set;
+
+import org.apache.kafka.common.security.auth.SecurityProtocol;
+import org.apache.kafka.common.test.api.ClusterConfig;
+import org.apache.kafka.common.test.api.Type;
+import org.opentest4j.TestAbortedException;
+
+/**
+ * What a test wants of its cluster, and what one node in another process cannot give. With the system property
+ * {@code interop.one} a test that asks for several brokers is tried with one.
+ */
+public final class Wanted {
+    /** Properties whose value is a Java class that runs inside of Kafka's broker. */
+    private static final Set<String> PLUGINS = Set.of("authorizer.class.name", "alter.config.policy.class.name",
+        "create.topic.policy.class.name", "client.quota.callback.class", "metric.reporters", "replica.selector.class",
+        "principal.builder.class", "remote.log.storage.manager.class.name", "kafka.metrics.reporters",
+        "remote.log.metadata.manager.class.name", "group.consumer.assignors", "socket.factory");
+
+    /** A run that differs from another one only in where the controller is. It is not counted. */
+    static final String TWIN = "the same as the combined node";
+
+    private static int nodes;
+
+    private Wanted() {
+    }
+
+    /** Skips what cannot be given. */
+    public static void ofCluster(ClusterConfig config, boolean combined) {
+        if (!combined && config.clusterTypes().contains(Type.CO_KRAFT)) {
+            throw new TestAbortedException(TWIN);
+        }
+        several(1);
+        if (config.brokerSecurityProtocol() != SecurityProtocol.PLAINTEXT
+            || config.controllerSecurityProtocol() != SecurityProtocol.PLAINTEXT) {
+            throw new TestAbortedException("not built: TLS and SASL");
+        }
+        several(config.numBrokers());
+        ofProperties(config.serverProperties());
+        if (config.numControllers() > 1 || config.numBrokers() > 1 && !Boolean.getBoolean("interop.one")) {
+            throw new TestAbortedException(
+                "several nodes: %d brokers and %d controllers".formatted(config.numBrokers(), config.numControllers()));
+        }
+        if (!combined && config.perServerOverrideProperties().keySet().stream().anyMatch(id -> id != Node.ID)) {
+            throw new TestAbortedException("several nodes: properties of a controller of its own");
+        }
+    }
+
+    /** Skips properties that cannot be given. */
+    public static void ofProperties(Map<?, ?> properties) {
+        properties.forEach((key, value) -> {
+            if (PLUGINS.contains(key.toString()) && value != null && value.toString().contains(".")) {
+                throw new TestAbortedException("a Java class inside of the broker: " + key);
+            }
+        });
+    }
+
+    /** Remembers how many brokers the test asks for: it is tried with one. */
+    public static void several(int brokers) {
+        nodes = Math.max(nodes, brokers);
+    }
+
+    /** How many brokers the test that has just ended had asked for. */
+    static int takeNodes() {
+        int taken = nodes;
+        nodes = 0;
+        return taken;
+    }
+}
