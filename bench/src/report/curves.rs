@@ -1,5 +1,6 @@
 //! Figures that belong to points of a curve.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{COLOURS, median, short};
@@ -23,6 +24,11 @@ struct Line {
 impl Line {
     fn median(&self, broker: usize, point: usize) -> Option<f64> {
         self.values[broker].get(point).and_then(|values| median(values))
+    }
+
+    /// As [`Line::median`], by what the point is.
+    fn median_at(&self, broker: usize, point: usize) -> Option<f64> {
+        self.median(broker, self.points.iter().position(|known| *known == point)?)
     }
 }
 
@@ -56,21 +62,29 @@ impl Curves {
     /// A Markdown table for each curve: a row for each figure of each broker, a column for each point.
     pub fn table(&self) -> String {
         let mut text = String::new();
-        let mut along = "";
+        let (mut along, mut points) = ("", Vec::new());
         for line in &self.lines {
             if line.along != along {
                 along = &line.along;
-                let points: Vec<String> = line.points.iter().map(|point| thousands(*point)).collect();
+                points = self.points_along(along);
+                let head: Vec<String> = points.iter().map(|point| thousands(*point)).collect();
                 let rule = " ---: |".repeat(points.len());
-                let _ = writeln!(text, "\n| {along} | | {} |\n| --- | --- |{rule}", points.join(" | "));
+                let _ = writeln!(text, "\n| {along} | | {} |\n| --- | --- |{rule}", head.join(" | "));
             }
             for (broker, name) in self.brokers.iter().enumerate() {
-                let cell = |point| line.median(broker, point).map_or("-".to_owned(), short);
-                let cells: Vec<String> = (0..line.points.len()).map(cell).collect();
+                let cell = |point: &usize| line.median_at(broker, *point).map_or("-".to_owned(), short);
+                let cells: Vec<String> = points.iter().map(cell).collect();
                 let _ = writeln!(text, "| {} | {name} | {} |", line.what, cells.join(" | "));
             }
         }
         text
+    }
+
+    /// Every point of a curve: not every figure is there at each.
+    fn points_along(&self, along: &str) -> Vec<usize> {
+        let of_curve = self.lines.iter().filter(|line| line.along == along);
+        let points: BTreeSet<usize> = of_curve.flat_map(|line| line.points.iter().copied()).collect();
+        points.into_iter().collect()
     }
 
     /// A picture: a small chart for each figure, three in a row.
@@ -153,7 +167,8 @@ impl Curves {
 /// With a comma at every third digit.
 fn thousands(number: usize) -> String {
     let digits = number.to_string();
-    let group =
-        |(at, digit)| if at > 0 && (digits.len() - at).is_multiple_of(3) { vec![',', digit] } else { vec![digit] };
+    let group = |(at, digit): (usize, char)| {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) { vec![',', digit] } else { vec![digit] }
+    };
     digits.chars().enumerate().flat_map(group).collect()
 }
