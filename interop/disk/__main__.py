@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 from harness import nodes
+from harness.case import expect
 
 from . import archive, author, fixtures, known, writes
 
@@ -21,12 +22,18 @@ class Run:
     def __init__(self, root):
         self.root = root
         self.both = None
+        self.failure = None
 
     def written(self):
         """The data directories of Kafka and of Thalweg, and what Thalweg answered; made on first use."""
+        expect(self.failure is None, f"the writes failed before: {self.failure}")
         if self.both is None:
-            theirs, _ = writes.write(nodes.Kafka(), self.root / "kafka")
-            ours, found = writes.write(nodes.Thalweg(), self.root / "thalweg")
+            try:
+                theirs, _ = writes.write(nodes.Kafka(), self.root / "kafka")
+                ours, found = writes.write(nodes.Thalweg(), self.root / "thalweg")
+            except AssertionError as why:
+                self.failure = why
+                raise
             self.both = theirs, ours, found
         return self.both
 
@@ -64,6 +71,7 @@ def main():
     if options.list:
         print("\n".join(chosen))
         return 0
+    nodes.READY_SECONDS = nodes.STOP_SECONDS = 300  # judges run beside each other, each with a Kafka of its own
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     root = Path(tempfile.mkdtemp(prefix="thalweg-disk-"))
     try:

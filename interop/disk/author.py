@@ -9,7 +9,7 @@ from harness import nodes
 from harness.case import eventually, expect
 
 from . import answers, archive, batches
-from .client import Client
+from .client import PATIENCE_SECONDS, Client
 
 T0 = 1_700_000_000_000
 FUTURE = 4_102_444_800_000  # 2100: what is this young expires for nobody
@@ -30,6 +30,7 @@ KEPT = [
     "transaction.state.log.num.partitions=2",
     "share.coordinator.state.topic.num.partitions=2",
     "log.cleaner.backoff.ms=100",
+    "metadata.log.max.record.bytes.between.snapshots=2000",
 ]
 # What Kafka needs beside that: who may do what, and who may ask for delegation tokens.
 GUARDED = [
@@ -45,7 +46,7 @@ TOKENS = [
     "delegation.token.max.lifetime.ms=3155760000000",
     "delegation.token.expiry.time.ms=3155760000000",
 ]
-QUICK = ["metadata.log.max.record.bytes.between.snapshots=4000", "log.retention.check.interval.ms=300", "log.initial.task.delay.ms=300"]
+QUICK = ["log.retention.check.interval.ms=300", "log.initial.task.delay.ms=300"]
 
 
 def directories(home):
@@ -269,7 +270,7 @@ def clean(client, node, *topics):
     for topic in topics:
         client.configure(2, topic, min_cleanable_dirty_ratio="0.0", segment_ms="100000000")
     for topic in topics:
-        eventually(lambda topic=topic: is_clean(node.home, topic), f"{topic} is compacted", 60)
+        eventually(lambda topic=topic: is_clean(node.home, topic), f"{topic} is compacted", PATIENCE_SECONDS)
     for topic in topics:
         client.configure(2, topic, min_cleanable_dirty_ratio="1.0")
 
@@ -302,7 +303,7 @@ def deletions(client, node):
     client.delete("deleted", "made-again")
     client.create("made-again", partitions=1)
     plain(client, "made-again", 0, 5)
-    eventually(lambda: not (folder(node.home, "shortened") / f"{0:020}.log").exists(), "a segment is deleted", 60)
+    eventually(lambda: not (folder(node.home, "shortened") / f"{0:020}.log").exists(), "a segment is deleted", PATIENCE_SECONDS)
 
 
 def commits(client, node):
@@ -438,8 +439,8 @@ def third(client, node):
     client.delete("deleted-last")
     client.delete_records("codec-none", 0, 30)
     at = folder(node.home, "codec-none")
-    eventually(lambda: list(at.glob("*.log.deleted")), "a segment is about to be deleted", 60)
-    eventually(lambda: any(node.home.glob("data*/deleted-last-*-delete")), "a topic is about to be deleted", 60)
+    eventually(lambda: list(at.glob("*.log.deleted")), "a segment is about to be deleted", PATIENCE_SECONDS)
+    eventually(lambda: any(node.home.glob("data*/deleted-last-*-delete")), "a topic is about to be deleted", PATIENCE_SECONDS)
     return [member(node, f"of-{protocol}-members-at-the-end", protocol, "codec-lz4", 20) for protocol in ("classic", "consumer")]
 
 

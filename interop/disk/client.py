@@ -14,7 +14,7 @@ APIS = {
     for name in dir(module)
     if name.endswith("Request")
 }
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 # The node is not ready yet: leader not available, not leader, loading, coordinator not available, not coordinator, unknown topic.
 SOON = {3, 5, 6, 14, 15, 16, 41, 51, 100}
 
@@ -27,7 +27,7 @@ class Client:
     """One connection. `ask` gives the answer as a dictionary; `must` also insists that it has no error code."""
 
     def __init__(self, node):
-        self.connection = frames.Connection(node.address)
+        self.connection = frames.Connection(node.address, timeout=PATIENCE_SECONDS)
 
     def close(self):
         """Ends the connection."""
@@ -88,8 +88,10 @@ class Client:
         self.must("DeleteTopics", 6, topics=rows, timeout_ms=30000)
 
     def configure(self, kind, name, **configs):
-        """Sets configs of a resource: 2 topic, 4 broker, 16 client metrics, 32 group."""
-        rows = [{"name": key.replace("_", "."), "config_operation": 0, "value": value} for key, value in configs.items()]
+        """Sets configs of a resource, or takes them back with `None`: 2 topic, 4 broker, 16 client metrics, 32 group."""
+        rows = [
+            {"name": key.replace("_", "."), "config_operation": 1 if value is None else 0, "value": value} for key, value in configs.items()
+        ]
         resource = {"resource_type": kind, "resource_name": name, "configs": rows}
         self.must("IncrementalAlterConfigs", 1, resources=[resource], validate_only=False)
 

@@ -1,14 +1,16 @@
 """Directories that Apache Kafka wrote open in Thalweg in place, and what Thalweg went on writing opens in Kafka."""
 
 import json
+import shutil
 
 from harness import nodes
 from harness.case import equal, expect
 
-from . import answers, archive, author, batches, known
+from . import answers, archive, author, batches, known, metadata
 from .client import Client
 
 ONLY_KAFKA_TELLS = ("acls", "transactions")
+KEPT_FOR_KAFKA = tuple(f"image/{kind}/" for kind in ("acls", "clientQuotas", "delegationToken", "features", "scram"))
 ENDS = ("positions", "producers", "directories")
 LATER = author.T0 + 10_000_000
 
@@ -30,7 +32,14 @@ def opens(target, home, name):
 def goes_back(home, name):
     """Thalweg does so; then Kafka opens what Thalweg left, after a clean stop."""
     node, written = opens(nodes.Thalweg(), home, name)
+    before = metadata.newest(home / "data")
+    shutil.copy(before, home / before.name)
+    client = Client(node)
+    metadata.snapshot(client, home)
+    client.close()
     node.stop()
+    trees = [[row for row in metadata.tree(path) if row.startswith(KEPT_FOR_KAFKA)] for path in (home / before.name, metadata.kept(home))]
+    known.check(f"fixtures/{name} in the shell", known.lines("metadata", *trees))
     node = author.open_with(nodes.Kafka(), home, None, *author.GUARDED)
     client = Client(node)
     found = ask(node)

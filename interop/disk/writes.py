@@ -1,19 +1,17 @@
 """The same writes to Apache Kafka and to Thalweg: the same batches, indexes, snapshots and checkpoints on the disk."""
 
 import re
-import time
 
 from harness.case import eventually, expect
 
-from . import answers, author, batches, dump, known
-from .client import Client
+from . import answers, author, batches, dump, known, metadata
+from .client import PATIENCE_SECONDS, Client
 
 PROPERTIES = [
     *author.KEPT,
     "log.retention.check.interval.ms=300",
     "log.initial.task.delay.ms=300",
     "log.segment.delete.delay.ms=100",
-    "metadata.log.max.record.bytes.between.snapshots=2000",
 ]
 CHECKPOINTS = ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "replication-offset-checkpoint", "cleaner-offset-checkpoint"]
 # What a broker's clock says in these topics is not the writer's doing: times, and checksums that cover them.
@@ -34,8 +32,8 @@ def write(target, home):
     author.deletions(client, node)
     author.commits(client, node)
     author.entities(client)
-    snapshot(client, home)
-    eventually(lambda: not any(home.glob("data/*/*.deleted")) and not any(home.glob("data/*-delete")), "deleted files are gone", 60)
+    metadata.snapshot(client, home)
+    eventually(lambda: not any(home.glob("data/*/*.deleted")) and not any(home.glob("data/*-delete")), "deleted files are gone", PATIENCE_SECONDS)
     client.close()
     found = answers.ask(node, GROUPS, ["idempotent"])
     node.stop()
@@ -49,18 +47,6 @@ def large(client):
     for number in range(80):
         records = [(author.T0 + number * 10, b"%d" % number, content[number:])]
         client.produce("large", 0, batches.build(records))
-
-
-def snapshot(client, home):
-    """Goes on changing one config until there is a snapshot of the metadata with everything else in it."""
-    folder = home / "data" / "__cluster_metadata-0"
-    before = len(list(folder.glob("*.checkpoint")))
-    deadline = time.monotonic() + 60
-    number = 0
-    while len(list(folder.glob("*.checkpoint"))) < before + 2:  # the first may have begun earlier
-        expect(time.monotonic() < deadline, "no snapshot of the metadata is taken")
-        number += 1
-        client.configure(2, "large", retention_bytes=str(1 << 30 | number))
 
 
 def compare_files(kafka, ours):
@@ -143,29 +129,8 @@ def check_indexes(root):
 
 
 def compare_metadata(kafka, ours):
-    """The tree that Kafka's metadata shell shows of each node's last snapshot."""
-    return known.lines("metadata", *[tree(max(root.glob("__cluster_metadata-0/*.checkpoint"))) for root in (kafka, ours)])
-
-
-def tree(path):
-    """A snapshot's leaves with their paths, but for ids, addresses and times, in order."""
-    text = dump.run("kafka-metadata-shell.sh", "--snapshot", path, "tree", "/")
-    rows, above = [], []
-    for line in text.splitlines():
-        if line.startswith("["):  # the shell's log: it tells that it passes over control records
-            continue
-        depth = (len(line) - len(line.lstrip())) // 2
-        del above[depth:]
-        above.append(line.strip().removesuffix(":"))
-        rows.append("/".join(above))
-    names = {row.split("/")[3]: row.split("/")[5] for row in rows if re.match(r"image/topics/byId/[^/]+/name/.", row)}
-    for topic_id, name in names.items():
-        rows = [row.replace(topic_id, f"id-of-{name}") for row in rows]
-    rows = [_VOLATILE.sub(r"\1", row) for row in rows if not row.startswith("image/provenance/") and "retention.bytes/" not in row]
-    return sorted(rows)
-
-
-_VOLATILE = re.compile(r"((?:^|\W)(?:epoch|incarnationId|port)=|directories=\[)[\w-]+")
+    """The tree that Kafka's metadata shell shows of what each node kept of its metadata while it ran."""
+    return known.lines("metadata", *[metadata.tree(metadata.kept(root.parent)) for root in (kafka, ours)])
 
 
 def opens_in_kafka(target, home, found):
