@@ -12,3 +12,8 @@ def clean(it):
 @case("directories/of_kafka_killed", own_node=True)
 def killed(it):
     fixtures.opens(it.target, it.home / "killed", "killed")[0].stop()
+
+
+@case("directories/of_kafka_with_static_voters", own_node=True)
+def older(it):
+    fixtures.opens(it.target, it.home / "older", "older")[0].stop()

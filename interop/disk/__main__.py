@@ -76,7 +76,7 @@ def main():
     root = Path(tempfile.mkdtemp(prefix="thalweg-disk-"))
     try:
         if options.record:
-            author.record(root, lambda text: print(text, flush=True))
+            author.record(root, options.names, lambda text: print(text, flush=True))
             return 0
         return run_all(Run(root), chosen)
     finally:

@@ -4,7 +4,7 @@ import tarfile
 from pathlib import Path
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
-NAMES = ("clean", "killed")
+NAMES = ("clean", "killed", "older")
 LEFT_OUT = {".lock"}
 
 

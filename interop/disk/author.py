@@ -1,6 +1,7 @@
 """Has Apache Kafka write small data directories with everything in them, and records what Kafka answers about them."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import time
@@ -8,7 +9,7 @@ import time
 from harness import nodes
 from harness.case import eventually, expect
 
-from . import answers, archive, batches
+from . import answers, archive, batches, metadata
 from .client import PATIENCE_SECONDS, Client
 
 T0 = 1_700_000_000_000
@@ -49,13 +50,61 @@ TOKENS = [
 QUICK = ["log.retention.check.interval.ms=300", "log.initial.task.delay.ms=300"]
 
 
-def directories(home):
-    """The property that names both log directories."""
-    return f"log.dirs={home}/data,{home}/data2"
+OLDER = "older"
 
 
-def record(root, say):
-    """Writes every fixture anew."""
+def properties(home, name=None):
+    """What every node needs on a fixture in `home`: both log directories, and the voters where they do not stand in the log."""
+    given = [f"log.dirs={home}/data,{home}/data2", *KEPT]
+    if name == OLDER:
+        listeners = re.search(r"CONTROLLER://(\S+)", nodes.server_properties(home, []).read_text())
+        given.append(f"controller.quorum.voters=1@{listeners[1]}")
+    return given
+
+
+def record(root, names, say):
+    """Writes fixtures anew: all, or those that are named."""
+    if not names or OLDER in names:
+        older(root, say)
+    if not names or {"clean", "killed"} & set(names):
+        lives(root, say)
+
+
+def older(root, say):
+    """A directory that was formatted for an older version: static voters, metadata of 3.9, features of those days."""
+    home = root / OLDER
+    home.mkdir()
+    (home / "data2").mkdir()
+    given = properties(home, OLDER)
+    config = nodes.server_properties(home, given)
+    tool("kafka-storage.sh", "format", "-t", "older-than-4-0-AAAAAAA", "--release-version", "3.9", "-c", config)
+    node = nodes.Kafka().start(home, *given, *GUARDED, *QUICK)
+    say("writing what is older")
+    client = Client(node)
+    logs(client)
+    tables(client)
+    clean(client, node, *TABLES)
+    deletions(client, node)
+    client.create("ledger", **SMALL)
+    one = Transactional(client, "one")
+    for turn in range(4):
+        one.write("ledger", range(turn * 3, turn * 3 + 3), "one")
+        one.end(turn % 2 == 0)
+    commits(client)
+    LEFT_ALONE.append(member(node, "of-classic-members", "classic"))
+    client.configure(2, "spread", retention_bytes="1000000000", max_message_bytes="123456")
+    client.configure(4, "", message_max_bytes="900000")
+    scram(client, ALICE, ALICE_PASSWORD, 1, "sha256")
+    quotas(client)
+    acls(client)
+    metadata.snapshot(client, home)
+    client.close()
+    node.kill()
+    keep(root, home, OLDER, say)
+
+
+def lives(root, say):
+    """A directory with two lives that was stopped cleanly, and the same when its third life has ended badly."""
     home = root / "author"
     node, sasl = start(home)
     say("writing")
@@ -73,9 +122,8 @@ def record(root, say):
     keep(root, home, "clean", say)
     node, _ = start(home)
     client = Client(node)
-    members = third(client, node)
+    LEFT_ALONE.extend(third(client, node))
     node.kill()
-    LEFT_ALONE.extend(members)
     client.close()
     tear(home)
     keep(root, home, "killed", say)
@@ -89,7 +137,7 @@ def start(home):
     base = nodes.server_properties(home, []).read_text()
     listeners = next(line for line in base.splitlines() if line.startswith("listeners="))
     both = [f"{word}{listeners.removeprefix('listeners=')},SASL://127.0.0.1:{sasl}" for word in ("listeners=", "advertised.listeners=")]
-    node = nodes.Kafka().start(home, directories(home), *KEPT, *GUARDED, *TOKENS, *QUICK, *both)
+    node = nodes.Kafka().start(home, *properties(home), *GUARDED, *TOKENS, *QUICK, *both)
     return node, f"127.0.0.1:{sasl}"
 
 
@@ -119,7 +167,8 @@ def first(client, node):
     transactional_table(client)
     clean(client, node, *TABLES, "table-transactions")
     deletions(client, node)
-    commits(client, node)
+    commits(client)
+    members(node)
     entities(client)
     acls(client)
 
@@ -306,8 +355,8 @@ def deletions(client, node):
     eventually(lambda: not (folder(node.home, "shortened") / f"{0:020}.log").exists(), "a segment is deleted", PATIENCE_SECONDS)
 
 
-def commits(client, node):
-    """Groups: committed by hand, by members of both protocols, deleted."""
+def commits(client):
+    """Groups: committed by hand, deleted, shrunk."""
     client.commit("by-hand", {("spread", 0): 3, ("spread", 1): 4, ("codec-lz4", 0): 60}, "noted")
     client.commit("by-hand", {("spread", 0): 5}, "again")
     client.commit("gone", {("spread", 0): 1})
@@ -315,6 +364,10 @@ def commits(client, node):
     client.commit("shrunk", {("spread", 0): 1, ("spread", 1): 1})
     rows = [{"name": "spread", "partitions": [{"partition_index": 1}]}]
     client.must("OffsetDelete", 0, group_id="shrunk", topics=rows)
+
+
+def members(node):
+    """Groups by both protocols, whose members came, read, committed and left."""
     for protocol in ("classic", "consumer"):
         member(node, f"of-{protocol}-members", protocol).close()
 
@@ -346,6 +399,11 @@ def entities(client):
     scram(client, ALICE, ALICE_PASSWORD, 1, "sha256")
     scram(client, ALICE, ALICE_PASSWORD, 2, "sha512")
     scram(client, "bob", b"bob-secret", 1, "sha256")
+    quotas(client)
+
+
+def quotas(client):
+    """Client quotas of every kind of entity."""
     quota = lambda parts, **values: {
         "entity": [{"entity_type": kind, "entity_name": name} for kind, name in parts],
         "ops": [{"key": key, "value": given, "remove": False} for key, given in values.items()],
@@ -455,7 +513,16 @@ def tear(home):
 
 LEFT_ALONE = []  # members whose node was killed; nobody waits for their good-bye
 GROUPS = ["by-hand", "shrunk", "in-transaction", "of-classic-members", "of-consumer-members"]
-FOREVER = ["idempotent", "open"]
+
+
+def groups(name):
+    """The groups of a fixture whose offsets count."""
+    return ["by-hand", "shrunk"] if name == OLDER else GROUPS
+
+
+def forever(name):
+    """The topics of a fixture whose producers never expire."""
+    return ["idempotent"] if name == OLDER else ["idempotent", "open"]
 
 
 def keep(root, home, name, say):
@@ -464,7 +531,7 @@ def keep(root, home, name, say):
     say(f"{name}: {archive.path(name).stat().st_size} bytes; asking Kafka about it")
     copy = root / f"{name}-copy"
     node = open_with(nodes.Kafka(), copy, name, *GUARDED)
-    found = answers.ask(node, GROUPS, FOREVER)
+    found = answers.ask(node, groups(name), forever(name))
     client = Client(node)
     found.facts["acls"] = answers.acls(client)
     found.facts["transactions"] = answers.transactions(client)
@@ -475,8 +542,8 @@ def keep(root, home, name, say):
         (archive.folder(name) / file).write_text("".join(line + "\n" for line in lines))
 
 
-def open_with(target, home, name, *properties):
-    """A node on a fresh copy of a fixture, or once more where it was."""
-    if name:
+def open_with(target, home, name, *more):
+    """A node on a fresh copy of a fixture, or once more on the copy in `home`."""
+    if not home.exists():
         archive.unpack(name, home)
-    return target.start(home, directories(home), *KEPT, *properties)
+    return target.start(home, *properties(home, name), *more)

@@ -20,29 +20,29 @@ def opens(target, home, name):
     written."""
     case = f"fixtures/{name}" if target.name == "thalweg" else f"fixtures/{name} in Kafka"
     node = author.open_with(target, home, name)
-    known.check(case, differences(name, ask(node), ONLY_KAFKA_TELLS), target.name)
+    known.check(case, differences(name, ask(node, name), ONLY_KAFKA_TELLS), target.name)
     written = write(node, name)
     node.kill()
-    node = author.open_with(target, home, None)
-    known.check(case, differences(name, ask(node), ONLY_KAFKA_TELLS, went_on=True), f"{target.name}, killed,")
+    node = author.open_with(target, home, name)
+    known.check(case, differences(name, ask(node, name), ONLY_KAFKA_TELLS, went_on=True), f"{target.name}, killed,")
     check_written(node, written)
     return node, written
 
 
 def goes_back(home, name):
     """Thalweg does so; then Kafka opens what Thalweg left, after a clean stop."""
+    archive.unpack(name, home)
+    theirs = shutil.copy(metadata.newest(home / "data"), home)
     node, written = opens(nodes.Thalweg(), home, name)
-    before = metadata.newest(home / "data")
-    shutil.copy(before, home / before.name)
     client = Client(node)
     metadata.snapshot(client, home)
     client.close()
     node.stop()
-    trees = [[row for row in metadata.tree(path) if row.startswith(KEPT_FOR_KAFKA)] for path in (home / before.name, metadata.kept(home))]
+    trees = [[row for row in metadata.tree(path) if row.startswith(KEPT_FOR_KAFKA)] for path in (theirs, metadata.kept(home))]
     known.check(f"fixtures/{name} in the shell", known.lines("metadata", *trees))
-    node = author.open_with(nodes.Kafka(), home, None, *author.GUARDED)
+    node = author.open_with(nodes.Kafka(), home, name, *author.GUARDED)
     client = Client(node)
-    found = ask(node)
+    found = ask(node, name)
     found.facts.update(acls=answers.acls(client), transactions=answers.transactions(client))
     client.close()
     known.check(f"fixtures/{name} in Kafka again", differences(name, found, (), went_on=True), "Kafka again")
@@ -50,9 +50,9 @@ def goes_back(home, name):
     node.stop()
 
 
-def ask(node):
+def ask(node, name):
     """Everything that was recorded."""
-    return answers.ask(node, author.GROUPS, author.FOREVER)
+    return answers.ask(node, author.groups(name), author.forever(name))
 
 
 def differences(name, found, left_out, went_on=False):
