@@ -277,7 +277,8 @@ def acls(client):
     if list(error_codes(answer)):
         return answer["error_message"]
     return sorted(
-        [row["resource_type"], row["resource_name"], row["pattern_type"], acl["principal"], acl["host"], acl["operation"], acl["permission_type"]]
+        [row["resource_type"], row["resource_name"], row["pattern_type"]]
+        + [acl[name] for name in ("principal", "host", "operation", "permission_type")]
         for row in answer["resources"]
         for acl in row["acls"]
     )

@@ -295,7 +295,8 @@ def tables(client):
     for turn in range(5):
         for topic, code in TABLES.items():
             records = [
-                (T0 + turn * 5000 + key, b"key %d" % key, None if (turn + key) % 4 == 0 else value(turn * 100 + key)) for key in range(turn, 12)
+                (T0 + turn * 5000 + key, b"key %d" % key, None if (turn + key) % 4 == 0 else value(turn * 100 + key))
+                for key in range(turn, 12)
             ]
             client.produce(topic, 0, batches.build(records[:5], compression=code, producer=producer, sequence=turn * 5))
             client.produce(topic, 0, batches.build(records[5:], compression=code))
@@ -352,7 +353,8 @@ def deletions(client, node):
     client.delete("deleted", "made-again")
     client.create("made-again", partitions=1)
     plain(client, "made-again", 0, 5)
-    eventually(lambda: not (folder(node.home, "shortened") / f"{0:020}.log").exists(), "a segment is deleted", PATIENCE_SECONDS)
+    first_segment = folder(node.home, "shortened") / f"{0:020}.log"
+    eventually(lambda: not first_segment.exists(), "a segment is deleted", PATIENCE_SECONDS)
 
 
 def commits(client):
@@ -393,7 +395,8 @@ def entities(client):
     client.configure(2, "spread", retention_bytes="1000000000", max_message_bytes="123456")
     client.configure(4, "1", log_cleaner_threads="2")
     client.configure(4, "", log_segment_bytes="2000000", message_max_bytes="900000")
-    client.configure(16, "metrics", interval_ms="30000", metrics="org.apache.kafka.consumer.,org.apache.kafka.producer.", match="client_id=.*")
+    wanted = "org.apache.kafka.consumer.,org.apache.kafka.producer."
+    client.configure(16, "metrics", interval_ms="30000", metrics=wanted, match="client_id=.*")
     client.configure(32, "of-consumer-members", consumer_session_timeout_ms="50000")
     client.configure(32, "of-share-members", share_auto_offset_reset="earliest")
     scram(client, ALICE, ALICE_PASSWORD, 1, "sha256")

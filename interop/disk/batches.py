@@ -10,7 +10,13 @@ from kafka import codec
 NONE, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 CODECS = {"none": NONE, "gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
 TRANSACTIONAL, CONTROL = 0x10, 0x20
-_COMPRESS = {NONE: bytes, GZIP: lambda raw: gzip.compress(raw, mtime=0), SNAPPY: codec.snappy_encode, LZ4: codec.lz4_encode, ZSTD: codec.zstd_encode}
+_COMPRESS = {
+    NONE: bytes,
+    GZIP: lambda raw: gzip.compress(raw, mtime=0),
+    SNAPPY: codec.snappy_encode,
+    LZ4: codec.lz4_encode,
+    ZSTD: codec.zstd_encode,
+}
 _EXPAND = {NONE: bytes, GZIP: codec.gzip_decode, SNAPPY: codec.snappy_decode, LZ4: codec.lz4_decode, ZSTD: codec.zstd_decode}
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 
@@ -65,7 +71,8 @@ def parse(raw):
     """Every whole batch in what a fetch or a file gave."""
     at = 0
     while len(raw) - at >= 61:
-        base, length, epoch, _, crc, attributes, delta, first, latest, producer, producer_epoch, sequence, count = _HEADER.unpack_from(raw, at)
+        header = _HEADER.unpack_from(raw, at)
+        base, length, epoch, _, crc, attributes, delta, first, latest, producer, producer_epoch, sequence, count = header
         if len(raw) - at < 12 + length:
             break
         body = _EXPAND[attributes & 7](bytes(raw[at + 61 : at + 12 + length]))

@@ -104,7 +104,8 @@ NEW = "written-since"
 def write(node, name):
     """Goes on writing everywhere; gives what must be found later, by topic."""
     client = Client(node)
-    ends = {topic: part["end"] for topic, part in json.loads((archive.folder(name) / "answers.json").read_text())["positions"].items() if "end" in part}
+    positions = json.loads((archive.folder(name) / "answers.json").read_text())["positions"]
+    ends = {topic: part["end"] for topic, part in positions.items() if "end" in part}
     written = {}
     for topic in [*(f"codec-{codec}" for codec in batches.CODECS), "spread", "table", "empty", "shortened-to-nothing", "made-again"]:
         records = [(LATER + number, b"key %d" % number, author.value(number, "since")) for number in range(4)]
@@ -137,7 +138,8 @@ def check_written(node, written):
     """What was written since is there."""
     client = Client(node)
     for topic, (base, records) in written.items():
-        found = [record for batch in answers.fetch_all(client, topic, 0, answers.COMMITTED) for record in batch.records if record[0] >= base]
+        batches_of = answers.fetch_all(client, topic, 0, answers.COMMITTED)
+        found = [record for batch in batches_of for record in batch.records if record[0] >= base]
         equal([record[1:4] for record in found], records, f"{topic}: what was written since")
     names = [topic for topic, *_ in answers.topics(client)]
     expect(f"{NEW}-topic" in names and f"{NEW}-and-deleted" not in names, f"topics created and deleted since: {names}")

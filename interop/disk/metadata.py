@@ -10,6 +10,9 @@ from . import dump
 from .client import PATIENCE_SECONDS
 
 
+SHELLS_MAX = 20  # the shell sometimes answers before it has read the file: with nothing, not even a metadata version
+
+
 def snapshot(client, home):
     """Goes on changing one config until there is a snapshot with everything else in it, and keeps a copy of that."""
     deadline, number = time.monotonic() + PATIENCE_SECONDS, 0
@@ -40,7 +43,10 @@ def newest(data):
 
 def tree(path):
     """A snapshot's leaves with their paths, but for ids, addresses and times, in order."""
-    text = dump.run("kafka-metadata-shell.sh", "--snapshot", path, "tree", "/")
+    for _ in range(SHELLS_MAX):
+        text = dump.run("kafka-metadata-shell.sh", "--snapshot", path, "tree", "/")
+        if not re.search(r"metadataVersion:\s+Optional\.empty", text):
+            break
     rows, above = [], []
     for line in text.splitlines():
         if line.startswith("["):  # the shell's log: it tells that it passes over control records

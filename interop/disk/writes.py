@@ -13,7 +13,7 @@ PROPERTIES = [
     "log.initial.task.delay.ms=300",
     "log.segment.delete.delay.ms=100",
 ]
-CHECKPOINTS = ["recovery-point-offset-checkpoint", "log-start-offset-checkpoint", "replication-offset-checkpoint", "cleaner-offset-checkpoint"]
+CHECKPOINTS = [f"{name}-offset-checkpoint" for name in ("recovery-point", "log-start", "replication", "cleaner")]
 # What a broker's clock says in these topics is not the writer's doing: times, and checksums that cover them.
 TIMED = ("append-time", "table", "__consumer_offsets")
 # A broker compresses these itself: as small as its library makes them.
@@ -34,7 +34,7 @@ def write(target, home):
     author.members(node)
     author.entities(client)
     metadata.snapshot(client, home)
-    eventually(lambda: not any(home.glob("data/*/*.deleted")) and not any(home.glob("data/*-delete")), "deleted files are gone", PATIENCE_SECONDS)
+    eventually(lambda: not [*home.glob("data/*/*.deleted"), *home.glob("data/*-delete")], "deleted files are gone", PATIENCE_SECONDS)
     client.close()
     found = answers.ask(node, GROUPS, ["idempotent"])
     node.stop()
@@ -117,7 +117,8 @@ def compare_groups(kafka, ours):
             yield _OTHER_ID.sub(r"\1\2", _MEMBER.sub("MEMBER", line))
 
     theirs, here = dump.dump([kafka, ours], dump.LOGS, "--offsets-decoder", only="__consumer_offsets*")
-    return [line for name in sorted(set(theirs) | set(here)) for line in known.lines(name, list(shown(theirs[name])), list(shown(here[name])))]
+    names = sorted(set(theirs) | set(here))
+    return [line for name in names for line in known.lines(name, list(shown(theirs[name])), list(shown(here[name])))]
 
 
 def check_indexes(root):
