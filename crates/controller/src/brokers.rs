@@ -274,10 +274,7 @@ impl Controller {
             end_points: endpoints.collect(),
             features: features.collect(),
         };
-        Ok(Outcome {
-            records: vec![record.into()],
-            response: ControllerRegistrationResponse { error_message: None, ..Default::default() },
-        })
+        Ok(Outcome { records: vec![record.into()], response: ControllerRegistrationResponse::default() })
     }
 }
 

@@ -5,6 +5,10 @@ use thalweg_wire::messages::{AlterPartitionRequest, AlterPartitionResponse};
 use crate::dispatch::Call;
 
 pub(crate) async fn handle(call: Call, request: AlterPartitionRequest) -> AlterPartitionResponse {
+    // Who asks for nothing is not even asked who it is, as in Kafka.
+    if request.topics.is_empty() {
+        return AlterPartitionResponse::default();
+    }
     let version = call.version;
     let decided = call.broker.metadata.decide(move |d| d.controller.alter_partition(d.image, &request, version)).await;
     decided.unwrap_or_else(|refusal| AlterPartitionResponse {

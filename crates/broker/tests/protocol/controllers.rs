@@ -173,7 +173,10 @@ async fn a_broker_registers_and_is_heard_of_or_refused() {
     let stop = m::BrokerHeartbeatRequest { want_shut_down: true, ..alive };
     assert!(cluster.ask_controller(&stop, 1).await.should_shut_down);
 
-    let isr = m::AlterPartitionRequest { broker_id: 2, broker_epoch: -1, ..m::AlterPartitionRequest::default() };
+    let nothing = m::AlterPartitionRequest { broker_id: 2, broker_epoch: -1, ..m::AlterPartitionRequest::default() };
+    assert_eq!(cluster.ask_controller(&nothing, 3).await.error_code, 0);
+    let topics = vec![m::alter_partition_request::TopicData::default()];
+    let isr = m::AlterPartitionRequest { topics, ..nothing };
     assert_eq!(cluster.ask_controller(&isr, 3).await.error_code, ErrorCode::StaleBrokerEpoch.code());
     let places = m::AssignReplicasToDirsRequest { broker_id: 3, ..m::AssignReplicasToDirsRequest::default() };
     assert_eq!(cluster.ask_controller(&places, 0).await.error_code, ErrorCode::StaleBrokerEpoch.code());
@@ -182,6 +185,7 @@ async fn a_broker_registers_and_is_heard_of_or_refused() {
         incarnation_id: Uuid([9; 16]),
         ..m::ControllerRegistrationRequest::default()
     };
-    assert_eq!(cluster.ask_controller(&controller, 0).await.error_code, 0);
+    let taken = cluster.ask_controller(&controller, 0).await;
+    assert_eq!((taken.error_code, taken.error_message.as_deref()), (0, Some("")));
     cluster.stop().await;
 }
