@@ -354,7 +354,7 @@ class Run:
                 if "unordered" in action["flags"]:
                     a, b = sorted(a), sorted(b)
                 if "words" in action["flags"]:
-                    a, b = [sorted(re.findall(r"[^\s,\[\]]+", "\n".join(x))) for x in (a, b)]
+                    a, b = [sorted(re.findall(r"[^\s,\[\]{}]+", "\n".join(x))) for x in (a, b)]
                 if "any-stderr" in action["flags"]:
                     a, b = [x for x in a if x[0] == "1"], [x for x in b if x[0] == "1"]
                 a, b = [f"exit {want['exit']}"] + a, [f"exit {code}"] + b
