@@ -92,9 +92,17 @@ impl Client {
     /// # Errors
     /// When the connection ends or the node refuses: then nobody knows whether the record is there.
     pub async fn produce(&mut self, topic: Uuid, value: &[u8]) -> io::Result<i64> {
+        self.produce_keyed(topic, None, value).await
+    }
+
+    /// As [`Client::produce`], with a key.
+    ///
+    /// # Errors
+    /// As [`Client::produce`].
+    pub async fn produce_keyed(&mut self, topic: Uuid, key: Option<&[u8]>, value: &[u8]) -> io::Result<i64> {
         use m::produce_request::{PartitionProduceData, TopicProduceData};
         let mut batch = BatchBuilder::new(BatchOptions::default());
-        batch.append(Timestamp(1), None, Some(value), &[]);
+        batch.append(Timestamp(1), key, Some(value), &[]);
         let data = PartitionProduceData { index: 0, records: Some(batch.build().map_err(malformed)?) };
         let topic = TopicProduceData { topic_id: topic, partition_data: vec![data], ..TopicProduceData::default() };
         let request =
@@ -131,6 +139,35 @@ impl Client {
                 return Ok(found);
             }
         }
+    }
+
+    /// The offset of the first record of partition 0 that is not older than `timestamp`.
+    ///
+    /// # Errors
+    /// When the connection ends or the node refuses.
+    pub async fn offset_at(&mut self, topic: &str, timestamp: i64) -> io::Result<i64> {
+        use m::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+        let partitions = vec![ListOffsetsPartition { timestamp, ..ListOffsetsPartition::default() }];
+        let topics = vec![ListOffsetsTopic { name: topic.into(), partitions }];
+        let response = self.ask(&m::ListOffsetsRequest { topics, ..m::ListOffsetsRequest::default() }, 7).await?;
+        let answer = response.topics.first().and_then(|topic| topic.partitions.first());
+        let answer = answer.ok_or(io::ErrorKind::InvalidData)?;
+        refused(answer.error_code)?;
+        Ok(answer.offset)
+    }
+
+    /// The log directories that partition 0 of a topic is in, and whether it is a copy there that is still being made.
+    ///
+    /// # Errors
+    /// When the connection ends or the node refuses.
+    pub async fn places(&mut self, topic: &str) -> io::Result<Vec<(String, bool)>> {
+        let response = self.ask(&m::DescribeLogDirsRequest { topics: None }, 4).await?;
+        let mut found = Vec::new();
+        for dir in &response.results {
+            let here = dir.topics.iter().filter(|found| *found.name == *topic).flat_map(|found| &found.partitions);
+            found.extend(here.map(|partition| (dir.log_dir.to_string(), partition.is_future_key)));
+        }
+        Ok(found)
     }
 
     async fn fetch(&mut self, topic: Uuid, from: i64) -> io::Result<Bytes> {

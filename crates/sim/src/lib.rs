@@ -6,4 +6,6 @@
 
 pub mod client;
 #[cfg(sim)]
+pub mod story;
+#[cfg(sim)]
 pub mod world;

@@ -6,42 +6,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use thalweg_base::Uuid;
-use thalweg_sim::client::Client;
-use thalweg_sim::world::{ADDRESS, NODE, Outcome, seeds, with_node_and};
+use thalweg_sim::story::{Topic, check, connect, produce};
+use thalweg_sim::world::{NODE, Outcome, seeds, with_node_and};
 use thalweg_sys::faults::{self, Kind, Plan};
 
 /// The disk that fails; the metadata is on the other one.
 const BAD: &str = "/data/b";
 /// So many records are written to each topic while the disk fails.
 const RECORDS: u64 = 12;
-
-async fn connect() -> Client {
-    loop {
-        if let Ok(client) = Client::connect(ADDRESS).await {
-            return client;
-        }
-        let pending = std::future::pending::<()>();
-        thalweg_sys::time::timeout(Duration::from_millis(50), pending).await.unwrap_or_default();
-    }
-}
-
-/// What was acknowledged of a topic.
-#[derive(Default)]
-struct Topic {
-    id: Option<Uuid>,
-    acknowledged: Vec<(i64, Vec<u8>)>,
-}
-
-async fn produce(topic: &RefCell<Topic>, client: &mut Client, number: u64) -> bool {
-    let Some(id) = topic.borrow().id else { return false };
-    let value = format!("record {number}").into_bytes();
-    let answer = client.produce(id, &value).await;
-    if let Ok(offset) = answer {
-        topic.borrow_mut().acknowledged.push((offset, value));
-    }
-    answer.is_ok()
-}
 
 /// Runs a node whose second disk fails as planned, then a node whose disks are well. Gives how many operations there were.
 fn run(seed: u64, at: u64, times: u64, kind: Kind) -> u64 {
@@ -74,12 +46,7 @@ fn run(seed: u64, at: u64, times: u64, kind: Kind) -> u64 {
         }
         let mut client = connect().await;
         for topic in [good, bad] {
-            let (id, acknowledged) = (topic.borrow().id.ok_or("no id")?, topic.borrow().acknowledged.clone());
-            let read = client.read_all(id).await?;
-            for (offset, value) in acknowledged {
-                let found = read.iter().any(|(at, bytes)| *at == offset && **bytes == *value);
-                assert!(found, "record {offset} was acknowledged and is lost");
-            }
+            check(topic, &mut client).await?;
             assert!(produce(topic, &mut client, 1000).await, "the disks are well again");
         }
         Ok(()) as Outcome

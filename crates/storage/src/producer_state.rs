@@ -183,6 +183,12 @@ impl ProducerState {
         Ok(Some(path))
     }
 
+    /// What is known of producers before anything is loaded, with the snapshots up to `offset` alone: for reading a part of
+    /// the log again, while the others keep theirs.
+    pub(crate) fn before(&self, offset: Offset) -> Self {
+        Self::new(self.snapshots.range(..=offset).copied().collect())
+    }
+
     /// Goes back to the newest usable snapshot in `log_start..=log_end`; the caller then enters the batches from
     /// [`ProducerState::map_end`] on. Snapshots outside that range, and unreadable ones, are removed.
     pub(crate) fn reload(

@@ -121,8 +121,11 @@ impl Loader<'_> {
     fn rebuild_indexes(&mut self, at: usize) -> Result<(), Fault> {
         let base = self.segments[at].base();
         tracing::warn!(segment = %self.segments[at].path().display(), "index files are missing or corrupt, building them");
+        let before = self.producers.before(base);
+        let all = std::mem::replace(&mut self.producers, before);
         self.reload_producers(base, at)?;
         let (_, valid) = self.read_segment(at, base)?;
+        self.producers = all;
         if valid < self.segments[at].size() {
             tracing::error!(segment = %self.segments[at].path().display(), valid, "segment has invalid bytes after its batches");
             self.segments[at].limit(valid);

@@ -10,7 +10,7 @@ use thalweg_sys::fs::{self, File};
 
 use crate::offset_index::OffsetIndex;
 use crate::open_files::{FileRef, OpenFiles, SegmentFile};
-use crate::scan::{Found, Scan};
+use crate::scan::{Found, Scan, Step};
 use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::txn_index::TxnIndex;
 use crate::{Fault, LogConfig, names};
@@ -128,6 +128,7 @@ impl Segment {
     pub(crate) fn moved(&mut self, dir: &Path) {
         let path = |kind| names::file_at(dir, self.base, kind);
         self.path = path(names::LOG);
+        self.log.close();
         self.offsets.moved(path(names::OFFSET_INDEX));
         self.times.moved(path(names::TIME_INDEX));
         self.txns.moved(path(names::TXN_INDEX));
@@ -319,16 +320,19 @@ impl Segment {
         Ok(scan)
     }
 
-    /// The first batch that ends at or after `offset`; `None` when there is none.
+    /// The first batch that ends at or after `offset`; `None` when there is none. Bytes on the way that begin no batch are a
+    /// fault: nobody knows what they were, and a reader must not be led past them.
     pub(crate) fn find(&self, offset: Offset) -> Result<Option<Found>, Fault> {
         let mut scan = self.scan(0)?;
         self.go_near(offset, &mut scan)?;
-        while let Some(found) = scan.next()? {
-            if found.header.last_offset() >= offset {
-                return Ok(Some(found));
+        loop {
+            match scan.step()? {
+                Step::Batch(found) if found.header.last_offset() >= offset => return Ok(Some(found)),
+                Step::Batch(_) => {}
+                Step::End => return Ok(None),
+                Step::Bad(error) => return Err(scan.corrupt(scan.position(), &error)),
             }
         }
-        Ok(None)
     }
 
     /// Takes a walk to a position where a batch begins from which `offset` is found by walking on. It comes from the index

@@ -14,6 +14,17 @@ pub enum Kind {
     Full,
     /// Nothing may be changed.
     ReadOnly,
+    /// The device does not give what it has.
+    Unreadable,
+    /// A file ends where more was written; of a read, the first half is there.
+    Short,
+}
+
+impl Kind {
+    /// Whether reads fail so; all other kinds are of operations that change files.
+    const fn is_of_reads(self) -> bool {
+        matches!(self, Self::Unreadable | Self::Short)
+    }
 }
 
 /// What fails.
@@ -45,16 +56,26 @@ pub fn plan(plan: Option<Plan>) {
     STATE.with_borrow_mut(|state| *state = State { plan, count: 0 });
 }
 
-/// How many operations that change files the plan has seen.
+/// How many operations the plan has seen of those that fail in its way: reads, or changes of files.
 #[must_use]
 pub fn seen() -> u64 {
     STATE.with_borrow(|state| state.count)
 }
 
 /// An operation is about to change what stands at `path`: its fault, if it is to fail.
-pub(crate) fn before(path: &Path) -> Result<(), Kind> {
+pub(crate) fn before_change(path: &Path) -> Result<(), Kind> {
+    before(path, false)
+}
+
+/// What stands at `path` is about to be read: its fault, if it is to fail.
+pub(crate) fn before_read(path: &Path) -> Result<(), Kind> {
+    before(path, true)
+}
+
+fn before(path: &Path, reads: bool) -> Result<(), Kind> {
     STATE.with_borrow_mut(|state| {
-        let Some(plan) = state.plan.as_ref().filter(|plan| path.starts_with(&plan.under)) else { return Ok(()) };
+        let concerned = |plan: &&Plan| plan.kind.is_of_reads() == reads && path.starts_with(&plan.under);
+        let Some(plan) = state.plan.as_ref().filter(concerned) else { return Ok(()) };
         let number = state.count;
         state.count += 1;
         if number >= plan.at && number - plan.at < plan.times { Err(plan.kind) } else { Ok(()) }
@@ -64,7 +85,8 @@ pub(crate) fn before(path: &Path) -> Result<(), Kind> {
 impl From<Kind> for io::Error {
     fn from(kind: Kind) -> Self {
         match kind {
-            Kind::Io => Self::other("simulated I/O error"),
+            Kind::Io | Kind::Unreadable => Self::other("simulated I/O error"),
+            Kind::Short => io::ErrorKind::UnexpectedEof.into(),
             Kind::Full => io::ErrorKind::StorageFull.into(),
             Kind::ReadOnly => io::ErrorKind::ReadOnlyFilesystem.into(),
         }

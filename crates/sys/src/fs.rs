@@ -24,7 +24,16 @@ pub struct File {
 #[inline]
 fn may_change(path: &Path) -> io::Result<()> {
     #[cfg(sim)]
-    crate::faults::before(path)?;
+    crate::faults::before_change(path)?;
+    let _ = path;
+    Ok(())
+}
+
+/// What stands at `path` is about to be read: the place where the simulator lets that fail.
+#[inline]
+fn may_read(path: &Path) -> io::Result<()> {
+    #[cfg(sim)]
+    crate::faults::before_read(path)?;
     let _ = path;
     Ok(())
 }
@@ -35,6 +44,7 @@ impl File {
     /// # Errors
     /// When it does not exist or may not be read.
     pub fn open(path: &Path) -> io::Result<Self> {
+        may_read(path)?;
         let opened = imp::OpenOptions::new().read(true).write(true).open(path);
         let inner = match opened {
             Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
@@ -77,6 +87,15 @@ impl File {
     /// # Errors
     /// As the operating system says.
     pub fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        #[cfg(sim)]
+        match crate::faults::before_read(&self.path) {
+            Ok(()) => {}
+            Err(crate::faults::Kind::Short) => {
+                let half = buf.len() / 2;
+                return self.inner.read_at(&mut buf[..half], at);
+            }
+            Err(kind) => return Err(kind.into()),
+        }
         self.inner.read_at(buf, at)
     }
 
@@ -85,6 +104,8 @@ impl File {
     /// # Errors
     /// `UnexpectedEof` when the file ends before.
     pub fn read_exact_at(&self, buf: &mut [u8], at: u64) -> io::Result<()> {
+        #[cfg(sim)]
+        may_read(&self.path)?;
         self.inner.read_exact_at(buf, at)
     }
 
@@ -141,7 +162,7 @@ impl File {
     /// As the operating system says; part of `buf` may have been written.
     pub fn write_all_at(&self, buf: &[u8], at: u64) -> io::Result<()> {
         #[cfg(sim)]
-        if let Err(kind) = crate::faults::before(&self.path) {
+        if let Err(kind) = crate::faults::before_change(&self.path) {
             if kind == crate::faults::Kind::Full {
                 self.inner.write_all_at(&buf[..buf.len() / 2], at)?;
             }
@@ -266,6 +287,7 @@ pub struct DirEntry {
 /// # Errors
 /// As the operating system says. An entry that vanishes meanwhile is left out.
 pub fn read_dir(path: &Path) -> io::Result<Vec<DirEntry>> {
+    may_read(path)?;
     let mut entries = Vec::new();
     for entry in imp::read_dir(path)? {
         let entry = entry?;
@@ -294,6 +316,7 @@ pub fn create_dir_all(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As the operating system says.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    may_read(path)?;
     imp::read(path)
 }
 
@@ -302,6 +325,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As the operating system says; `InvalidData` when it is not UTF-8.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
+    may_read(path)?;
     imp::read_to_string(path)
 }
 

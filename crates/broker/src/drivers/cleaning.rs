@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_base::{Offset, Timestamp};
-use thalweg_metadata::config::{BrokerConfigs, ConfigTable, Value};
+use thalweg_metadata::config::BrokerConfigs;
 use thalweg_storage::{Cleaned, CleanedGroup, CleanerLimits, Cleaning, Dirt, Fault, Progress};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, sleep, wall_clock_ms};
@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::partition::Partition;
 use super::partitions::Partitions;
+use super::settings::value;
 use crate::closing::Closing;
 
 /// More cleanings at once than this help no disk.
@@ -61,15 +62,6 @@ impl CleanerSettings {
         let seconds = bytes as f64 * self.threads.max(1) as f64 / self.bytes_per_second;
         Duration::try_from_secs_f64(seconds).unwrap_or_default().min(Duration::from_secs(3600))
     }
-}
-
-fn value(broker: &BrokerConfigs<'_>, name: &str) -> Option<Value> {
-    let def = ConfigTable::BROKER.get(name);
-    assert!(def.is_some(), "{name} is a broker config");
-    let def = def?;
-    // What was stored by another program and is invalid counts as not there.
-    let set = broker.get(name).and_then(|text| def.parse(text).ok());
-    set.or_else(|| def.default_text().and_then(|text| def.parse(text).ok()))
 }
 
 /// A log that is to be cleaned; it holds the right to do so.

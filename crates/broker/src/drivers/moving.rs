@@ -1,5 +1,5 @@
 //! Moving a log to another log directory of this node (KIP-113): a copy grows beside it in a `-future` directory, and takes
-//! its place when it has caught up.
+//! its place when it has caught up. A copy that was being made when the node ended is found at the next start and goes on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use thalweg_base::{LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
+use thalweg_metadata::config::BrokerConfigs;
 use thalweg_records::BatchHeader;
 use thalweg_storage::names::{self, DirKind};
 use thalweg_storage::{AppendError, Fault, FirstBatch, Flush, Log, OpenHints, ReadError, ReadRefusal};
@@ -16,16 +17,20 @@ use thalweg_sys::{fs, task};
 use thalweg_wire::ErrorCode;
 use tracing::{error, info, warn};
 
+use super::opening::Found;
 use super::partition::Partition;
 use super::partitions::{Partitions, now};
 use super::removing::remove;
+use super::settings::value;
 
-/// So many bytes are copied at once.
-const CHUNK: usize = 1 << 20;
+/// At most so many bytes are copied at once.
+const CHUNK: u64 = 1 << 20;
 /// A copy that is so close behind takes the log's place: what is missing is copied while nobody appends.
 const BEHIND_MAX: i64 = 1000;
 /// So long a move waits for the cleaner to finish with the log.
 const CLEANER_PAUSE: Duration = Duration::from_millis(100);
+/// A move that rests looks at least so often whether it may go on faster, or is to end.
+const NAP_MAX: Duration = Duration::from_millis(500);
 
 /// A copy that is being made.
 #[derive(Debug)]
@@ -36,9 +41,16 @@ pub(crate) struct Move {
     log_end: AtomicI64,
     size: AtomicU64,
     cancelled: AtomicBool,
+    /// Where the log ended when the node started, if the copy is older than that: what the copy has beyond is not the log's.
+    found_at: Option<Offset>,
 }
 
 impl Move {
+    fn new(dir: usize, path: PathBuf, found_at: Option<Offset>) -> Arc<Self> {
+        let (log_end, size) = (AtomicI64::new(0), AtomicU64::new(0));
+        Arc::new(Self { dir, path, log_end, size, cancelled: AtomicBool::new(false), found_at })
+    }
+
     pub(super) fn dir(&self) -> usize {
         self.dir
     }
@@ -52,15 +64,92 @@ impl Move {
     pub(super) fn log_end(&self) -> Offset {
         Offset(self.log_end.load(Ordering::Relaxed))
     }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, copy: &Log) {
+        self.log_end.store(copy.log_end().0, Ordering::Relaxed);
+        self.size.store(copy.size(), Ordering::Relaxed);
+    }
 }
 
-/// The copies that are being made, by partition.
-pub(crate) type Moves = Mutex<BTreeMap<(Uuid, i32), Arc<Move>>>;
+/// The copies that are being made.
+#[derive(Debug)]
+pub(crate) struct Moves {
+    running: Mutex<BTreeMap<(Uuid, i32), Arc<Move>>>,
+    /// `replica.alter.log.dirs.io.max.bytes.per.second`, for all of them.
+    bytes_per_second: AtomicU64,
+    /// The node closes: copies stay as they are until it starts again.
+    closed: AtomicBool,
+}
+
+impl Moves {
+    pub(super) fn new(broker: &BrokerConfigs<'_>) -> Self {
+        let moves =
+            Self { running: Mutex::default(), bytes_per_second: AtomicU64::new(0), closed: AtomicBool::new(false) };
+        moves.configure(broker);
+        moves
+    }
+
+    /// The broker's configuration has changed.
+    pub(super) fn configure(&self, broker: &BrokerConfigs<'_>) {
+        let rate = value(broker, "replica.alter.log.dirs.io.max.bytes.per.second").and_then(|rate| rate.as_i64());
+        let rate = rate.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(u64::MAX);
+        self.bytes_per_second.store(rate.max(1), Ordering::Relaxed);
+    }
+
+    /// The copy of this partition's log.
+    pub(super) fn of(&self, topic: Uuid, partition: i32) -> Option<Arc<Move>> {
+        self.running.lock().get(&(topic, partition)).map(Arc::clone)
+    }
+
+    /// Ends all of them; they go on when the node starts again.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes one of them may copy in a second.
+    fn share(&self) -> u64 {
+        let count = self.running.lock().len().max(1) as u64;
+        (self.bytes_per_second.load(Ordering::Relaxed) / count).max(1)
+    }
+
+    /// Rests after so many bytes, as long as the rate asks for.
+    async fn rest(&self, moving: &Move, bytes: u64) {
+        let mut rested = Duration::ZERO;
+        while !moving.is_cancelled() && !self.is_closed() {
+            let due = Duration::try_from_secs_f64(bytes as f64 / self.share() as f64).unwrap_or(Duration::MAX);
+            let left = due.saturating_sub(rested).min(NAP_MAX);
+            // A copy that is not throttled does not stop for the sake of a microsecond.
+            if left < Duration::from_millis(1) {
+                return;
+            }
+            sleep(left).await;
+            rested += left;
+        }
+    }
+
+    fn end(&self, partition: &Partition, moving: &Arc<Move>) {
+        let key = (partition.topic_id, partition.id.partition);
+        let mut running = self.running.lock();
+        if running.get(&key).is_some_and(|found| Arc::ptr_eq(found, moving)) {
+            running.remove(&key);
+        }
+    }
+}
 
 /// Why a copy came to nothing.
 enum Stopped {
     /// The partition is gone, or goes elsewhere.
     Cancelled,
+    /// The log is offline, or the node closes: the copy goes on when the node starts again.
+    Interrupted,
     /// The directory that was written to has failed.
     Target(Fault),
     /// The log itself cannot be read.
@@ -79,33 +168,43 @@ impl Partitions {
     /// Begins to move a partition's log into the log directory `path`. Where it is there already, a move elsewhere ends.
     pub(crate) fn move_to(self: &Arc<Self>, partition: &Arc<Partition>, path: &Path) -> Result<(), ErrorCode> {
         let dir = self.check_dir(path)?;
-        if partition.is_offline() || self.dirs().is_any_offline() {
-            // A copy might be anywhere: none is begun before all directories are there.
+        if partition.is_offline() {
             return Err(ErrorCode::KafkaStorageError);
         }
+        let mut running = self.moves().running.lock();
         let key = (partition.topic_id, partition.id.partition);
-        let mut moves = self.moves().lock();
-        if let Some(running) = moves.get(&key) {
-            if running.dir == dir {
+        if let Some(other) = running.get(&key) {
+            if other.dir == dir {
                 return Ok(());
             }
-            running.cancelled.store(true, Ordering::Relaxed);
-            moves.remove(&key);
+            other.cancelled.store(true, Ordering::Relaxed);
+            running.remove(&key);
         }
         if self.dir_of(partition).is_none_or(|place| place.path == path) {
             return Ok(());
         }
         let name = names::renamed_dir_name(&partition.id, DirKind::Future, thalweg_sys::random::bytes16());
-        let moving = Arc::new(Move {
-            dir,
-            path: path.join(name),
-            log_end: AtomicI64::new(0),
-            size: AtomicU64::new(0),
-            cancelled: AtomicBool::new(false),
-        });
-        moves.insert(key, Arc::clone(&moving));
+        let moving = Move::new(dir, path.join(name), None);
+        running.insert(key, Arc::clone(&moving));
         task::spawn(carry_out(Arc::clone(self), Arc::clone(partition), moving));
         Ok(())
+    }
+
+    /// Goes on with a copy that was found when the node started. It is to be called before anything is appended.
+    pub(super) fn resume(self: &Arc<Self>, partition: &Arc<Partition>, found: Found) {
+        let Some(end) = partition.with_log(|log| Ok(log.log_end())) else { return };
+        let key = (partition.topic_id, partition.id.partition);
+        let mut running = self.moves().running.lock();
+        let is_there = self.dir_of(partition).is_some_and(|place| place.path == self.dirs()[found.dir].path);
+        if is_there || running.contains_key(&key) {
+            warn!(partition = %partition.id, copy = %found.path.display(), "a copy of the log that nobody needs is removed");
+            remove(&found.path);
+            return;
+        }
+        info!(partition = %partition.id, copy = %found.path.display(), "the log goes on moving to another directory");
+        let moving = Move::new(found.dir, found.path, Some(end));
+        running.insert(key, Arc::clone(&moving));
+        task::spawn(carry_out(Arc::clone(self), Arc::clone(partition), moving));
     }
 
     /// The log is where it was to go.
@@ -120,70 +219,88 @@ impl Partitions {
         // The recovery point of the new place counts from now on.
         self.checkpoint();
     }
-
-    fn end_move(&self, partition: &Partition, moving: &Arc<Move>) {
-        let key = (partition.topic_id, partition.id.partition);
-        let mut moves = self.moves().lock();
-        if moves.get(&key).is_some_and(|running| Arc::ptr_eq(running, moving)) {
-            moves.remove(&key);
-        }
-    }
 }
 
 async fn carry_out(partitions: Arc<Partitions>, partition: Arc<Partition>, moving: Arc<Move>) {
     while !partition.begin_cleaning() {
-        if partition.is_offline() || partition.has_given_up_cleaning() {
+        if partition.is_offline() || partition.has_given_up_cleaning() || moving.is_cancelled() {
             break;
         }
         sleep(CLEANER_PAUSE).await;
     }
-    let (all, one, copy) = (Arc::clone(&partitions), Arc::clone(&partition), Arc::clone(&moving));
-    let done = task::blocking(move || copy_and_swap(&all, &one, &copy)).await;
+    let done = copy_and_swap(&partitions, &partition, &moving).await;
     partition.end_cleaning();
-    partitions.end_move(&partition, &moving);
+    partitions.moves().end(&partition, &moving);
     let (id, to) = (&partition.id, moving.path.display());
-    match done {
-        Ok(Ok(())) => info!(partition = %id, "the log has moved to another directory"),
-        Ok(Err(stopped)) => {
-            match stopped {
-                Stopped::Cancelled => info!(partition = %id, "the log stays where it is"),
-                Stopped::Target(fault) => partitions.dirs()[moving.dir].health.fail(&fault),
-                Stopped::Source(fault) => warn!(partition = %id, error = %fault, "the log cannot be copied to {to}"),
-            }
+    let ended = done.map_err(|stopped| match stopped {
+        // Closing takes the logs away, as a deletion does.
+        Stopped::Cancelled if partitions.moves().is_closed() && !moving.is_cancelled() => Stopped::Interrupted,
+        other => other,
+    });
+    match ended {
+        Ok(()) => info!(partition = %id, "the log has moved to another directory"),
+        Err(Stopped::Cancelled) => {
+            info!(partition = %id, "the log stays where it is");
             if fs::exists(&moving.path) {
                 let _ = task::blocking(move || remove(&moving.path)).await;
             }
         }
-        Err(e) => error!(partition = %id, error = %e, "copying the log was interrupted"),
+        Err(Stopped::Interrupted) => info!(partition = %id, "the log goes on moving when the node starts again"),
+        Err(Stopped::Target(fault)) => partitions.dirs()[moving.dir].health.fail(&fault),
+        Err(Stopped::Source(fault)) => warn!(partition = %id, error = %fault, "the log cannot be copied to {to}"),
     }
 }
 
-fn copy_and_swap(partitions: &Partitions, partition: &Arc<Partition>, moving: &Arc<Move>) -> Result<(), Stopped> {
-    let settings = partition.settings();
-    let hints = OpenHints { clean_shutdown: true, ..OpenHints::UNKNOWN };
-    let opened = Log::open(&moving.path, Some(partition.topic_id), settings.log.clone(), &hints, now());
-    let mut copy = Copy { log: opened.map_err(Stopped::Target)?.0, begun: false };
+/// Work that may block; a panic in it ends the move.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Stopped> + Send + 'static) -> Result<T, Stopped> {
+    task::blocking(work).await.unwrap_or_else(|e| {
+        error!(error = %e, "copying a log was interrupted");
+        Err(Stopped::Interrupted)
+    })
+}
+
+async fn copy_and_swap(
+    partitions: &Arc<Partitions>,
+    partition: &Arc<Partition>,
+    moving: &Arc<Move>,
+) -> Result<(), Stopped> {
+    let (one, this) = (Arc::clone(partition), Arc::clone(moving));
+    let mut copy = blocking(move || Copy::open(&one, &this)).await?;
     loop {
-        if moving.cancelled.load(Ordering::Relaxed) {
-            return Err(Stopped::Cancelled);
+        if partitions.moves().is_closed() {
+            return Err(Stopped::Interrupted);
         }
-        let end = partition.with_log(|log| Ok(log.log_end())).ok_or(Stopped::Cancelled)?;
-        if copy.begun && end.0 - copy.log.log_end().0 <= BEHIND_MAX {
-            break;
-        }
-        let from = copy.next();
-        let chunk = partition.with_log(|log| Ok(read(log, from))).ok_or(Stopped::Cancelled)??;
-        copy.take(chunk)?;
-        moving.log_end.store(copy.log.log_end().0, Ordering::Relaxed);
-        moving.size.store(copy.log.size(), Ordering::Relaxed);
+        let (one, this, chunk) = (Arc::clone(partition), Arc::clone(moving), partitions.moves().share().min(CHUNK));
+        let (back, bytes) = blocking(move || copy.step(&one, &this, chunk)).await?;
+        copy = back;
+        let Some(bytes) = bytes else { break };
+        partitions.moves().rest(moving, bytes).await;
     }
+    let (all, one, this) = (Arc::clone(partitions), Arc::clone(partition), Arc::clone(moving));
+    blocking(move || swap(&all, &one, &this, copy)).await
+}
+
+/// The copy has nearly caught up: lets it take the log's place.
+fn swap(
+    partitions: &Partitions,
+    partition: &Arc<Partition>,
+    moving: &Arc<Move>,
+    mut copy: Copy,
+) -> Result<(), Stopped> {
     copy.log.flush(Flush::All, now()).map_err(Stopped::Target)?;
     let target = &partitions.dirs()[moving.dir];
-    let old =
-        partition.replace_log(&target.health, |log| copy.finish(log, &partition.id)).ok_or(Stopped::Cancelled)??;
+    let finished = partition.replace_log(&target.health, |log| {
+        if moving.is_cancelled() { Err(Stopped::Cancelled) } else { copy.finish(log, &partition.id) }
+    });
+    let old = finished.ok_or_else(|| gone(partition))??;
     partitions.moved(partition, moving);
     put_aside(old, &partition.id);
     Ok(())
+}
+
+/// The log is not there any more: its disk has failed, or it was deleted.
+fn gone(partition: &Partition) -> Stopped {
+    if partition.is_offline() { Stopped::Interrupted } else { Stopped::Cancelled }
 }
 
 /// What is to be copied next.
@@ -196,14 +313,25 @@ enum Chunk {
 }
 
 /// Reads what follows `from`; `None` is the log's beginning.
-fn read(log: &Log, from: Option<Offset>) -> Result<Chunk, Stopped> {
+fn read(log: &Log, from: Option<Offset>, bytes_max: u64) -> Result<Chunk, Stopped> {
     let from = from.unwrap_or(log.log_start());
-    match log.read(from, log.log_end(), CHUNK, FirstBatch::Whole) {
+    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+    match log.read(from, log.log_end(), bytes_max, FirstBatch::Whole) {
         Ok(plan) if plan.is_empty() => Ok(Chunk::Nothing),
         Ok(plan) => plan.read().map(Chunk::Batches).map_err(Stopped::Source),
         Err(ReadError::Refused(ReadRefusal::OffsetOutOfRange { log_start, .. })) => Ok(Chunk::Begins(log_start)),
         Err(ReadError::Fault(fault)) => Err(Stopped::Source(fault)),
     }
+}
+
+/// Up to where an older copy has what the log has: their epochs tell where they part (KIP-101), and what the log had lost
+/// when the node started is not in it either.
+fn common_end(log: &Log, copy: &Log, log_end_found: Offset) -> Offset {
+    let known = |epoch| log.leader_epochs().entries().iter().any(|entry| entry.epoch == epoch);
+    let newest = copy.leader_epochs().entries().iter().map(|entry| entry.epoch).rfind(|epoch| known(*epoch));
+    let end_in = |of: &Log| newest.and_then(|epoch| of.end_offset_for_epoch(epoch)).map(|(_, end)| end);
+    let common = end_in(log).zip(end_in(copy)).map_or(Offset::ZERO, |(ours, its)| ours.min(its));
+    common.min(log_end_found).min(copy.log_end())
 }
 
 struct Copy {
@@ -213,6 +341,41 @@ struct Copy {
 }
 
 impl Copy {
+    /// Opens what there is of a copy, or begins one.
+    fn open(partition: &Partition, moving: &Move) -> Result<Self, Stopped> {
+        let settings = partition.settings();
+        let is_new = moving.found_at.is_none();
+        // Nothing says how much of an older copy has reached the disk: all of it is looked at.
+        let hints = OpenHints { clean_shutdown: is_new, ..OpenHints::UNKNOWN };
+        let opened = Log::open(&moving.path, Some(partition.topic_id), settings.log.clone(), &hints, now());
+        let mut copy = Self { log: opened.map_err(Stopped::Target)?.0, begun: false };
+        if let Some(end) = moving.found_at {
+            let common = partition.with_log(|log| Ok(common_end(log, &copy.log, end)));
+            let common = common.ok_or_else(|| gone(partition))?;
+            copy.log.truncate_to(common, now()).map_err(Stopped::Target)?;
+            copy.begun = copy.log.size() > 0;
+            moving.note(&copy.log);
+        }
+        Ok(copy)
+    }
+
+    /// Copies some of what is missing, and says how many bytes that were; `None` when it has nearly caught up.
+    fn step(mut self, partition: &Partition, moving: &Move, bytes_max: u64) -> Result<(Self, Option<u64>), Stopped> {
+        if moving.is_cancelled() {
+            return Err(Stopped::Cancelled);
+        }
+        let end = partition.with_log(|log| Ok(log.log_end())).ok_or_else(|| gone(partition))?;
+        if self.begun && end.0 - self.log.log_end().0 <= BEHIND_MAX {
+            return Ok((self, None));
+        }
+        let (from, before) = (self.next(), self.log.size());
+        let chunk = partition.with_log(|log| Ok(read(log, from, bytes_max))).ok_or_else(|| gone(partition))??;
+        self.take(chunk)?;
+        moving.note(&self.log);
+        let copied = self.log.size().saturating_sub(before);
+        Ok((self, Some(copied)))
+    }
+
     fn next(&self) -> Option<Offset> {
         self.begun.then(|| self.log.log_end())
     }
@@ -253,7 +416,7 @@ impl Copy {
     /// itself is put aside, both are found at the next start, and they are the same.
     fn finish(mut self, log: &mut Log, id: &TopicPartition) -> Result<Log, Stopped> {
         while self.log.log_end() < log.log_end() {
-            match read(log, self.next())? {
+            match read(log, self.next(), CHUNK)? {
                 Chunk::Nothing => break,
                 Chunk::Begins(_) => return Err(Stopped::Cancelled),
                 chunk => self.take(chunk)?,

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use thalweg_base::{Offset, TopicPartition};
 use thalweg_metadata::MetadataImage;
+use thalweg_metadata::image::TopicImage;
+use thalweg_replica::TopicRef;
 use thalweg_storage::names::{self, DirKind};
 use thalweg_storage::{Fault, Log};
 use thalweg_sys::{fs, task};
@@ -26,10 +28,20 @@ pub(super) struct Opened {
 }
 
 /// A partition's directory that is to be opened.
-struct Found {
-    id: TopicPartition,
-    path: PathBuf,
-    dir: usize,
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) id: TopicPartition,
+    pub(super) path: PathBuf,
+    /// By index among the node's directories.
+    pub(super) dir: usize,
+}
+
+/// What lies in a log directory.
+#[derive(Default)]
+struct Listed {
+    logs: Vec<Found>,
+    /// Copies of logs that were moving when the node ended.
+    copies: Vec<Found>,
 }
 
 /// A log that is in two directories was about to move when the node ended. The one that reaches further stays, and it has
@@ -57,13 +69,16 @@ fn without_twins(opened: Vec<Opened>) -> Vec<Opened> {
 
 impl Partitions {
     /// Opens every log of the cluster that lies here; `num.recovery.threads.per.data.dir` of them at once in each
-    /// directory. A directory whose disk fails meanwhile goes offline, with what was opened in it.
-    pub(super) async fn open_all(self: &Arc<Self>, image: &Arc<MetadataImage>) -> Vec<Opened> {
-        let mut workers = Vec::new();
+    /// directory. A directory whose disk fails meanwhile goes offline, with what was opened in it. Gives the copies of
+    /// logs that were being made, too.
+    pub(super) async fn open_all(self: &Arc<Self>, image: &Arc<MetadataImage>) -> (Vec<Opened>, Vec<Found>) {
+        let (mut workers, mut copies) = (Vec::new(), Vec::new());
         let opened = Arc::new(Mutex::new(Vec::new()));
         for dir in 0..self.dirs().len() {
             let this = Arc::clone(self);
-            let found = Arc::new(task::blocking(move || this.list(dir)).await.unwrap_or_default());
+            let listed = task::blocking(move || this.list(dir)).await.unwrap_or_default();
+            copies.extend(listed.copies);
+            let found = Arc::new(listed.logs);
             let next = Arc::new(AtomicUsize::new(0));
             for _ in 0..self.limits().recovery_threads.clamp(1, found.len().max(1)) {
                 let (this, image, opened) = (Arc::clone(self), Arc::clone(image), Arc::clone(&opened));
@@ -90,25 +105,26 @@ impl Partitions {
         let mut opened = std::mem::take(&mut *opened.lock());
         opened.retain(|one| !self.dirs()[one.dir].health.is_failed());
         opened.sort_by(|a, b| a.partition.id.cmp(&b.partition.id));
-        without_twins(opened)
+        (without_twins(opened), copies)
     }
 
     /// The logs in a directory. What is left of deleted ones is removed.
-    fn list(&self, dir: usize) -> Vec<Found> {
+    fn list(&self, dir: usize) -> Listed {
         let log_dir = &self.dirs()[dir];
         let entries = match fs::read_dir(&log_dir.path) {
             Ok(entries) => entries,
             Err(source) => {
                 log_dir.health.fail(&Fault::Io { doing: "list", file: log_dir.path.clone(), source });
-                return Vec::new();
+                return Listed::default();
             }
         };
-        let mut found = Vec::new();
+        let mut found = Listed::default();
         for entry in entries.into_iter().filter(|entry| entry.is_dir && entry.name != METADATA_LOG) {
             let path = log_dir.path.join(&entry.name);
             match names::parse_dir_name(&entry.name) {
-                Some((id, DirKind::Current)) => found.push(Found { id, path, dir }),
-                Some((_, DirKind::Deleted | DirKind::Future)) => remove(&path),
+                Some((id, DirKind::Current)) => found.logs.push(Found { id, path, dir }),
+                Some((id, DirKind::Future)) => found.copies.push(Found { id, path, dir }),
+                Some((_, DirKind::Deleted)) => remove(&path),
                 _ => {}
             }
         }
@@ -125,19 +141,45 @@ impl Partitions {
         opened.inspect_err(|fault| health.fail(fault)).ok().flatten()
     }
 
-    /// Opens one log that was found, if its topic is still there.
-    fn open(&self, image: &MetadataImage, found: &Found) -> Result<Option<Opened>, Fault> {
-        let Found { id, path, dir } = found;
+    /// The topic that a directory belongs to. What belongs to none is put aside: the topic was deleted, or created anew,
+    /// while this node was down.
+    fn topic_of<'a>(image: &'a MetadataImage, found: &Found) -> Result<Option<&'a TopicImage>, Fault> {
+        let Found { id, path, .. } = found;
         let topic = image.topics().by_name(&id.topic).filter(|topic| topic.partition(id.partition).is_some());
         let stored = thalweg_storage::checkpoints::read_topic_id(path)?;
-        let Some(topic) = topic.filter(|topic| stored.is_none_or(|stored| stored == topic.id)) else {
-            // The topic was deleted, or created anew, while this node was down.
+        let topic = topic.filter(|topic| stored.is_none_or(|stored| stored == topic.id));
+        if topic.is_none() {
             let name = names::renamed_dir_name(id, DirKind::Stray, thalweg_sys::random::bytes16());
             warn!(partition = %id, "the log belongs to no topic of the cluster and is put aside as {name}; remove it if nobody misses it");
             let renamed = fs::rename(path, &path.with_file_name(&name));
             renamed.map_err(|source| Fault::Io { doing: "rename", file: path.clone(), source })?;
-            return Ok(None);
-        };
+        }
+        Ok(topic.map(AsRef::as_ref))
+    }
+
+    /// The logs that were moving go on, unless their disks have failed: then what was copied stays for another start.
+    pub(super) fn resume_all(self: &Arc<Self>, image: &MetadataImage, copies: Vec<Found>) {
+        for copy in copies {
+            let health = &self.dirs()[copy.dir].health;
+            if health.is_failed() {
+                continue;
+            }
+            match Self::topic_of(image, &copy) {
+                Ok(Some(topic)) => {
+                    if let Ok(partition) = self.find(TopicRef::Id(topic.id), copy.id.partition) {
+                        self.resume(&partition, copy);
+                    }
+                }
+                Ok(None) => {}
+                Err(fault) => health.fail(&fault),
+            }
+        }
+    }
+
+    /// Opens one log that was found, if its topic is still there.
+    fn open(&self, image: &MetadataImage, found: &Found) -> Result<Option<Opened>, Fault> {
+        let Some(topic) = Self::topic_of(image, found)? else { return Ok(None) };
+        let Found { id, path, dir } = found;
         let settings = self.settings(image, &topic.name, id);
         let log_dir = &self.dirs()[*dir];
         let hints = log_dir.checkpoints.hints(id);

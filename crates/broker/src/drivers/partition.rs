@@ -519,7 +519,10 @@ impl Partition {
             (Fault::Io { .. }, Some(dir)) => dir.fail(fault),
             _ => error!(partition = %self.id, error = %fault, "a read failed"),
         }
-        ErrorCode::KafkaStorageError
+        match fault {
+            Fault::Corrupt { .. } => ErrorCode::CorruptMessage,
+            Fault::Io { .. } | Fault::Offline { .. } => ErrorCode::KafkaStorageError,
+        }
     }
 
     /// A fetch was cut by its limits: its client will go on where these bytes end.

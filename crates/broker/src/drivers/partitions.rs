@@ -108,6 +108,7 @@ impl Partitions {
         let none = ConfigMap::new();
         let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &properties.get() };
         let cleaner = RwLock::new(CleanerSettings::of(&broker));
+        let moves = Moves::new(&broker);
         Self {
             node_id,
             dirs,
@@ -121,7 +122,7 @@ impl Partitions {
             checkpointed: Mutex::default(),
             cleaner,
             misplaced: Mutex::default(),
-            moves: Moves::default(),
+            moves,
             applied: tokio::sync::Mutex::new(None),
         }
     }
@@ -165,7 +166,8 @@ impl Partitions {
     /// them. Logs of topics that are gone are put aside.
     pub(crate) async fn load(self: &Arc<Self>, image: Arc<MetadataImage>) {
         let mut applied = self.applied.lock().await;
-        for Opened { partition, high_watermark, dir } in self.open_all(&image).await {
+        let (opened, copies) = self.open_all(&image).await;
+        for Opened { partition, high_watermark, dir } in opened {
             if let Some(registration) = image.topics().partition(partition.topic_id, partition.id.partition) {
                 self.lead(&partition, registration, high_watermark);
                 self.note_place(&partition, registration, dir);
@@ -180,6 +182,7 @@ impl Partitions {
                 this.mark_missing(&all);
             }
             this.act(&MetadataImage::default(), &all);
+            this.resume_all(&all, copies);
         });
         if created.await.is_err() {
             error!("opening the partitions was interrupted");
@@ -380,7 +383,10 @@ impl Partitions {
         for resource in changed {
             let everybody = resource.kind == ConfigResourceType::Broker;
             if everybody {
-                self.with_broker_configs(image, |broker| *self.cleaner.write() = CleanerSettings::of(broker));
+                self.with_broker_configs(image, |broker| {
+                    *self.cleaner.write() = CleanerSettings::of(broker);
+                    self.moves.configure(broker);
+                });
             }
             if !everybody && resource.kind != ConfigResourceType::Topic {
                 continue;
@@ -482,6 +488,7 @@ impl Partitions {
     /// Closes every log and marks each directory as cleanly shut down. Where a log cannot be closed, its directory is not
     /// marked, so that it is recovered.
     pub(crate) fn close(&self, broker_epoch: i64) {
+        self.moves.close();
         let mut offsets = self.offsets();
         let mut failed = vec![false; self.dirs.len()];
         let all = self.all();
@@ -529,7 +536,7 @@ impl Partitions {
             let Some(dir) = place else { continue };
             let Some(size) = partition.with_log(|log| Ok(log.size())) else { continue };
             found[dir].push(Placed { partition: partition.id.clone(), size, is_future: false, lag: 0 });
-            let copy = self.moves.lock().get(&(partition.topic_id, partition.id.partition)).map(Arc::clone);
+            let copy = self.moves.of(partition.topic_id, partition.id.partition);
             if let (Some(copy), Some(end)) = (copy, partition.with_log(|log| Ok(log.log_end()))) {
                 let lag = end.0.saturating_sub(copy.log_end().0).max(0);
                 let (partition, size) = (partition.id.clone(), copy.size());

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_base::TopicPartition;
-use thalweg_metadata::config::{MessageTimestampType, TopicCompression, TopicConfig};
+use thalweg_metadata::config::{
+    BrokerConfigs, ConfigTable, MessageTimestampType, TopicCompression, TopicConfig, Value,
+};
 use thalweg_records::validate::{self, Rules};
 use thalweg_records::{Codec, Compression, TimestampType};
 use thalweg_replica::Limits;
@@ -51,6 +53,16 @@ impl Settings {
         let log = LogConfig { open_files: broker.open_files.clone(), ..LogConfig::default() };
         Arc::new(Self { log, rules: Rules::new(partition.clone()), limits: Limits::default() })
     }
+}
+
+/// What a broker config of this name is now.
+pub(super) fn value(broker: &BrokerConfigs<'_>, name: &str) -> Option<Value> {
+    let def = ConfigTable::BROKER.get(name);
+    assert!(def.is_some(), "{name} is a broker config");
+    let def = def?;
+    // What was stored by another program and is invalid counts as not there.
+    let set = broker.get(name).and_then(|text| def.parse(text).ok());
+    set.or_else(|| def.default_text().and_then(|text| def.parse(text).ok()))
 }
 
 fn log_config(topic: &TopicConfig, broker: &BrokerLimits) -> LogConfig {

@@ -16,7 +16,7 @@ use crate::producing::{batch_of, produce};
 const STORAGE_ERROR: i16 = ErrorCode::KafkaStorageError.code();
 
 /// A node with the data directories `a`, which has the metadata, and `b`.
-async fn two_dirs(dir: tempfile::TempDir) -> Cluster {
+pub(crate) async fn two_dirs(dir: tempfile::TempDir) -> Cluster {
     let log_dirs = format!("{0}/a,{0}/b", dir.path().display());
     Cluster::start_in(dir, &[("log.dirs", &log_dirs), ("num.recovery.threads.per.data.dir", "3")]).await
 }
@@ -33,7 +33,7 @@ fn find_again(dir: &Path) {
 }
 
 /// Creates topics until one is in `b`; gives the last one in each directory.
-async fn one_in_each(cluster: &mut Cluster) -> [(String, Uuid); 2] {
+pub(crate) async fn one_in_each(cluster: &mut Cluster) -> [(String, Uuid); 2] {
     let mut found = [None, None];
     for n in 0..4 {
         let name = format!("t{n}");
@@ -50,7 +50,7 @@ async fn log_dirs(cluster: &mut Cluster) -> Vec<(String, i16, usize)> {
     response.results.iter().map(|dir| (name(&dir.log_dir), dir.error_code, dir.topics.len())).collect()
 }
 
-async fn fetch(cluster: &mut Cluster, topic_id: Uuid, offset: i64) -> (i16, Bytes) {
+pub(crate) async fn fetch(cluster: &mut Cluster, topic_id: Uuid, offset: i64) -> (i16, Bytes) {
     let partition = FetchPartition { fetch_offset: offset, partition_max_bytes: 1 << 20, ..FetchPartition::default() };
     let request = m::FetchRequest {
         max_wait_ms: 0,
@@ -64,7 +64,7 @@ async fn fetch(cluster: &mut Cluster, topic_id: Uuid, offset: i64) -> (i16, Byte
     (data.error_code, records)
 }
 
-async fn produced(cluster: &mut Cluster, topic: Uuid) -> (i16, i64) {
+pub(crate) async fn produced(cluster: &mut Cluster, topic: Uuid) -> (i16, i64) {
     let answer = produce(cluster, topic, None, &[batch_of(b"v")]).await.remove(0);
     (answer.error_code, answer.base_offset)
 }
@@ -190,49 +190,6 @@ async fn produced_with_key(cluster: &mut Cluster, topic: Uuid) -> (i16, i64) {
     builder.append(Timestamp(1_700_000_001_000), Some(b"k"), Some(b"v"), &[]);
     let answer = produce(cluster, topic, None, &[builder.build().expect("a batch")]).await.remove(0);
     (answer.error_code, answer.base_offset)
-}
-
-async fn move_to(cluster: &mut Cluster, topic: &str, dir: &Path) -> i16 {
-    use m::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
-    let topics = vec![AlterReplicaLogDirTopic { name: topic.into(), partitions: vec![0] }];
-    let dirs = vec![AlterReplicaLogDir { path: dir.display().to_string().into(), topics }];
-    let response = cluster.ask(&m::AlterReplicaLogDirsRequest { dirs }, 2).await;
-    response.results[0].partitions[0].error_code
-}
-
-#[tokio::test]
-async fn a_log_moves_to_another_directory_while_it_is_written_to() {
-    let mut cluster = two_dirs(tempfile::tempdir().expect("a directory")).await;
-    let [(name, topic), _] = one_in_each(&mut cluster).await;
-    for n in 0..50 {
-        assert_eq!(produced(&mut cluster, topic).await, (0, n));
-    }
-    let (a, b) = (cluster.dir().join("a"), cluster.dir().join("b"));
-    let none = cluster.dir().join("c");
-    assert_eq!(move_to(&mut cluster, &name, &none).await, ErrorCode::LogDirNotFound.code());
-    assert_eq!(move_to(&mut cluster, "unknown", &b).await, ErrorCode::UnknownTopicOrPartition.code());
-    assert_eq!(move_to(&mut cluster, &name, &a).await, 0, "it is there already");
-    assert_eq!(move_to(&mut cluster, &name, &b).await, 0);
-    let mut next = 50;
-    while !fs::exists(&b.join(format!("{name}-0"))) || fs::exists(&a.join(format!("{name}-0"))) {
-        assert_eq!(produced(&mut cluster, topic).await, (0, next));
-        next += 1;
-    }
-    assert_eq!(produced(&mut cluster, topic).await, (0, next));
-    let dir = cluster.stop_only().await;
-    let mut cluster = two_dirs(dir).await;
-    assert_eq!(produced(&mut cluster, topic).await, (0, next + 1));
-    let (mut offsets, mut from) = (Vec::new(), 0);
-    while from < next + 2 {
-        let (error, records) = fetch(&mut cluster, topic, from).await;
-        assert_eq!(error, 0);
-        for batch in batches(records).map_while(Result::ok) {
-            from = batch.next_offset().0;
-            offsets.push(batch.base_offset().0);
-        }
-    }
-    assert_eq!(offsets, Vec::from_iter(0..next + 2));
-    cluster.stop().await;
 }
 
 #[tokio::test]

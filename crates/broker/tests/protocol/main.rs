@@ -8,6 +8,7 @@ mod describing;
 mod disks;
 mod fetching;
 mod groups;
+mod moving;
 mod producing;
 mod restarting;
 mod security;

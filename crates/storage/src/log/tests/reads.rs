@@ -1,9 +1,11 @@
 //! Where reads find their batches.
 
 use thalweg_base::{LeaderEpoch, Offset, Timestamp};
+use thalweg_sys::fs::File;
 
 use super::harness::{NOW, Rig, appended_at, batch, batch_at, small_segments, whole_batches};
-use crate::{FirstBatch, Log, LogConfig, Origin, ReadError, ReadRefusal, TimestampedOffset};
+use crate::names::{LOG, file_at};
+use crate::{Fault, FirstBatch, Log, LogConfig, Origin, ReadError, ReadRefusal, TimestampedOffset};
 
 fn read(log: &Log, from: i64, limit: i64, max: usize) -> Vec<i64> {
     let plan = log.read(Offset(from), Offset(limit), max, FirstBatch::Whole).unwrap();
@@ -43,6 +45,27 @@ fn nothing_at_or_beyond_the_limit_is_read() {
         assert_eq!(read(&log, 18, 20, 1 << 20), [18]);
         log.forget_positions();
     }
+}
+
+#[test]
+fn a_reader_is_not_led_past_bytes_that_begin_no_batch() {
+    let rig = Rig::new();
+    let mut log = rig.open(small_segments());
+    for _ in 0..60 {
+        rig.append(&mut log, 3);
+    }
+    let second = log.segment_bases()[1];
+    let file = File::open(&file_at(&rig.dir, second, LOG)).unwrap();
+    let size = whole_batches(log.read(second, log.log_end(), 1, FirstBatch::Whole).unwrap().read().unwrap())[0]
+        .header()
+        .size();
+    // The length of the second batch.
+    file.write_all_at(&[0; 4], size as u64 + 8).unwrap();
+    log.forget_positions();
+    let read = |from: Offset| log.read(from, log.log_end(), 1, FirstBatch::Whole);
+    assert!(read(second).is_ok());
+    assert!(matches!(read(Offset(second.0 + 3)), Err(ReadError::Fault(Fault::Corrupt { .. }))));
+    assert!(read(log.segment_bases()[2]).is_ok());
 }
 
 #[test]
