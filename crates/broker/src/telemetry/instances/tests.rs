@@ -32,12 +32,19 @@ fn a_client_may_push_at_once_and_then_once_in_an_interval() {
     assert_eq!(instances.refused(), Refused { throttled: 2, unknown_subscription: 0 });
 }
 
+/// The ids are those that Apache Kafka 4.3.1 gave.
 #[test]
 fn the_id_of_a_subscription_is_kafkas() {
-    let subscribed = instances().get(client(1), 1, Moment(0)).expect("it may ask");
-    // The checksum of `[*]20000` and the Java hash of the instance's id, four times the same part.
-    assert_eq!(subscribed.subscription_id, thalweg_records::crc32c(0, b"[*]20000").cast_signed());
-    assert_eq!((subscribed.interval_ms, subscribed.metrics), (20_000, vec!["*".to_owned()]));
+    let id_of = |configs: &[(&str, &str, &str)]| {
+        let mut instances = Instances::new(100, 3);
+        instances.subscriptions(subscriptions(configs));
+        let instance_id = Uuid(std::array::from_fn(|i| i as u8 + 1));
+        let client = Client { instance_id, ..client(1) };
+        instances.get(client, 1, Moment(0)).expect("it may ask").subscription_id
+    };
+    assert_eq!(id_of(&[]).cast_unsigned(), 0xd4c7_5bce);
+    let one = [("s", "metrics", "org.apache.kafka.producer."), ("s", "interval.ms", "20000")];
+    assert_eq!(id_of(&one).cast_unsigned(), 0x23ae_0b40);
 }
 
 #[test]
