@@ -7,10 +7,18 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+/// How long a work waits at most for the broker to rest before it begins.
+const SETTLE_MAX: Duration = Duration::from_secs(3);
+/// For how long the broker is watched to see whether it rests.
+const SETTLE_LOOK: Duration = Duration::from_millis(200);
+/// A broker that takes less than this share of a core rests.
+const RESTING_SHARE: f64 = 0.03;
 
 /// A broker, by its address and its process. One that was started here is stopped when it is dropped.
 pub struct Broker {
@@ -115,6 +123,19 @@ impl Broker {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.address).set("log_level", "3");
         config
+    }
+
+    /// Waits until the broker rests, so that no work pays for what an earlier one has left behind, such as the files of a
+    /// deleted topic. A JVM may never rest: after a while the work begins all the same.
+    pub fn settle(&self) {
+        let began = Instant::now();
+        while began.elapsed() < SETTLE_MAX {
+            let before = self.cpu();
+            thread::sleep(SETTLE_LOOK);
+            if self.cpu_seconds_since(&before) < SETTLE_LOOK.as_secs_f64() * RESTING_SHARE {
+                return;
+            }
+        }
     }
 
     /// What each thread of the process has taken so far; give it to [`Broker::cpu_seconds_since`].

@@ -104,6 +104,7 @@ pub fn per_gigabyte<T>(
     bytes: usize,
     work: impl FnOnce() -> Result<T, String>,
 ) -> Result<Vec<Figure>, String> {
+    broker.settle();
     let (before, began) = (broker.cpu(), Instant::now());
     work()?;
     let (cpu, took) = (broker.cpu_seconds_since(&before), began.elapsed());
@@ -113,6 +114,7 @@ pub fn per_gigabyte<T>(
 
 /// How late the records of a schedule come.
 pub fn latency(broker: &Broker, topic: &str, rate: u32, seconds: u64) -> Result<Vec<Figure>, String> {
+    broker.settle();
     let latency = Latency { rate, time: Duration::from_secs(seconds) };
     let mut times = latency.run(broker, topic, PARTITIONS)?;
     times.sort_unstable();
