@@ -1,5 +1,5 @@
 //! Metadata: which topics and partitions there are and who leads them. The first request for a missing topic may create
-//! it (`auto.create.topics.enable`).
+//! it (`auto.create.topics.enable`), and is still answered that the topic is missing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,14 +31,14 @@ pub(crate) fn handle(call: Call, request: MetadataRequest) -> Reply {
         return Reply::Now(call.answer(&response));
     }
     let missing = missing_topics(&call, &request);
+    let response = answer(&call, &request);
     if missing.is_empty() {
-        let response = answer(&call, &request);
         return Reply::Now(call.answer(&response));
     }
+    // The answer is the one from before the creation, as in Kafka: programs that ask for a topic that they have just
+    // deleted are told that it is gone. Whoever asks again after this answer finds the topic.
     Reply::Exclusive(Box::pin(async move {
-        // What could not be created is missing in the answer too, which says so.
         call.broker.auto_create_topics(missing).await;
-        let response = answer(&call, &request);
         call.answer(&response)
     }))
 }

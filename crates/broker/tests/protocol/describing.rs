@@ -33,6 +33,20 @@ async fn an_id_that_the_version_cannot_use_comes_back() {
 }
 
 #[tokio::test]
+async fn a_topic_that_is_made_by_being_asked_for_is_there_when_asked_again() {
+    let mut cluster = Cluster::start().await;
+    let asked = MetadataRequestTopic { name: Some("t".into()), ..MetadataRequestTopic::default() };
+    let request = m::MetadataRequest { topics: Some(vec![asked]), ..m::MetadataRequest::default() };
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let topic = cluster.ask(&request, 12).await.topics.remove(0);
+        answers.push((topic.error_code, topic.topic_id.is_zero(), topic.partitions.len()));
+    }
+    assert_eq!(answers, [(ErrorCode::UnknownTopicOrPartition.code(), true, 0), (0, false, 1)]);
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn an_endpoint_type_that_is_refused_is_not_repeated() {
     let mut cluster = Cluster::start().await;
     for (endpoint_type, error) in [(2, ErrorCode::MismatchedEndpointType), (3, ErrorCode::UnsupportedEndpointType)] {
