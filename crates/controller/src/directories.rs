@@ -61,7 +61,10 @@ impl Controller {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         let online = broker.has_online_directory(directory);
-        let acceptable = |id| may_lead(image, partition, id) && (online || id != broker.id);
+        // Where the replica is now counts, not where it was.
+        let acceptable = |id| {
+            if id == broker.id { online && image.cluster().is_active(id) } else { may_lead(image, partition, id) }
+        };
         let default = |id| default_directory(image, id);
         let mut change = PartitionChange::new(partition, self.rules(image, topic, &acceptable, &default))
             .directory(broker.id, directory);

@@ -47,11 +47,7 @@ impl Cluster {
 
     /// A node with these properties, whose directories are in `dir`.
     pub(crate) async fn start_in(dir: tempfile::TempDir, properties: &[(&str, &str)]) -> Self {
-        let listeners = ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0");
-        let all = properties.iter().chain([&listeners]);
-        let overrides: Vec<_> = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let (config, _) = NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("a config");
-        let node = Node::start_with(config, Loggers::new(|_| {})).await.expect("a node");
+        let node = Node::start_with(config(properties), Loggers::new(|_| {})).await.expect("a node");
         let stream = TcpStream::connect(&node.bootstrap_servers()).await.expect("a connection");
         let controller = TcpStream::connect(&node.bootstrap_controllers()).await.expect("a connection");
         Self { node, stream, controller, dir }
@@ -68,6 +64,12 @@ impl Cluster {
     }
 
     /// Stops the node, and keeps its directories.
+    /// Why a node with these properties does not start.
+    pub(crate) async fn refused(properties: &[(&str, &str)]) -> String {
+        let refused = Node::start_with(config(properties), Loggers::new(|_| {})).await.err().expect("a refusal");
+        refused.to_string()
+    }
+
     pub(crate) async fn stop_only(self) -> tempfile::TempDir {
         drop((self.stream, self.controller));
         self.node.stop().await;
@@ -134,4 +136,11 @@ pub(crate) async fn exchange<Q: Request>(stream: &mut TcpStream, request: &Q, ve
     let mut reader = Reader::new(answer.into());
     m::ResponseHeader::decode(&mut reader, Q::API.response_header_version(version)).expect("a header");
     Q::Response::decode(&mut reader, version).expect("a decodable answer")
+}
+
+fn config(properties: &[(&str, &str)]) -> NodeConfig {
+    let listeners = ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0");
+    let all = properties.iter().chain([&listeners]);
+    let overrides: Vec<_> = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("a config").0
 }

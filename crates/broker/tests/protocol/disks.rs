@@ -148,6 +148,73 @@ async fn a_node_without_its_metadata_directory_does_not_go_on() {
 }
 
 #[tokio::test]
+async fn a_directory_that_gets_a_new_id_keeps_its_partitions() {
+    let mut cluster = two_dirs(tempfile::tempdir().expect("a directory")).await;
+    let [_, (_, in_b)] = one_in_each(&mut cluster).await;
+    assert_eq!(produced(&mut cluster, in_b).await, (0, 0));
+    let dir = cluster.stop_only().await;
+    let path = dir.path().join("b/meta.properties");
+    let properties = fs::read_to_string(&path).expect("properties");
+    let without = properties.lines().filter(|line| !line.starts_with("directory.id"));
+    fs::write(&path, without.map(|line| format!("{line}\n")).collect::<String>().as_bytes()).expect("a file");
+
+    let mut cluster = two_dirs(dir).await;
+    // The controller learns where the partition is now, and lets it be led again.
+    while produced(&mut cluster, in_b).await.0 != 0 {}
+    let (error, records) = fetch(&mut cluster, in_b, 0).await;
+    assert_eq!((error, batches(records).count()), (0, 2));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_cut_off_is_not_read_while_the_log_has_all_that_it_had() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log_dirs = dir.path().display().to_string();
+    let properties = [("log.dirs", log_dirs.as_str()), ("metadata.log.max.record.bytes.between.snapshots", "1")];
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    let topic = cluster.create("t", &[]).await;
+    let mut dir = cluster.stop_only().await;
+    for keep in [|len: usize| len - 1, |len| len / 2, |_| 0] {
+        for path in snapshots(dir.path()) {
+            let whole = fs::read(&path).expect("a snapshot");
+            fs::write(&path, &whole[..keep(whole.len())]).expect("a file");
+        }
+        let mut cluster = Cluster::start_in(dir, &properties).await;
+        assert_eq!(produced(&mut cluster, topic).await.0, 0);
+        dir = cluster.stop_only().await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_does_not_start_with_a_part_of_its_metadata() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log_dirs = dir.path().display().to_string();
+    let properties = [("log.dirs", log_dirs.as_str()), ("metadata.log.max.record.bytes.between.snapshots", "1")];
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    cluster.create("t", &[]).await;
+    let dir = cluster.stop_only().await;
+    // A log that was lost is begun anew behind the newest snapshot.
+    let metadata = dir.path().join("__cluster_metadata-0");
+    for entry in fs::read_dir(&metadata).expect("a directory") {
+        if entry.name.ends_with(".log") {
+            fs::remove_file(&metadata.join(&entry.name)).expect("a removal");
+        }
+    }
+    let cluster = Cluster::start_in(dir, &properties).await;
+    let dir = cluster.stop_only().await;
+    snapshots(dir.path()).iter().for_each(|path| fs::remove_file(path).expect("a removal"));
+    let why = Cluster::refused(&properties).await;
+    assert!(why.contains("begins behind every whole snapshot"), "{why}");
+}
+
+fn snapshots(dir: &Path) -> Vec<std::path::PathBuf> {
+    let metadata = dir.join("__cluster_metadata-0");
+    let entries = fs::read_dir(&metadata).expect("a directory");
+    let snapshots = entries.iter().filter(|entry| entry.name.ends_with(".checkpoint"));
+    snapshots.map(|entry| metadata.join(&entry.name)).collect()
+}
+
+#[tokio::test]
 async fn a_compacted_topic_keeps_the_last_value_of_each_key() {
     let dir = tempfile::tempdir().expect("a directory");
     let log_dirs = dir.path().display().to_string();

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use thalweg_base::{LeaderEpoch, Offset, Timestamp, Uuid};
 use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion, Provenance, RecordError};
 use thalweg_raft::{Change, ControlRecord, ElectionState, EpochStart, KRaftVersion, LocalLog, OffsetAndEpoch, Voters};
-use thalweg_records::{BatchBuilder, BatchError, BatchOptions, BatchView, PreparedBatch, batches};
+use thalweg_records::control::ControlType;
+use thalweg_records::{BatchBuilder, BatchError, BatchOptions, BatchView, PreparedBatch, Record, batches};
 use thalweg_storage::{AppendError, Fault, FirstBatch, Flush, FlushPlan, Log, LogConfig, OpenHints, Origin, ReadError};
 use thalweg_sys::fs;
 use thalweg_wire::EncodeError;
+use tracing::warn;
 
 use super::control;
 use crate::format::{METADATA_LOG, SnapshotContent, read_bootstrap_file, snapshot_file};
@@ -63,14 +65,12 @@ impl MetadataLog {
         let mut image = MetadataImage::default();
         let mut local = LocalLog { start: log.log_start(), end: log.log_end(), ..LocalLog::default() };
         let snapshots = snapshots(&dir)?;
-        if let (Some(oldest), Some((newest, path))) = (snapshots.first(), snapshots.last()) {
-            local.snapshots = Some((oldest.0, *newest));
-            let bytes = read_file(path)?;
+        if let (Some(oldest), Some((newest, path, bytes))) = (snapshots.first(), newest_whole(&snapshots)?) {
+            local.snapshots = Some((oldest.0, newest));
             // A record in a snapshot counts as if it stood right before the log.
             let before = Offset(newest.offset.0 - 1);
             replay(path, bytes, &mut image, |_, change| local.changes.push((before, change)))?;
-            let provenance =
-                Provenance { offset: Offset(newest.offset.0 - 1), epoch: newest.epoch, ..image.provenance() };
+            let provenance = Provenance { offset: before, epoch: newest.epoch, ..image.provenance() };
             image.set_provenance(provenance);
         }
         let mut this = Self { dir, log, unsnapshotted: 0 };
@@ -99,7 +99,11 @@ impl MetadataLog {
     fn replay_log(&mut self, image: &mut MetadataImage, local: &mut LocalLog) -> Result<(), LoadError> {
         let end = self.log.log_end();
         let in_snapshot = image.provenance().offset.next();
-        let mut at = in_snapshot.max(self.log.log_start());
+        if in_snapshot < self.log.log_start() {
+            let reason = "begins behind every whole snapshot, so that earlier decisions are lost: put the newest back";
+            return Err(self.state(reason.to_owned()));
+        }
+        let mut at = in_snapshot;
         while at < end {
             let plan = self.log.read(at, end, READ_BYTES, FirstBatch::Whole).map_err(|e| match e {
                 ReadError::Fault(fault) => LoadError::Fault(fault),
@@ -292,6 +296,28 @@ fn replay_batch(
         Provenance { offset: view.last_offset(), epoch: header.leader_epoch, timestamp: header.max_timestamp };
     image.set_provenance(provenance);
     Ok(())
+}
+
+/// The newest snapshot that is whole, and what it holds. The log may still have everything that a damaged one had.
+fn newest_whole(snapshots: &[(OffsetAndEpoch, PathBuf)]) -> Result<Option<(OffsetAndEpoch, &Path, Bytes)>, LoadError> {
+    for (id, path) in snapshots.iter().rev() {
+        let bytes = read_file(path)?;
+        if is_whole(&bytes) {
+            return Ok(Some((*id, path, bytes)));
+        }
+        warn!(path = %path.display(), "a snapshot of the metadata ends before its footer: it is not read");
+    }
+    Ok(None)
+}
+
+/// Whether a snapshot has its last record, which says that nothing is missing.
+fn is_whole(bytes: &Bytes) -> bool {
+    let Some(Ok(last)) = batches(bytes.clone()).last() else { return false };
+    let is_footer = |record: Record| {
+        record.key.is_some_and(|key| ControlType::parse_key(&key) == Ok(Some(ControlType::SnapshotFooter)))
+    };
+    let records = last.records(BATCH_BYTES_MAX).ok().into_iter().flatten();
+    last.header().attributes.is_control() && records.flatten().any(is_footer)
 }
 
 /// The snapshots in a directory, oldest first. Those that were never finished are of no use to anybody.
