@@ -11,7 +11,6 @@ REASONS = {
     "the meta.properties of the second directory": "Kafka says that nobody leads; here the error says why: the disk",
     "the second directory is": "Kafka says that nobody leads; here the error says why: the disk",
     "the directory of a partition is empty": "Kafka puts the empty directory aside; here it is used",
-    "the meta.properties of the second directory has no directory.id": "a defect: nobody leads before the next start",
     "partition.metadata is missing": "Kafka puts the log aside and begins an empty one under its name",
     "partition.metadata is empty": "Kafka does not start; a power failure leaves such a file, and the log is whole",
     "there is a directory that is none of a partition": "Kafka does not start",

@@ -104,7 +104,7 @@ impl Partitions {
         }
         let mut opened = std::mem::take(&mut *opened.lock());
         opened.retain(|one| !self.dirs()[one.dir].health.is_failed());
-        opened.sort_by(|a, b| a.partition.id.cmp(&b.partition.id));
+        opened.sort_by(|a, b| (&a.partition.id, a.dir).cmp(&(&b.partition.id, b.dir)));
         (without_twins(opened), copies)
     }
 
