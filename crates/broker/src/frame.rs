@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 use thalweg_storage::ReadPlan;
-use thalweg_sys::fs::File;
 use thalweg_wire::Gap;
 
 use crate::drivers::partition::Partition;
@@ -111,11 +110,6 @@ impl FileRange {
     /// Fills `buf` with what comes next; may wait for the disk.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<()> {
         self.check(self.plan.read_at(self.done, buf))
-    }
-
-    /// The file, and where in it stands what comes next.
-    pub(crate) fn source(&self) -> Option<(&File, u64)> {
-        self.plan.source().map(|(file, position)| (file.file(), position + self.done as u64))
     }
 
     /// A disk that cannot be read takes the log offline; the answer that has begun cannot be finished.

@@ -139,23 +139,6 @@ impl File {
         self.read_exact_at(buf, at).map(|()| true)
     }
 
-    /// Whether `len` bytes from `at` on are probably in memory, so that reading them needs no wait for the disk: looks at
-    /// both ends and every 512 KiB between, since the kernel reads and forgets a log in long runs. (A look at every 64 KiB
-    /// costs an eighth of what sending the bytes does.)
-    #[must_use]
-    pub fn is_cached_at(&self, at: u64, len: usize) -> bool {
-        const RUN: usize = 512 << 10;
-        let last = len.saturating_sub(1);
-        let mut probes = (0..last).step_by(RUN).chain([last]);
-        probes.all(|probe| self.read_exact_cached_at(&mut [0], at + probe as u64).unwrap_or(false))
-    }
-
-    /// For system calls on the file itself.
-    #[cfg(not(sim))]
-    pub(crate) fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        std::os::fd::AsFd::as_fd(&self.inner)
-    }
-
     /// Writes all of `buf` at `at`.
     ///
     /// # Errors

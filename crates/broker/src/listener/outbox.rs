@@ -1,8 +1,8 @@
 //! Answers on their way to the client: pieces that are written together, with as few system calls as possible.
 //!
-//! Many records in a file that are in the page cache go from there to the socket without a copy (`sendfile`). Few, or
-//! those that must come from the disk, pass through a buffer, a chunk at a time, so that an answer costs no more memory
-//! than one chunk however large it is; what must come from the disk is read where waiting for it harms nobody.
+//! Records in files pass through a buffer, a chunk at a time, so that an answer costs no more memory than one chunk
+//! however large it is. A chunk that is not in the page cache is read where waiting for the disk harms nobody, and what
+//! stands before it is written meanwhile.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,16 +11,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use thalweg_sys::net::{self, TcpStream, poll_write_before_more};
+use thalweg_sys::net::TcpStream;
 use thalweg_sys::task;
 use tokio::io::AsyncWrite as _;
 
 use super::chunks::{CHUNK, Chunk, Chunks};
 use crate::frame::{FileRange, Frame, Piece};
 
-/// A range of at least so many bytes goes from the page cache to the socket by itself; below, a copy is cheaper than
-/// system calls of its own.
-const SEND_FILE_MIN: usize = 32 << 10;
 /// How many pieces one write names: more than a burst of small answers has.
 const SLICES_MAX: usize = 64;
 
@@ -61,12 +58,8 @@ impl Outbox {
 
     /// Writes until the socket takes no more; ready when all is written.
     pub(super) fn poll_flush(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(first) = self.pieces.front() {
-            let sent = match first {
-                Piece::File(range) if self.goes_by_itself(range) => ready!(poll_send_file(stream, range, cx))?,
-                _ => 0,
-            };
-            let written = if sent > 0 { sent } else { ready!(self.poll_write(stream, cx))? };
+        while !self.pieces.is_empty() {
+            let written = ready!(self.poll_write(stream, cx))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -75,12 +68,7 @@ impl Outbox {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether a range is handed from the file to the socket, without passing through a buffer of ours.
-    fn goes_by_itself(&self, range: &FileRange) -> bool {
-        range.left() >= SEND_FILE_MIN && self.loaded.is_none() && self.reading.is_none()
-    }
-
-    /// Writes the bytes that are in memory, up to the first range that goes by itself or is still being read.
+    /// Writes what is in memory, up to the first range that is still being read.
     fn poll_write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let loading = self.poll_load(cx)?;
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -88,33 +76,24 @@ impl Outbox {
         if count == 0 {
             ready!(loading);
         }
-        let is_more = matches!(self.pieces.get(count), Some(Piece::File(range)) if self.goes_by_itself(range));
-        let poll = if is_more {
-            poll_write_before_more(stream, &slices[..count], cx)
-        } else {
-            Pin::new(stream).poll_write_vectored(cx, &slices[..count])
-        };
+        let poll = Pin::new(stream).poll_write_vectored(cx, &slices[..count]);
         if poll.is_pending() && self.loaded.is_some() && self.chunks.is_scarce() {
             self.loaded = None;
         }
         poll
     }
 
-    /// Reads the next of the first file among the pieces that the next write can name, unless it can go by itself once
-    /// what stands before it is written.
+    /// Reads the next of the first file among the pieces that the next write can name.
     fn poll_load(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.loaded.is_some() {
             return Poll::Ready(Ok(()));
         }
         if self.reading.is_none() {
-            let file = self.pieces.iter().take(SLICES_MAX).enumerate().find_map(|(at, piece)| match piece {
-                Piece::File(range) => Some((at, range)),
+            let file = self.pieces.iter().take(SLICES_MAX).find_map(|piece| match piece {
+                Piece::File(range) => Some(range),
                 Piece::Bytes(_) => None,
             });
-            let Some((at, range)) = file else { return Poll::Ready(Ok(())) };
-            if at > 0 && self.goes_by_itself(range) {
-                return Poll::Ready(Ok(()));
-            }
+            let Some(range) = file else { return Poll::Ready(Ok(())) };
             let len = range.left().min(CHUNK);
             let mut chunk = self.chunks.take();
             match range.read_cached(&mut chunk[..len]) {
@@ -179,18 +158,6 @@ impl Outbox {
             }
         }
     }
-}
-
-/// Hands the next of a range to the socket, if that needs no wait for the disk; 0 if it cannot be done, for whatever
-/// reason: reading it tells.
-fn poll_send_file(stream: &TcpStream, range: &FileRange, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    ready!(net::poll_writable(stream, cx))?;
-    let len = range.left().min(CHUNK);
-    let Some((file, at)) = range.source() else { return Poll::Ready(Ok(0)) };
-    if !file.is_cached_at(at, len) {
-        return Poll::Ready(Ok(0));
-    }
-    Poll::Ready(Ok(ready!(net::poll_send_file(stream, file, at, len, cx)).unwrap_or(0)))
 }
 
 async fn read(range: FileRange, mut chunk: Chunk, len: usize) -> io::Result<(Chunk, usize)> {
