@@ -90,14 +90,15 @@ def normal(name, line):
     return line
 
 
-
-
 def compare_dumps(kafka, ours):
     """Every batch, record, index entry and producer snapshot that the dump tool shows."""
     trouble = []
     for suffixes, options in ((dump.LOGS, ["--deep-iteration"]), ((*dump.INDEXES, *dump.SNAPSHOTS), [])):
         theirs, here = dump.dump([kafka, ours], suffixes, *options, only="[!_]*")
         for name in sorted(set(theirs) | set(here)):
+            # Batches that come within one millisecond of the broker's clock share an entry.
+            if name.startswith("append-time") and name.endswith(".timeindex"):
+                continue
             pair = [[normal(name, line) for line in found[name]] for found in (theirs, here)]
             trouble += known.lines(name, *pair)
     return trouble
