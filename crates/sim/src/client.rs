@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use m::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use thalweg_base::{Timestamp, Uuid};
 use thalweg_records::{BatchBuilder, BatchOptions, batches};
 use thalweg_sys::net::TcpStream;
@@ -139,6 +140,20 @@ impl Client {
                 return Ok(found);
             }
         }
+    }
+
+    /// Commits an offset of partition 0 without being a member of the group; gives the error code of the answer.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub async fn commit(&mut self, group: &str, topic_id: Uuid, offset: i64) -> io::Result<i16> {
+        let partitions =
+            vec![OffsetCommitRequestPartition { committed_offset: offset, ..OffsetCommitRequestPartition::default() }];
+        let topics = vec![OffsetCommitRequestTopic { topic_id, partitions, ..OffsetCommitRequestTopic::default() }];
+        let request = m::OffsetCommitRequest { group_id: group.into(), topics, ..m::OffsetCommitRequest::default() };
+        let response = self.ask(&request, 10).await?;
+        let answer = response.topics.first().and_then(|topic| topic.partitions.first());
+        Ok(answer.ok_or(io::ErrorKind::InvalidData)?.error_code)
     }
 
     /// The offset of the first record of partition 0 that is not older than `timestamp`.

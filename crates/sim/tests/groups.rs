@@ -7,7 +7,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use m::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use m::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use thalweg_base::Uuid;
 use thalweg_sim::client::Client;
@@ -37,16 +36,6 @@ async fn connect() -> Client {
 async fn pause() {
     let never = std::future::pending::<()>();
     thalweg_sys::time::timeout(Duration::from_millis(50), never).await.unwrap_or_default();
-}
-
-async fn commit(client: &mut Client, topic_id: Uuid, offset: i64) -> io::Result<i16> {
-    let partitions =
-        vec![OffsetCommitRequestPartition { committed_offset: offset, ..OffsetCommitRequestPartition::default() }];
-    let topics = vec![OffsetCommitRequestTopic { topic_id, partitions, ..OffsetCommitRequestTopic::default() }];
-    let request = m::OffsetCommitRequest { group_id: GROUP.into(), topics, ..m::OffsetCommitRequest::default() };
-    let response = client.ask(&request, 10).await?;
-    let answer = response.topics.first().and_then(|topic| topic.partitions.first());
-    Ok(answer.ok_or(io::ErrorKind::InvalidData)?.error_code)
 }
 
 /// The committed offset, as soon as the group is loaded.
@@ -84,7 +73,7 @@ async fn commit_until_it_breaks(known: &RefCell<Known>) -> io::Result<()> {
     loop {
         known.borrow_mut().sent += 1;
         let offset = known.borrow().sent;
-        if commit(&mut client, topic, offset).await? != 0 {
+        if client.commit(GROUP, topic, offset).await? != 0 {
             pause().await;
             continue;
         }

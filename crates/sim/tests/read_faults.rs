@@ -7,7 +7,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use m::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use m::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use thalweg_base::Uuid;
 use thalweg_sim::client::Client;
@@ -44,16 +43,6 @@ fn assert_storage_error(told: io::Error) {
     assert!(expected.contains(&told.to_string().as_str()), "{told}");
 }
 
-async fn commit(client: &mut Client, topic_id: Uuid, offset: i64) -> io::Result<i16> {
-    let partitions =
-        vec![OffsetCommitRequestPartition { committed_offset: offset, ..OffsetCommitRequestPartition::default() }];
-    let topics = vec![OffsetCommitRequestTopic { topic_id, partitions, ..OffsetCommitRequestTopic::default() }];
-    let request = m::OffsetCommitRequest { group_id: GROUP.into(), topics, ..m::OffsetCommitRequest::default() };
-    let response = client.ask(&request, 10).await?;
-    let answer = response.topics.first().and_then(|topic| topic.partitions.first());
-    Ok(answer.ok_or(io::ErrorKind::InvalidData)?.error_code)
-}
-
 /// The committed offset; `None` when the group cannot be asked.
 async fn committed(client: &mut Client, topic_id: Uuid) -> io::Result<Option<i64>> {
     let topics = vec![OffsetFetchRequestTopics { topic_id, partition_indexes: vec![0], ..Default::default() }];
@@ -83,7 +72,7 @@ async fn prepare(known: &Known, client: &mut Client) -> io::Result<()> {
     let find = m::FindCoordinatorRequest { coordinator_keys: vec![GROUP.into()], ..Default::default() };
     client.ask(&find, 6).await?;
     assert_eq!(client.places("__consumer_offsets").await?, [(BAD.to_owned(), false)]);
-    while commit(client, known.good.borrow().id.unwrap_or_default(), 1).await? != 0 {
+    while client.commit(GROUP, known.good.borrow().id.unwrap_or_default(), 1).await? != 0 {
         pause().await;
     }
     known.committed.set(1);
@@ -108,7 +97,7 @@ async fn work(known: &Known, client: &mut Client, first: u64) -> io::Result<()> 
                 client.offset_at("bad", timestamp).await.map(|_| ()).unwrap_or_else(assert_storage_error);
             }
             client.read_all(known.compacted.get()).await.map(|_| ()).unwrap_or_else(assert_storage_error);
-            if commit(client, good, number as i64).await? == 0 {
+            if client.commit(GROUP, good, number as i64).await? == 0 {
                 known.committed.set(number as i64);
             }
             if let Some(found) = committed(client, good).await? {
