@@ -3,10 +3,13 @@
 import json
 import signal
 import socket
+import subprocess
 import time
 
-from harness import frames, nodes, web
+from confluent_kafka import Producer
+from harness import frames, nodes, procs, web
 from harness.case import case, contains, equal, eventually, expect
+from harness.install import INTEROP
 
 from .b_confluent import produce_all, read_all
 from .f_hostile import Bystander, memory_bounded
@@ -368,14 +371,18 @@ def telemetry(it):
         samples = web.Metrics(port).samples
         return {name for name, labels in samples if ("client_id", client) in labels and name.startswith("org_apache_kafka_producer_")}
 
-    produce_all(node.bootstrap, topic, [b"x"] * 100, **{"client.id": "mine-c"})
-    eventually(lambda: shown("mine-c"), "librdkafka's metrics")
-    lines = "".join(f"{i}\n" for i in range(1000))
-    it.java(
-        "kafka-console-producer.sh", "--bootstrap-server", node.bootstrap, "--topic", topic,
-        "--command-property", "client.id=mine-java", stdin=lines,
-    )
-    eventually(lambda: "org_apache_kafka_producer_connection_creation_total" in shown("mine-java"), "the Java producer's metrics")
+    # Clients push at their interval, as long as they live: one that is done before it asked for its subscription never pushes.
+    librdkafka = Producer({"bootstrap.servers": node.bootstrap, "client.id": "mine-c"})
+    librdkafka.produce(topic, b"x")
+    equal(librdkafka.flush(60), 0, "messages that were not delivered")
+    eventually(lambda: shown("mine-c"), "librdkafka's metrics", 60)
+    command = ("kafka-console-producer.sh", "--bootstrap-server", node.bootstrap, "--topic", topic, "--command-property", "client.id=mine-java")
+    java = procs.spawn([INTEROP / "kafka" / "kafka", "bin", *command], subprocess.DEVNULL, subprocess.DEVNULL, stdin=subprocess.PIPE)
+    java.stdin.write(b"a line\n")
+    java.stdin.flush()
+    eventually(lambda: "org_apache_kafka_producer_connection_creation_total" in shown("mine-java"), "the Java producer's metrics", 60)
+    java.stdin.close()
+    equal(java.wait(60), 0, "the console producer's exit code")
     produce_all(node.bootstrap, topic, [b"x"] * 100, **{"client.id": "other"})
     equal(shown("other"), set(), "metrics of a client that no subscription matches")
     software = {dict(labels)["client_id"]: dict(labels)["client_software_name"] for name, labels in web.Metrics(port).samples if name == "thalweg_client_info"}

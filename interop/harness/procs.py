@@ -15,11 +15,11 @@ def die_with_parent():
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def spawn(command, stdout, stderr, cwd=None, env=None):
+def spawn(command, stdout, stderr, cwd=None, env=None, stdin=subprocess.DEVNULL):
     """A child that cannot outlive the harness."""
     return subprocess.Popen(
         [str(part) for part in command],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         cwd=cwd,
