@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
+/// How long a broker may take until it answers.
+const START_MAX: Duration = Duration::from_secs(60);
+/// How long a broker that was asked to end may take before it is killed.
+const END_MAX: Duration = Duration::from_secs(30);
 /// How long a work waits at most for the broker to rest before it begins.
 const SETTLE_MAX: Duration = Duration::from_secs(3);
 /// For how long the broker is watched to see whether it rests.
@@ -36,8 +40,8 @@ pub struct Broker {
 enum Running {
     Elsewhere,
     Child(Child),
-    /// Apache Kafka, with the directory of the node.
-    Kafka(Child, PathBuf),
+    /// With a directory that goes when it does.
+    Within(Child, PathBuf),
 }
 
 /// The CPU time of each thread of a process, in nanoseconds.
@@ -94,8 +98,41 @@ impl Broker {
         let child = Command::new(script).arg("node").arg(&file).stdout(log).stderr(Stdio::null()).spawn();
         let child = child.map_err(failed)?;
         let (name, address, pid) = ("Kafka".to_owned(), format!("127.0.0.1:{port}"), child.id());
-        let mut broker = Self { name, address, pid, started: None, running: Running::Kafka(child, dir) };
+        let mut broker = Self { name, address, pid, started: None, running: Running::Within(child, dir) };
+        broker.listens()?;
         broker.answers()?;
+        broker.started = Some(began.elapsed());
+        Ok(broker)
+    }
+
+    /// Starts any broker by its command line, with a directory that vanishes with it. What `prepare` does before, such as
+    /// formatting that directory, is not part of the time to start. In both, `{port}` is where it shall listen and
+    /// `{dir}` an empty directory.
+    pub fn command(name: &str, prepare: Option<&str>, command: &str) -> Result<Self, String> {
+        let dir = std::env::temp_dir().join(format!("bench-{name}-{}", std::process::id()));
+        let (data, output, port) = (dir.join("data"), dir.join("output.log"), free_port()?);
+        let log = fs::create_dir_all(&data).and_then(|()| fs::File::create(&output)).map_err(|e| e.to_string())?;
+        let shell = |text: &str| -> Result<Command, String> {
+            let text = text.replace("{port}", &port.to_string()).replace("{dir}", &data.display().to_string());
+            let (out, err) = (log.try_clone(), log.try_clone());
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("exec {text}")]).current_dir(&dir).stdin(Stdio::null());
+            shell.stdout(out.map_err(|e| e.to_string())?).stderr(err.map_err(|e| e.to_string())?);
+            Ok(shell)
+        };
+        let told = || fs::read_to_string(&output).unwrap_or_default();
+        if let Some(prepare) = prepare {
+            let prepared = shell(prepare)?.status().map_err(|e| format!("sh cannot be started: {e}"))?;
+            if !prepared.success() {
+                return Err(format!("{name} cannot be prepared: {}", told()));
+            }
+        }
+        let began = Instant::now();
+        let child = shell(command)?.spawn().map_err(|e| format!("sh cannot be started: {e}"))?;
+        let (address, pid) = (format!("127.0.0.1:{port}"), child.id());
+        let running = Running::Within(child, dir.clone());
+        let mut broker = Self { name: name.to_owned(), address, pid, started: None, running };
+        broker.listens().and_then(|()| broker.answers()).map_err(|e| format!("{e}: {}", told()))?;
         broker.started = Some(began.elapsed());
         Ok(broker)
     }
@@ -112,9 +149,33 @@ impl Broker {
         Ok(broker)
     }
 
+    /// Waits until the broker takes connections. A client that was refused once would wait longer than that.
+    fn listens(&self) -> Result<(), String> {
+        let began = Instant::now();
+        while TcpStream::connect(&self.address).is_err() {
+            self.check()?;
+            if began.elapsed() > START_MAX {
+                return Err(format!("{} does not listen at {}", self.name, self.address));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Whether the process still runs.
+    pub fn lives(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:") && !line.contains("zombie"))
+    }
+
+    /// Fails when the process has ended: its clients would wait for minutes.
+    pub fn check(&self) -> Result<(), String> {
+        if self.lives() { Ok(()) } else { Err(format!("{} has ended", self.name)) }
+    }
+
     fn answers(&self) -> Result<(), String> {
         let consumer: BaseConsumer = self.config().create().map_err(|e| e.to_string())?;
-        let metadata = consumer.fetch_metadata(None, Duration::from_secs(60));
+        let metadata = consumer.fetch_metadata(None, START_MAX);
         metadata.map(drop).map_err(|e| format!("{} at {} does not answer: {e}", self.name, self.address))
     }
 
@@ -179,7 +240,7 @@ impl Drop for Broker {
             Running::Elsewhere => {}
             // A Thalweg's directory is removed by itself, which it does when it is asked to end.
             Running::Child(child) => stop(child),
-            Running::Kafka(child, dir) => {
+            Running::Within(child, dir) => {
                 stop(child);
                 let _ = fs::remove_dir_all(dir);
             }
@@ -189,6 +250,11 @@ impl Drop for Broker {
 
 fn stop(child: &mut Child) {
     let _ = Command::new("kill").arg(child.id().to_string()).status();
+    let asked = Instant::now();
+    while asked.elapsed() < END_MAX && matches!(child.try_wait(), Ok(None)) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _ = child.kill();
     let _ = child.wait();
 }
 

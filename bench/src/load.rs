@@ -16,6 +16,10 @@ use crate::broker::Broker;
 
 /// How long any step may take before the measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a client waits between two looks at whether the broker lives.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a producer whose queue is full waits.
+const FULL: Duration = Duration::from_millis(5);
 
 /// Creates a topic whose name nobody has used.
 pub fn create_topic(broker: &Broker, name: &str, partitions: i32) -> Result<String, String> {
@@ -111,8 +115,15 @@ fn producer(broker: &Broker, settings: &[(&str, &str)]) -> Result<BaseProducer<D
     config.create_with_context(Deliveries::default()).map_err(|e| e.to_string())
 }
 
-fn finish(producer: &BaseProducer<Deliveries>) -> Result<(), String> {
-    producer.flush(PATIENCE).map_err(|e| format!("not everything was delivered: {e}"))?;
+/// Waits until all is delivered, as long as the broker lives.
+fn finish(broker: &Broker, producer: &BaseProducer<Deliveries>) -> Result<(), String> {
+    let began = Instant::now();
+    while let Err(e) = producer.flush(LOOK) {
+        broker.check()?;
+        if began.elapsed() > PATIENCE {
+            return Err(format!("not everything was delivered: {e}"));
+        }
+    }
     match producer.context().failed.load(Ordering::Relaxed) {
         0 => Ok(()),
         failed => Err(format!("{failed} records were not delivered")),
@@ -136,7 +147,7 @@ impl Production {
     pub fn run(self, broker: &Broker, topic: &str, bytes: usize) -> Result<usize, String> {
         let producer = producer(broker, self.settings)?;
         let value: Vec<u8> = (0..self.record_bytes).map(|at| b'a' + (at % 26) as u8).collect();
-        let records = bytes / self.record_bytes;
+        let (records, mut looked) = (bytes / self.record_bytes, Instant::now());
         for at in 0..records {
             let partition = (at % crate::work::PARTITIONS as usize) as i32;
             let key = at.checked_rem(self.keys).map(|key| key.to_be_bytes());
@@ -149,7 +160,11 @@ impl Production {
                     Ok(()) => break,
                     Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                         record = back;
-                        producer.poll(Duration::from_millis(5));
+                        producer.poll(FULL);
+                        if looked.elapsed() > LOOK {
+                            broker.check()?;
+                            looked = Instant::now();
+                        }
                     }
                     Err((e, _)) => return Err(e.to_string()),
                 }
@@ -158,7 +173,7 @@ impl Production {
                 producer.poll(Duration::ZERO);
             }
         }
-        finish(&producer)?;
+        finish(broker, &producer)?;
         Ok(records)
     }
 }
@@ -187,7 +202,7 @@ pub fn consume(broker: &Broker, topic: &str, partitions: i32, records: usize) ->
             Some(Ok(_)) => seen += 1,
             Some(Err(e)) => return Err(e.to_string()),
             None if began.elapsed() > PATIENCE => return Err(format!("only {seen} of {records} records came")),
-            None => {}
+            None => broker.check()?,
         }
     }
     Ok(seen)
@@ -218,13 +233,14 @@ impl Latency {
         let stop = AtomicBool::new(false);
         let records = self.rate as usize * (self.time + WARM_UP).as_secs() as usize;
         thread::scope(|scope| {
-            let read = scope.spawn(|| read_times(&reading, origin, records, &stop));
+            let read = scope.spawn(|| read_times(broker, &reading, origin, records, &stop));
             let polling = scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     producer.poll(Duration::from_millis(50));
                 }
             });
-            let sent = self.send(&producer, topic, origin, records, partitions).and_then(|()| finish(&producer));
+            let sent =
+                self.send(&producer, topic, origin, records, partitions).and_then(|()| finish(broker, &producer));
             if sent.is_err() {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -258,6 +274,7 @@ impl Latency {
 }
 
 fn read_times(
+    broker: &Broker,
     consumer: &BaseConsumer,
     origin: Instant,
     records: usize,
@@ -266,7 +283,10 @@ fn read_times(
     let mut times = Vec::with_capacity(records);
     let mut seen = 0;
     while seen < records && !stop.load(Ordering::Relaxed) && origin.elapsed() < PATIENCE {
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else {
+            broker.check()?;
+            continue;
+        };
         let message = message.map_err(|e| e.to_string())?;
         let due = message.payload().and_then(|value| value.first_chunk::<8>()).map(|at| u64::from_be_bytes(*at));
         let due = Duration::from_nanos(due.ok_or("a record has no time")?);

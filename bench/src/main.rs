@@ -34,6 +34,13 @@ struct Arguments {
     /// A broker that runs already on this machine, as NAME=HOST:PORT,PID; may be repeated
     #[arg(long, value_name = "NAME=HOST:PORT,PID")]
     broker: Vec<String>,
+    /// A broker to start, as NAME=COMMAND in which {port} is where it shall listen on 127.0.0.1 and {dir} an empty
+    /// directory; may be repeated
+    #[arg(long, value_name = "NAME=COMMAND")]
+    command: Vec<String>,
+    /// What is to be done before a --command starts, and is not part of its time to start, as NAME=COMMAND
+    #[arg(long, value_name = "NAME=COMMAND")]
+    prepare: Vec<String>,
     /// How often every work is played against every broker
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -91,7 +98,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let works: Vec<Work> = Work::ALL.into_iter().filter(wanted).collect();
     let brokers = start(arguments)?;
     if brokers.is_empty() {
-        return Err("nothing to measure: name a broker with --thalweg, --kafka or --broker".to_owned());
+        return Err("nothing to measure: name a broker with --thalweg, --kafka, --broker or --command".to_owned());
     }
     if let ([kind, topic], Some(broker)) = (&arguments.load[..], brokers.first()) {
         return pressure::load(broker, kind, topic);
@@ -109,9 +116,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.count {
         count(arguments, &works, &brokers, &mut results)?;
     } else {
-        measure(arguments, &works, &brokers, &mut results)?;
+        measure(arguments, &works, &brokers, &mut results);
     }
-    write(arguments, &results.table(), results.svg())
+    write(arguments, &results.table(), results.svg())?;
+    let first = brokers.first().filter(|first| works.iter().any(|work| results.failed(&first.name, work.name())));
+    first.map_or(Ok(()), |first| Err(format!("{} has failed", first.name)))
 }
 
 /// Every work once against each broker, counted.
@@ -127,8 +136,9 @@ fn count(arguments: &Arguments, works: &[Work], brokers: &[Broker], results: &mu
     Ok(())
 }
 
-/// Every work in each round against each broker, timed.
-fn measure(arguments: &Arguments, works: &[Work], brokers: &[Broker], results: &mut Results) -> Result<(), String> {
+/// Every work in each round against each broker, timed. A work that fails on a broker is not played against it again:
+/// it may have taken minutes to fail.
+fn measure(arguments: &Arguments, works: &[Work], brokers: &[Broker], results: &mut Results) {
     for broker in brokers {
         if let Some(started) = broker.started {
             results.add(&broker.name, "start", "to first answer, s", started.as_secs_f64());
@@ -137,20 +147,29 @@ fn measure(arguments: &Arguments, works: &[Work], brokers: &[Broker], results: &
     for round in 1..=arguments.rounds {
         for work in works {
             for broker in brokers {
-                eprint!("round {round} of {}: {:<22} {:<12}", arguments.rounds, work.name(), broker.name);
-                let measured = work.play(broker, arguments.megabytes, arguments.seconds)?;
-                for (what, value) in measured {
-                    eprint!("  {value:.2} {what}");
-                    results.add(&broker.name, work.name(), what, value);
+                if results.failed(&broker.name, work.name()) {
+                    continue;
                 }
-                eprintln!();
+                eprint!("round {round} of {}: {:<22} {:<12}", arguments.rounds, work.name(), broker.name);
+                match work.play(broker, arguments.megabytes, arguments.seconds) {
+                    Ok(measured) => {
+                        for (what, value) in measured {
+                            eprint!("  {value:.2} {what}");
+                            results.add(&broker.name, work.name(), what, value);
+                        }
+                        eprintln!();
+                    }
+                    Err(why) => {
+                        eprintln!("  failed: {why}");
+                        results.fail(&broker.name, work.name(), why);
+                    }
+                }
             }
         }
     }
-    for broker in brokers {
+    for broker in brokers.iter().filter(|broker| broker.lives()) {
         results.add(&broker.name, "memory", "peak resident, MB", broker.peak_resident_mb());
     }
-    Ok(())
 }
 
 /// Prints the table, and writes what was asked for.
@@ -176,6 +195,13 @@ fn start(arguments: &Arguments) -> Result<Vec<Broker>, String> {
     }
     for named in &arguments.broker {
         brokers.push(Broker::running(named)?);
+    }
+    let split = |named| str::split_once(named, '=').ok_or_else(|| format!("{named} is not NAME=COMMAND"));
+    let prepare: Vec<(&str, &str)> = arguments.prepare.iter().map(|named| split(named)).collect::<Result<_, _>>()?;
+    for named in &arguments.command {
+        let (name, command) = split(named)?;
+        let before = prepare.iter().find(|(of, _)| *of == name).map(|(_, command)| *command);
+        brokers.push(Broker::command(name, before, command)?);
     }
     Ok(brokers)
 }

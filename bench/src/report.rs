@@ -13,6 +13,14 @@ const COLOURS: [&str; 4] = ["#1f6f8b", "#c0563b", "#7a8b3f", "#8c6bb1"];
 pub struct Results {
     brokers: Vec<String>,
     rows: Vec<Row>,
+    failures: Vec<Failure>,
+}
+
+/// A work that could not be measured on a broker.
+struct Failure {
+    broker: String,
+    work: String,
+    why: String,
 }
 
 struct Row {
@@ -66,7 +74,7 @@ fn short(value: f64) -> String {
 impl Results {
     /// No figures yet, for these brokers. The first is what the others are compared with.
     pub fn new(brokers: Vec<String>) -> Self {
-        Self { brokers, rows: Vec::new() }
+        Self { brokers, rows: Vec::new(), failures: Vec::new() }
     }
 
     /// Notes one figure of one round.
@@ -81,7 +89,17 @@ impl Results {
         self.rows[row].values[at].push(value);
     }
 
-    /// A Markdown table: the median, the least and the most, and the ratio to the first broker.
+    /// Notes that a work has failed on a broker, and why.
+    pub fn fail(&mut self, broker: &str, work: &str, why: String) {
+        self.failures.push(Failure { broker: broker.to_owned(), work: work.to_owned(), why });
+    }
+
+    /// Whether a work has failed on a broker.
+    pub fn failed(&self, broker: &str, work: &str) -> bool {
+        self.failures.iter().any(|failure| failure.broker == broker && failure.work == work)
+    }
+
+    /// A Markdown table: the median, the least and the most, and the ratio to the first broker; below it what failed.
     pub fn table(&self) -> String {
         let mut text = format!(
             "| work | figure | {} |\n| --- | --- |{}\n",
@@ -89,10 +107,25 @@ impl Results {
             " --- |".repeat(self.brokers.len())
         );
         for row in &self.rows {
-            let cells: Vec<String> = (0..self.brokers.len()).map(|broker| row.cell(broker)).collect();
+            let cells: Vec<String> = (0..self.brokers.len()).map(|broker| self.cell(row, broker)).collect();
             let _ = writeln!(text, "| {} | {} | {} |", row.work, row.what, cells.join(" | "));
         }
+        if !self.failures.is_empty() {
+            text.push('\n');
+        }
+        for Failure { broker, work, why } in &self.failures {
+            let _ = writeln!(text, "- {broker} fails {work}: {why}");
+        }
         text
+    }
+
+    fn cell(&self, row: &Row, broker: usize) -> String {
+        let measured = row.cell(broker);
+        match (self.failed(&self.brokers[broker], &row.work), row.values[broker].is_empty()) {
+            (false, _) => measured,
+            (true, true) => "fails".to_owned(),
+            (true, false) => format!("{measured}, then fails"),
+        }
     }
 
     /// A picture: for each figure a bar per broker, as long as its share of the longest.

@@ -77,24 +77,30 @@ impl Work {
 
     /// Plays it once against `broker`.
     pub fn play(self, broker: &Broker, megabytes: usize, seconds: u64) -> Result<Vec<Figure>, String> {
+        broker.check()?;
         let topic = load::create_topic(broker, self.name(), PARTITIONS)?;
-        let figures = match self {
+        let figures = self.measure(broker, &topic, megabytes, seconds);
+        broker.check()?;
+        let deleted = load::delete_topic(broker, &topic);
+        figures.and_then(|figures| deleted.map(|()| figures))
+    }
+
+    fn measure(self, broker: &Broker, topic: &str, megabytes: usize, seconds: u64) -> Result<Vec<Figure>, String> {
+        match self {
             Self::Produce1K | Self::Produce16K | Self::Produce100B => {
                 // Small records cost more: fewer megabytes say as much.
                 let bytes = if self == Self::Produce100B { megabytes * 200_000 } else { megabytes * 1_000_000 };
-                self.production().run(broker, &topic, 1_000_000)?;
-                per_gigabyte(broker, bytes, || self.production().run(broker, &topic, bytes))?
+                self.production().run(broker, topic, 1_000_000)?;
+                per_gigabyte(broker, bytes, || self.production().run(broker, topic, bytes))
             }
             Self::Consume1K => {
                 let bytes = megabytes * 1_000_000;
-                let records = self.production().run(broker, &topic, bytes)?;
-                per_gigabyte(broker, bytes, || load::consume(broker, &topic, PARTITIONS, records))?
+                let records = self.production().run(broker, topic, bytes)?;
+                per_gigabyte(broker, bytes, || load::consume(broker, topic, PARTITIONS, records))
             }
-            Self::Latency1000 => latency(broker, &topic, 1_000, seconds)?,
-            Self::Latency10000 => latency(broker, &topic, 10_000, seconds)?,
-        };
-        load::delete_topic(broker, &topic)?;
-        Ok(figures)
+            Self::Latency1000 => latency(broker, topic, 1_000, seconds),
+            Self::Latency10000 => latency(broker, topic, 10_000, seconds),
+        }
     }
 }
 
