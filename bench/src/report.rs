@@ -35,6 +35,11 @@ impl Row {
         median(&self.values[broker])
     }
 
+    /// Of what is better when there is more of it; all else costs.
+    fn more_is_better(&self) -> bool {
+        self.what == "MB/s"
+    }
+
     fn cell(&self, broker: usize) -> String {
         let Some(median) = self.median(broker) else { return "-".to_owned() };
         let values = &self.values[broker];
@@ -99,7 +104,8 @@ impl Results {
         self.failures.iter().any(|failure| failure.broker == broker && failure.work == work)
     }
 
-    /// A Markdown table: the median, the least and the most, and the ratio to the first broker; below it what failed.
+    /// A Markdown table: the median, the least and the most, and the ratio to the first broker; below it where the first
+    /// leads, and what failed.
     pub fn table(&self) -> String {
         let mut text = format!(
             "| work | figure | {} |\n| --- | --- |{}\n",
@@ -110,6 +116,9 @@ impl Results {
             let cells: Vec<String> = (0..self.brokers.len()).map(|broker| self.cell(row, broker)).collect();
             let _ = writeln!(text, "| {} | {} | {} |", row.work, row.what, cells.join(" | "));
         }
+        if self.brokers.len() > 1 {
+            let _ = writeln!(text, "\n{}.", self.lead());
+        }
         if !self.failures.is_empty() {
             text.push('\n');
         }
@@ -117,6 +126,22 @@ impl Results {
             let _ = writeln!(text, "- {broker} fails {work}: {why}");
         }
         text
+    }
+
+    /// In how many rows no broker's median is better than the first's, and in which one is.
+    fn lead(&self) -> String {
+        let behind = |row: &&Row| {
+            let first = row.median(0);
+            let better = |median: f64| {
+                first.is_none_or(|first| if row.more_is_better() { median > first } else { median < first })
+            };
+            (1..self.brokers.len()).any(|broker| row.median(broker).is_some_and(better))
+        };
+        let rows: Vec<String> =
+            self.rows.iter().filter(behind).map(|row| format!("{}, {}", row.work, row.what)).collect();
+        let (first, all) = (&self.brokers[0], self.rows.len());
+        let but = if rows.is_empty() { String::new() } else { format!("; not in {}", rows.join("; ")) };
+        format!("{first} leads in {} of {all} rows{but}", all - rows.len())
     }
 
     fn cell(&self, row: &Row, broker: usize) -> String {
