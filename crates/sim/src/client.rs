@@ -185,6 +185,19 @@ impl Client {
         Ok(found)
     }
 
+    /// Begins to move partition 0 of a topic to the log directory `path`.
+    ///
+    /// # Errors
+    /// When the connection ends or the node refuses.
+    pub async fn move_to(&mut self, topic: &str, path: &str) -> io::Result<()> {
+        use m::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
+        let topic = AlterReplicaLogDirTopic { name: topic.into(), partitions: vec![0] };
+        let dir = AlterReplicaLogDir { path: path.into(), topics: vec![topic] };
+        let response = self.ask(&m::AlterReplicaLogDirsRequest { dirs: vec![dir] }, 2).await?;
+        let answer = response.results.first().and_then(|topic| topic.partitions.first());
+        refused(answer.ok_or(io::ErrorKind::InvalidData)?.error_code)
+    }
+
     async fn fetch(&mut self, topic: Uuid, from: i64) -> io::Result<Bytes> {
         use m::fetch_request::{FetchPartition, FetchTopic};
         let partition = FetchPartition {

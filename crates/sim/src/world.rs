@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thalweg_broker::Node;
 use thalweg_broker::config::NodeConfig;
+use thalweg_sys::disk::Unsynced;
 
 /// The node's host name.
 pub const NODE: &str = "node";
@@ -23,7 +24,8 @@ pub fn seeds(count: u64) -> Vec<u64> {
     }
 }
 
-/// A simulation of one node, whose writes are lost by a crash unless they were synced.
+/// A simulation of one node, whose writes are lost by a crash unless they were synced; with every other seed some of them are
+/// there by chance.
 #[must_use]
 pub fn with_node<'a>(seed: u64) -> turmoil::Sim<'a> {
     with_node_and(seed, &[])
@@ -33,6 +35,9 @@ pub fn with_node<'a>(seed: u64) -> turmoil::Sim<'a> {
 #[must_use]
 pub fn with_node_and<'a>(seed: u64, properties: &'static [(&'static str, &'static str)]) -> turmoil::Sim<'a> {
     thalweg_sys::random::seed(seed);
+    thalweg_sys::disk::replace();
+    thalweg_sys::faults::plan(None);
+    let unsynced = if seed.is_multiple_of(2) { Unsynced::Lost } else { Unsynced::PartlyThere };
     let mut builder = turmoil::Builder::new();
     builder
         .rng_seed(seed)
@@ -41,9 +46,10 @@ pub fn with_node_and<'a>(seed: u64, properties: &'static [(&'static str, &'stati
         .min_message_latency(Duration::from_millis(1))
         .max_message_latency(Duration::from_millis(5))
         .enable_tokio_io();
-    builder.fs().sync_probability(0.0);
     let mut sim = builder.build();
     sim.host(NODE, move || async move {
+        // Whatever ended the run before this one, nobody synced for it.
+        thalweg_sys::disk::lose_power(unsynced);
         let mut node = Node::start(config(properties)?).await?;
         Err(node.failed().await.into())
     });

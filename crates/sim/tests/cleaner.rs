@@ -10,7 +10,9 @@ use std::rc::Rc;
 use thalweg_base::{LeaderEpoch, Offset, Timestamp};
 use thalweg_records::{BatchBuilder, BatchOptions, PreparedBatch, batches};
 use thalweg_storage::{CleanerLimits, Cleaning, Fault, FirstBatch, Flush, Log, LogConfig, OpenHints, Origin, Progress};
+use thalweg_sys::disk::{self, Unsynced};
 use thalweg_sys::faults::{self, Kind, Plan};
+use thalweg_sys::fs;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const DIR: &str = "/data/t-0";
@@ -89,7 +91,7 @@ fn run(seed: u64, end: End, at: u64, kind: Kind) -> u64 {
     thalweg_sys::random::seed(seed);
     let mut builder = turmoil::Builder::new();
     builder.rng_seed(seed);
-    builder.fs().sync_probability(0.0);
+    disk::replace();
     let mut sim = builder.build();
     let expected: Rc<RefCell<Option<Live>>> = Rc::default();
     let (seen, done) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
@@ -97,7 +99,9 @@ fn run(seed: u64, end: End, at: u64, kind: Kind) -> u64 {
     sim.host("disk", move || {
         let (known, count, finished) = (Rc::clone(&known), Rc::clone(&count), Rc::clone(&finished));
         async move {
+            disk::lose_power(Unsynced::Lost);
             if known.borrow().is_none() {
+                fs::create_dir_all_durably(Path::new(DIR))?;
                 let mut log = open(Offset::ZERO)?;
                 fill(&mut log)?;
                 let before = live(&log);

@@ -70,7 +70,7 @@ fn a_disk_that_fails_at_any_operation_takes_nothing_acknowledged_with_it_and_no_
         for at in 0..operations {
             let kind = [Kind::Io, Kind::Full, Kind::ReadOnly][at as usize % 3];
             let times = if at % 2 == 0 { 1 } else { u64::MAX };
-            run(seed * 1000 + at, at, times, kind);
+            run(seed * 1001 + at, at, times, kind);
         }
     }
 }

@@ -191,7 +191,7 @@ fn at_every_read(when: When) {
         for at in (seed % 3..reads).step_by(3) {
             let kind = [Kind::Unreadable, Kind::Short][at as usize % 2];
             let times = if at % 4 < 2 { u64::MAX } else { 1 };
-            run(seed * 1000 + at, when, plan(at, times, kind));
+            run(seed * 1001 + at, when, plan(at, times, kind));
         }
     }
 }

@@ -128,14 +128,14 @@ fn broker_epoch_of(json: &str) -> Option<i64> {
     number[..end].parse().ok()
 }
 
-/// The topic id in a partition's directory. `None` when the file is missing, or empty after a power failure.
+/// The topic id in a partition's directory. `None` when the file is missing, or empty or full of zeros after a power failure.
 ///
 /// # Errors
 /// When it cannot be read or has another form.
 pub fn read_topic_id(dir: &Path) -> Result<Option<Uuid>, Fault> {
     let path = dir.join(names::PARTITION_METADATA);
     let Some(text) = read_if_exists(&path)? else { return Ok(None) };
-    if text.is_empty() {
+    if text.bytes().all(|byte| byte == 0) {
         return Ok(None);
     }
     let field = |name: &str| {

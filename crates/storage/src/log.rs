@@ -229,6 +229,22 @@ impl Log {
         self.segments.iter().map(Segment::base).collect()
     }
 
+    /// Where a segment ends before the next one begins. A compaction leaves such gaps, and so does a power failure between
+    /// whole batches of a segment that was never synced.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn gaps(&self) -> Result<Vec<(Offset, Offset)>, Fault> {
+        let mut found = Vec::new();
+        for pair in self.segments.windows(2) {
+            let (end, next) = (pair[0].end()?.0, pair[1].base());
+            if end < next {
+                found.push((end, next));
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether a fault has left the log unusable.
     #[must_use]
     pub fn is_offline(&self) -> bool {

@@ -6,11 +6,12 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
+#[cfg(sim)]
+use crate::disk as imp;
 #[cfg(not(sim))]
 use std::fs as imp;
+#[cfg(not(sim))]
 use std::os::unix::fs::FileExt as _;
-#[cfg(sim)]
-use turmoil::fs::shim::std::fs as imp;
 
 /// An open file. It has no cursor: every read and write names its position, so that many readers share one handle.
 #[derive(Debug)]
@@ -294,6 +295,16 @@ pub fn create_dir_all(path: &Path) -> io::Result<()> {
     imp::create_dir_all(path)
 }
 
+/// Creates a directory and those above it, so that a power failure does not take the new ones away again.
+///
+/// # Errors
+/// As the operating system says.
+pub fn create_dir_all_durably(path: &Path) -> io::Result<()> {
+    let missing = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !exists(dir)).count();
+    create_dir_all(path)?;
+    path.ancestors().skip(1).take(missing).try_for_each(sync_dir)
+}
+
 /// A file's whole content.
 ///
 /// # Errors
@@ -369,11 +380,6 @@ pub fn space(path: &Path) -> io::Result<Space> {
 /// As the operating system says.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     may_change(from)?;
-    #[cfg(sim)]
-    if !exists(from) {
-        // The simulated rename has no kind of its own for this.
-        return Err(io::ErrorKind::NotFound.into());
-    }
     imp::rename(from, to)
 }
 

@@ -194,7 +194,7 @@ pub(crate) enum DirError {
 /// Takes a directory for this process, creating it when it is missing.
 pub(crate) fn lock(path: &Path) -> Result<Lock, DirError> {
     let failed = |source| DirError::Io { path: path.to_owned(), source };
-    fs::create_dir_all(path).map_err(failed)?;
+    fs::create_dir_all_durably(path).map_err(failed)?;
     let lock = Lock::try_acquire(&path.join(LOCK)).map_err(failed)?;
     lock.ok_or_else(|| DirError::Taken { path: path.to_owned() })
 }

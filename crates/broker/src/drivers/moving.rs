@@ -324,14 +324,28 @@ fn read(log: &Log, from: Option<Offset>, bytes_max: u64) -> Result<Chunk, Stoppe
     }
 }
 
-/// Up to where an older copy has what the log has: their epochs tell where they part (KIP-101), and what the log had lost
-/// when the node started is not in it either.
-fn common_end(log: &Log, copy: &Log, log_end_found: Offset) -> Offset {
+/// Up to where an older copy has what the log has: their epochs tell where they part (KIP-101), and from `end_max` on they
+/// do, since there the log ended when the node started, or the copy lacks something.
+fn common_end(log: &Log, copy: &Log, end_max: Offset) -> Offset {
     let known = |epoch| log.leader_epochs().entries().iter().any(|entry| entry.epoch == epoch);
     let newest = copy.leader_epochs().entries().iter().map(|entry| entry.epoch).rfind(|epoch| known(*epoch));
     let end_in = |of: &Log| newest.and_then(|epoch| of.end_offset_for_epoch(epoch)).map(|(_, end)| end);
     let common = end_in(log).zip(end_in(copy)).map_or(Offset::ZERO, |(ours, its)| ours.min(its));
-    common.min(log_end_found).min(copy.log_end())
+    common.min(end_max).min(copy.log_end())
+}
+
+/// Where an older copy first lacks what the log has: a power failure may have left less of one segment than of the next.
+fn first_gap(log: &Log, copy: &Log, gaps: &[(Offset, Offset)]) -> Result<Option<Offset>, Stopped> {
+    for (from, to) in [(log.log_start(), copy.log_start())].iter().chain(gaps) {
+        let from = *from.max(&log.log_start());
+        if from < *to
+            && let Chunk::Batches(bytes) = read(log, Some(from), 1)?
+            && BatchHeader::parse(&bytes).is_ok_and(|next| next.base_offset < *to)
+        {
+            return Ok(Some(from));
+        }
+    }
+    Ok(None)
 }
 
 struct Copy {
@@ -350,8 +364,12 @@ impl Copy {
         let opened = Log::open(&moving.path, Some(partition.topic_id), settings.log.clone(), &hints, now());
         let mut copy = Self { log: opened.map_err(Stopped::Target)?.0, begun: false };
         if let Some(end) = moving.found_at {
-            let common = partition.with_log(|log| Ok(common_end(log, &copy.log, end)));
-            let common = common.ok_or_else(|| gone(partition))?;
+            let gaps = copy.log.gaps().map_err(Stopped::Target)?;
+            let common = partition.with_log(|log| {
+                let gap = first_gap(log, &copy.log, &gaps);
+                Ok(gap.map(|gap| common_end(log, &copy.log, gap.map_or(end, |gap| gap.min(end)))))
+            });
+            let common = common.ok_or_else(|| gone(partition))??;
             copy.log.truncate_to(common, now()).map_err(Stopped::Target)?;
             copy.begun = copy.log.size() > 0;
             moving.note(&copy.log);
@@ -431,19 +449,24 @@ impl Copy {
                 }
             }
             copy.flush(Flush::All, now)?;
-            copy.rename_dir(&names::dir_name(id))?;
-            let parent = copy.dir().parent().unwrap_or(Path::new("."));
-            fs::sync_dir(parent).map_err(|source| Fault::Io { doing: "sync", file: parent.to_owned(), source })
+            rename(copy, &names::dir_name(id))
         };
         settle(&mut self.log, now()).map_err(Stopped::Target)?;
         Ok(self.log)
     }
 }
 
-/// The log that was copied is not needed any more.
+/// Gives a log's directory another name, durably.
+fn rename(log: &mut Log, name: &str) -> Result<(), Fault> {
+    log.rename_dir(name)?;
+    let parent = log.dir().parent().unwrap_or(Path::new("."));
+    fs::sync_dir(parent).map_err(|source| Fault::Io { doing: "sync", file: parent.to_owned(), source })
+}
+
+/// The log that was copied is not needed any more, not even after a power failure.
 fn put_aside(mut old: Log, id: &TopicPartition) {
     let name = names::renamed_dir_name(id, DirKind::Deleted, thalweg_sys::random::bytes16());
-    if let Err(fault) = old.rename_dir(&name) {
+    if let Err(fault) = rename(&mut old, &name) {
         error!(partition = %id, error = %fault, "the log has moved, and the old one cannot be removed");
         return;
     }

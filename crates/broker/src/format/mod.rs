@@ -348,7 +348,7 @@ fn levels(
 /// Writes one directory. `meta.properties` comes last: with it the directory is formatted.
 fn write(directory: &Path, meta: &MetaProperties, plan: &Plan, kind: Kind, now: Timestamp) -> std::io::Result<()> {
     let encoding = |e: String| std::io::Error::other(e);
-    fs::create_dir_all(directory)?;
+    fs::create_dir_all_durably(directory)?;
     let bytes = bootstrap::bootstrap_file(&plan.records, plan.version, now).map_err(encoding)?;
     fs::write_atomic(&directory.join(BOOTSTRAP), &bytes)?;
     if let (Kind::Voter | Kind::NonVoter, Some(voters)) = (kind, &plan.voters) {
@@ -358,11 +358,7 @@ fn write(directory: &Path, meta: &MetaProperties, plan: &Plan, kind: Kind, now: 
             bootstrap::first_snapshot(voters, &plan.listener, plan.kraft_version, now).map_err(encoding)?;
         fs::write_atomic(&log.join(FIRST_SNAPSHOT), &bytes)?;
     }
-    fs::write_atomic(&directory.join(META_PROPERTIES), meta.to_text().as_bytes())?;
-    match directory.parent() {
-        Some(parent) => fs::sync_dir(parent),
-        None => Ok(()),
-    }
+    fs::write_atomic(&directory.join(META_PROPERTIES), meta.to_text().as_bytes())
 }
 
 /// Paths by what was written for them, for messages.

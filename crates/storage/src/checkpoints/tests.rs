@@ -51,4 +51,8 @@ fn a_topic_id_is_read_back() {
         fs::write(&path, text.as_bytes()).unwrap();
         assert!(matches!(read_topic_id(dir.path()), Err(Fault::Corrupt { .. })), "{text:?}");
     }
+    for text in ["", "\0\0\0"] {
+        fs::write(&path, text.as_bytes()).unwrap();
+        assert_eq!(read_topic_id(dir.path()).unwrap(), None, "{text:?} is what a power failure leaves");
+    }
 }
