@@ -4,6 +4,7 @@
 //! Counts mean the same on a busy machine as on a calm one, so they can be checked by a test, which times cannot.
 //! Valgrind counts: this program starts itself, and the node, under `valgrind --tool=callgrind`.
 
+mod bare;
 mod baseline;
 mod client;
 mod counted;
@@ -25,6 +26,7 @@ const USAGE: &str = "usage: thalweg-work check|record NODE BASELINE   compares w
        thalweg-work list                          names the pieces and the requests
        thalweg-work calls NODE REQUEST            the system calls of a request, by name
        thalweg-work time                          how long the pieces take here, in nanoseconds
+       thalweg-work bare PORT DIR                  the least that answers a Kafka client: a floor for comparisons
        thalweg-work piece NAME                    runs one piece: what valgrind looks at
 NODE is a release build of thalweg. Needs valgrind.";
 
@@ -41,6 +43,10 @@ fn main() -> ExitCode {
         }
         ["calls", node, name] => counted::calls(Path::new(node), name),
         ["time"] => pieces::time(),
+        ["bare", port, dir] => match port.parse() {
+            Ok(port) => bare::serve(port, Path::new(dir)),
+            Err(e) => Err(format!("{port} is no port: {e}")),
+        },
         ["piece", name] => pieces::run(name),
         _ => Err(USAGE.to_owned()),
     };
