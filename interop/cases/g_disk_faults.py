@@ -1,6 +1,6 @@
 """Damaged directories: Thalweg does with them what Apache Kafka does, or what `harness/known_disk_faults.py` gives a reason for."""
 
-from harness import disk_faults, disks
+from harness import disk_faults, disks, known_disk_faults
 from harness.case import case, expect
 
 
@@ -12,9 +12,17 @@ class Options:
 
 def compare(it, chosen):
     found = disks.find(disks.Nodes(it.target), it.home, chosen, Options)
-    wrong = [told for name, value in found.items() for told in disks.compare(name, value)]
+    listed = {} if it.is_kafka else known_disk_faults.listed()
+    wrong = [told for name, value in found.items() for told in disks.compare(name, value, listed)]
     expect(not wrong, "\n".join(wrong))
     it.note(f"{len(found)} faults")
+
+
+@case("disks/what_is_listed_as_different_has_its_fault_and_its_reason", own_node=True)
+def listed(it):
+    wrong = list(known_disk_faults.without_ground(disk_faults.ALL))
+    expect(not wrong, "\n".join(wrong))
+    it.note(f"{len(known_disk_faults.listed())} faults")
 
 
 @case("disks/damaged_segments_indexes_and_snapshots_are_treated_as_in_apache_kafka", own_node=True)

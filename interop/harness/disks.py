@@ -344,7 +344,7 @@ RECORDED = Path(__file__).resolve().parent.parent / "cases" / "disk_faults.json"
 
 def main(arguments):
     """The command line of interop/disk-faults."""
-    from . import disk_faults
+    from . import disk_faults, known_disk_faults
 
     parser = argparse.ArgumentParser(prog="interop/disk-faults", description="What disk faults do, beside what they do to Apache Kafka.")
     parser.add_argument("words", nargs="*", metavar="WORD", help="faults whose names have one of these words")
@@ -362,9 +362,11 @@ def main(arguments):
         found = find(of, home, chosen, options)
     if options.against == "kafka" or options.record:
         return 0
-    wrong = [told for name, value in found.items() for told in compare(name, value)]
+    listed = known_disk_faults.listed()
+    wrong = [told for name, value in found.items() for told in compare(name, value, listed)]
+    wrong += known_disk_faults.without_ground(disk_faults.ALL)
     print("\n".join(wrong))
-    print(f"{len(found) - len(wrong)} passed, {len(wrong)} failed")
+    print(f"{max(0, len(found) - len(wrong))} passed, {len(wrong)} failed")
     return 1 if wrong else 0
 
 
@@ -409,16 +411,19 @@ def find(of, home, chosen, options):
     return found
 
 
-def compare(name, found):
-    """What differs from the recorded, as at most one text."""
+def compare(name, found, listed):
+    """What differs from the recorded and is not listed, or is listed and differs no more, as at most one text."""
     from . import known_disk_faults
 
     wanted = json.loads(RECORDED.read_text()).get(name)
     if wanted is None:
         return []  # nothing is recorded of Apache Kafka
     differences = {path: (here, there) for path, here, there in parts(plain(found), plain(wanted))}
-    differences = known_disk_faults.unknown(name, differences)
-    wrong = [f"  {path}\n    here:  {here}\n    Kafka: {there}" for path, (here, there) in differences.items()]
+    known = listed.get(name, {})
+    unknown = known_disk_faults.unknown(known, differences)
+    wrong = [f"  {path}\n    here:  {here}\n    Kafka: {there}" for path, (here, there) in unknown.items()]
+    for path in known_disk_faults.vanished(known, differences):
+        wrong.append(f"  {path}\n    it is listed in {known_disk_faults.KNOWN.name}, but there is no such difference any more")
     return [f"{name}:\n" + "\n".join(wrong)] if wrong else []
 
 

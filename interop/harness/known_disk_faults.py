@@ -16,11 +16,28 @@ REASONS = {
     "there is a directory that is none of a partition": "Kafka does not start",
     "a partition is in both directories": "Kafka does not start; the longer log is taken, and the other one put aside",
 }
-# By the fault's name: the parts in which the two differ, as they are here.
 KNOWN = Path(__file__).resolve().parent.parent / "cases" / "disk_faults_known.json"
 
 
-def unknown(name, differences):
+def listed():
+    """By the fault's name: the parts in which the two differ, as they are here."""
+    return json.loads(KNOWN.read_text())
+
+
+def unknown(known, differences):
     """The differences of a fault that are not known."""
-    known = json.loads(KNOWN.read_text()).get(name, {})
     return {path: both for path, both in differences.items() if path not in known or known[path] != both[0]}
+
+
+def vanished(known, differences):
+    """The parts of a fault that are listed as different, and are as in Apache Kafka now."""
+    return [path for path in known if path not in differences]
+
+
+def without_ground(faults):
+    """What is listed and speaks of no fault, and faults that are listed without a reason."""
+    names = {fault.name for fault in faults}
+    known = listed()
+    yield from (f"{name}: it is listed in {KNOWN.name}, but there is no such fault" for name in known if name not in names)
+    yield from (f"{name}: it is listed without a reason" for name in known if not any(words in name for words in REASONS))
+    yield from (f"{words}: this reason belongs to no listed fault" for words in REASONS if not any(words in name for name in known))
