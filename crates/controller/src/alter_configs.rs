@@ -221,7 +221,7 @@ impl Controller {
             ConfigResourceType::Group => validate_group(all, &self.broker_configs(image))
                 .map_err(|error| Refusal::because(ErrorCode::InvalidConfig, error.message)),
             ConfigResourceType::ClientMetrics => check_client_metrics(&resource.name, all),
-            ConfigResourceType::BrokerLogger => invalid("Unknown resource type BROKER_LOGGER"),
+            ConfigResourceType::BrokerLogger => invalid("Unexpected resource type BROKER_LOGGER."),
         }
     }
 }

@@ -240,7 +240,10 @@ impl Controller {
         let mut records = self.partitions_follow(image, event, |p| p.isr.contains(&id));
         records.extend(self.partitions_follow(image, event, |p| p.elr.contains(&id)));
         records.push(UnregisterBrokerRecord { broker_id: id.0, broker_epoch: broker.epoch.0 }.into());
-        Ok(Outcome { records, response: UnregisterBrokerResponse { error_message: None, ..Default::default() } })
+        Ok(Outcome {
+            records,
+            response: UnregisterBrokerResponse { error_message: Some("".into()), ..Default::default() },
+        })
     }
 
     /// A controller registers (KIP-919).

@@ -121,6 +121,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether a member of a classic group may ask for this session timeout. It is looked at before it is asked where the
+    /// group's coordinator is.
+    #[must_use]
+    pub fn allows_session_timeout(&self, ms: i32) -> bool {
+        let asked = u64::try_from(ms).map(Duration::from_millis);
+        asked.is_ok_and(|asked| self.session_timeout_min <= asked && asked <= self.session_timeout_max)
+    }
+
     /// The session timeout of members of the consumer group `group`: its own if it has one that the broker allows.
     #[must_use]
     pub fn consumer_session_timeout_of(&self, image: &MetadataImage, group: &str) -> Duration {

@@ -5,6 +5,7 @@
 mod batches;
 mod codec;
 mod connection;
+mod coverage;
 mod golden;
 mod known;
 mod language;
@@ -118,7 +119,10 @@ fn run(options: &Options) -> Result<bool, String> {
         return record(played);
     }
     let mut known = if options.check_kafka { Vec::new() } else { known::load(&home().join("known.txt"))? };
-    let outcome = report::compare(&schema, played, &mut known, options.check_kafka)?;
+    let mut outcome = report::compare(&schema, played, &mut known, options.check_kafka)?;
+    if options.words.is_empty() {
+        outcome.look_for_gaps(&schema);
+    }
     if options.forget {
         forget(&outcome.vanished)?;
     }

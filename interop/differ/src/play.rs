@@ -28,7 +28,7 @@ pub(crate) struct Pair {
 type Parts = (Vec<Value>, Vec<(String, Value)>);
 
 /// How long `until` and `learn` ask again.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Variables that stand for variables, at most so deep.
 const DEPTH_MAX: usize = 40;
 

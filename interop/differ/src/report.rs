@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use crate::coverage::Coverage;
 use crate::known::Known;
 use crate::play::Pair;
 use crate::schema::{Schema, served};
@@ -18,6 +19,17 @@ pub(crate) struct Outcome {
     pub(crate) vanished: Vec<String>,
     /// Pairs and listed differences, by API.
     apis: BTreeMap<String, Tally>,
+    coverage: Coverage,
+}
+
+impl Outcome {
+    /// Counts as failed what the node advertises and no scenario asks. All of them must have been played.
+    pub(crate) fn look_for_gaps(&mut self, schema: &Schema) {
+        for gap in self.coverage.missing(schema) {
+            println!("FAIL advertised, but no scenario has an answer of it: {gap}");
+            self.failed += 1;
+        }
+    }
 }
 
 /// What was found of one API.
@@ -98,6 +110,7 @@ fn one(
     told: &mut Vec<Difference>,
 ) {
     let api = api(schema, &found.request);
+    outcome.coverage.add(schema, found);
     let tally = outcome.apis.entry(api.clone()).or_default();
     tally.pairs += 1;
     if found.answer != Value::word("<closed>") {

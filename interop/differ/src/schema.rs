@@ -43,6 +43,11 @@ impl Schema {
         self.errors.get(&code).map(String::as_str)
     }
 
+    /// The request with this API key.
+    pub(crate) fn request(&self, key: i16) -> Option<&Message> {
+        self.messages.values().find(|message| message.kind == Kind::Request && message.key == Some(key))
+    }
+
     /// The requests that brokers serve, by their number.
     pub(crate) fn apis(&self) -> Vec<&Message> {
         let serves = |m: &&Message| {

@@ -133,17 +133,14 @@ impl Presence {
     }
 }
 
-/// The controller takes a broker in: decides, and notes that it is alive.
+/// The controller takes a broker in. Its session begins with its first heartbeat: until then another run may take its place.
 pub(crate) fn register(
     d: &mut Decide<'_>,
     request: &BrokerRegistrationRequest,
     request_version: i16,
 ) -> Result<Outcome<BrokerRegistrationResponse>, Refusal> {
     let context = RegistrationContext { next_offset: d.next_offset, kraft_version: d.kraft_version, request_version };
-    let outcome = d.controller.register_broker(d.image, d.sessions, d.now, context, request)?;
-    let epoch = BrokerEpoch(outcome.response.broker_epoch);
-    d.sessions.contacted(NodeId(request.broker_id), epoch, Offset(-1), d.now);
-    Ok(outcome)
+    d.controller.register_broker(d.image, d.sessions, d.now, context, request)
 }
 
 /// The controller takes a heartbeat: decides, and notes what it was told.

@@ -17,15 +17,18 @@ use crate::dispatch::Call;
 const NAME_BYTES_MAX: usize = 255;
 
 pub(crate) async fn handle(call: Call, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
-    let mut results: BTreeMap<ByteString, Vec<AlterReplicaLogDirPartitionResult>> = BTreeMap::new();
+    // Of several directories for one partition the last counts.
+    let mut wanted: BTreeMap<(&ByteString, i32), &str> = BTreeMap::new();
     for dir in &request.dirs {
         for topic in &dir.topics {
-            for &index in &topic.partitions {
-                let error = begin(&call, &dir.path, &topic.name, index).err().unwrap_or(ErrorCode::None);
-                let result = AlterReplicaLogDirPartitionResult { partition_index: index, error_code: error.code() };
-                results.entry(topic.name.clone()).or_default().push(result);
-            }
+            wanted.extend(topic.partitions.iter().map(|&index| ((&topic.name, index), &*dir.path)));
         }
+    }
+    let mut results: BTreeMap<ByteString, Vec<AlterReplicaLogDirPartitionResult>> = BTreeMap::new();
+    for ((topic, index), dir) in wanted {
+        let error = begin(&call, dir, topic, index).err().unwrap_or(ErrorCode::None);
+        let result = AlterReplicaLogDirPartitionResult { partition_index: index, error_code: error.code() };
+        results.entry(topic.clone()).or_default().push(result);
     }
     let results = results.into_iter();
     AlterReplicaLogDirsResponse {

@@ -11,9 +11,9 @@ use crate::dispatch::{Call, Reply};
 const NULL_PROTOCOL: i16 = 7;
 
 pub(crate) fn handle(call: Call, request: JoinGroupRequest) -> Reply {
-    if request.group_id.is_empty() {
+    if let Some(error) = wrong(&call, &request) {
         let response = JoinGroupResponse {
-            error_code: ErrorCode::InvalidGroupId.code(),
+            error_code: error.code(),
             member_id: request.member_id,
             ..JoinGroupResponse::default()
         };
@@ -26,6 +26,15 @@ pub(crate) fn handle(call: Call, request: JoinGroupRequest) -> Reply {
         let refused = |error: ErrorCode| JoinGroupResponse { error_code: error.code(), ..JoinGroupResponse::default() };
         normalized(call.version, expect_answer!(outcome, JoinGroup).unwrap_or_else(refused))
     })
+}
+
+/// What is wrong wherever the group is.
+fn wrong(call: &Call, request: &JoinGroupRequest) -> Option<ErrorCode> {
+    if request.group_id.is_empty() {
+        return Some(ErrorCode::InvalidGroupId);
+    }
+    let allowed = call.broker.config.groups.rules.allows_session_timeout(request.session_timeout_ms);
+    (!allowed).then_some(ErrorCode::InvalidSessionTimeout)
 }
 
 fn normalized(version: i16, response: JoinGroupResponse) -> JoinGroupResponse {

@@ -35,14 +35,6 @@ pub(super) struct Join<'a> {
 impl Shard {
     /// JoinGroup.
     pub(crate) fn join(&mut self, at: At<'_>, ticket: Ticket, caller: &Caller, request: m::JoinGroupRequest) {
-        let session = millis(request.session_timeout_ms);
-        if request.session_timeout_ms < 0
-            || session < self.settings.session_timeout_min
-            || session > self.settings.session_timeout_max
-        {
-            let refusal = Request::JoinGroup(request).refuse(ErrorCode::InvalidSessionTimeout);
-            return self.outbox.answer(ticket, refusal);
-        }
         match self.groups.get(&request.group_id) {
             Some(Group::Consumer(group)) if !group.is_empty() => {
                 self.classic_join_to_consumer_group(at, ticket, caller, request);
