@@ -28,7 +28,9 @@ use crate::config::{self, HTTP_LISTEN, NodeConfig};
 use crate::drivers::groups::Groups;
 use crate::drivers::log_dirs::{self, DirError, LogDirs};
 use crate::drivers::maintenance::{Intervals, Maintenance};
-use crate::drivers::metadata::{Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings, SnapshotPolicy};
+use crate::drivers::metadata::{
+    Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings, Retention, SnapshotPolicy,
+};
 use crate::drivers::partitions::Partitions;
 use crate::drivers::presence::{self, Presence};
 use crate::drivers::producer_ids::ProducerIds;
@@ -385,6 +387,10 @@ impl Starting {
                 bytes: u64::try_from(config.storage.metadata_log_max_record_bytes_between_snapshots)
                     .unwrap_or(u64::MAX),
                 interval: Some(millis(config.storage.metadata_log_max_snapshot_interval_ms)).filter(|ms| !ms.is_zero()),
+                retention: Retention {
+                    bytes: u64::try_from(config.storage.metadata_max_retention_bytes).ok(),
+                    ms: Some(config.storage.metadata_max_retention_ms).filter(|ms| *ms >= 0),
+                },
             },
         };
         let (partitions, groups) = (Arc::clone(partitions), Arc::clone(groups));

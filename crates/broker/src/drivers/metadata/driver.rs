@@ -2,6 +2,7 @@
 //! publishes them when they are committed.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -10,7 +11,7 @@ use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp};
 use thalweg_controller::{Controller, Refusal, Sessions};
 use thalweg_metadata::{MetadataImage, MetadataRecord, Provenance};
 use thalweg_raft::{Effect, ElectionState, LocalLog, OffsetAndEpoch, Peer, Quorum, Settings, Start, Voter, Voters};
-use thalweg_sys::task;
+use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, Instant, sleep_until, wall_clock_ms};
 use thalweg_wire::ErrorCode;
 use tokio::sync::{mpsc, watch};
@@ -18,11 +19,15 @@ use tracing::{error, info};
 
 use super::handle::{Answer, COMMANDS_MAX, Command, Decide, Decided, Published, QuorumView};
 use super::log::{LoadError, Loaded, MetadataLog, WriteError};
+use super::snapshots::{self, Retention, Snapshot};
 use super::{MetadataHandle, control};
 use crate::closing::Closing;
 use crate::drivers::groups::Groups;
 use crate::drivers::partitions::Partitions;
 use crate::format::SnapshotContent;
+
+/// How often is looked for snapshots that are older, or more, than is to be kept: as in Kafka.
+const CLEANING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// So many decisions share one sync of the log.
 const DECISIONS_PER_FLUSH: usize = 256;
@@ -44,6 +49,8 @@ pub(crate) struct SnapshotPolicy {
     pub(crate) bytes: u64,
     /// `metadata.log.max.snapshot.interval.ms`; `None` is never.
     pub(crate) interval: Option<Duration>,
+    /// How long older ones are kept.
+    pub(crate) retention: Retention,
 }
 
 /// Decisions that are in the log and not committed yet.
@@ -51,8 +58,23 @@ struct Waiting {
     /// The offset after the last record that their answers reveal.
     end: Offset,
     image: MetadataImage,
+    /// How many bytes of records the image has seen.
+    appended: u64,
     answers: Vec<Answer>,
     since: Instant,
+}
+
+/// What is committed.
+struct Committed {
+    image: MetadataImage,
+    /// How many bytes of records the image has seen.
+    appended: u64,
+}
+
+/// A snapshot that is being written, while decisions go on, and how many bytes of records it has seen.
+struct Writing {
+    task: JoinHandle<io::Result<Result<Snapshot, LoadError>>>,
+    appended: u64,
 }
 
 /// See the module.
@@ -70,8 +92,13 @@ pub(crate) struct Driver {
     elected_at: Option<Offset>,
     /// The controller has written its first records.
     active: bool,
+    committed: Option<Committed>,
     snapshots: SnapshotPolicy,
     last_snapshot: Instant,
+    last_cleaned: Instant,
+    writing: Option<Writing>,
+    /// The offset after the last record by which the quorum has changed itself.
+    reconfigured: Offset,
     commits: Spans,
     unclean_elections: u64,
     started: Instant,
@@ -129,8 +156,12 @@ impl Driver {
             high_watermark: Offset::ZERO,
             elected_at: None,
             active: false,
+            committed: None,
             snapshots: settings.snapshots,
             last_snapshot: started,
+            last_cleaned: started,
+            writing: None,
+            reconfigured: Offset::ZERO,
             commits: Spans::default(),
             unclean_elections: 0,
             started,
@@ -151,10 +182,15 @@ impl Driver {
             let deadline = self.deadline();
             tokio::select! {
                 biased;
+                written = written(&mut self.writing) => self.snapshot_written(written?)?,
                 Some(command) = self.commands.recv(), if self.active => self.decide_all(command)?,
                 () = sleep_until(deadline) => self.tick()?,
                 () = closing.begun() => break,
             }
+        }
+        if self.writing.is_some() {
+            let written = written(&mut self.writing).await?;
+            self.snapshot_written(written)?;
         }
         let effects = self.quorum.shut_down(self.moment());
         self.carry_out(effects)?;
@@ -177,9 +213,11 @@ impl Driver {
             .filter(|_| self.active)
             .map_or(FAR, |at| Duration::from_millis(u64::try_from(at.0.saturating_sub(now.0)).unwrap_or(0)));
         let now = thalweg_sys::time::now();
-        let snapshot = self.snapshots.interval.filter(|_| self.log.unsnapshotted() > 0);
+        let grown = self.log.appended() > self.log.snapshotted() && self.writing.is_none();
+        let snapshot = self.snapshots.interval.filter(|_| grown);
         let snapshot = snapshot.map_or(now + FAR, |interval| self.last_snapshot + interval);
-        (now + quorum.min(sessions)).min(snapshot.max(now))
+        let cleaning = self.last_cleaned + CLEANING_INTERVAL;
+        (now + quorum.min(sessions)).min(snapshot.max(now)).min(cleaning.max(now))
     }
 
     fn tick(&mut self) -> Result<(), Ended> {
@@ -205,6 +243,7 @@ impl Driver {
                 Effect::Append(records) => {
                     let now = Timestamp(wall_clock_ms());
                     let end = self.log.append_control(&records, self.quorum.epoch(), now)?;
+                    self.reconfigured = end;
                     self.note(end, now);
                     effects.extend(self.quorum.appended(end, self.moment()));
                 }
@@ -240,6 +279,7 @@ impl Driver {
         self.waiting.push_back(Waiting {
             end,
             image: self.image.clone(),
+            appended: self.log.appended(),
             answers: Vec::new(),
             since: thalweg_sys::time::now(),
         });
@@ -329,7 +369,8 @@ impl Driver {
                 self.carry_out(effects)?;
             }
             self.publish().await;
-            self.snapshot_if_due()?;
+            self.snapshot_if_due();
+            self.clean_if_due().await?;
             if self.active || self.elected_at.is_none_or(|start| self.high_watermark <= start) {
                 return Ok(());
             }
@@ -340,27 +381,53 @@ impl Driver {
         }
     }
 
-    /// Writes a snapshot when the log has grown enough, or when the last one is old. Everything must be committed.
-    fn snapshot_if_due(&mut self) -> Result<(), Ended> {
-        let grown = self.log.unsnapshotted();
+    /// Begins to write a snapshot of what is committed when the log has grown enough, or when the last one is old.
+    fn snapshot_if_due(&mut self) {
+        let Some(Committed { image, appended }) = &self.committed else { return };
+        let (appended, grown) = (*appended, appended.saturating_sub(self.log.snapshotted()));
         let old = self.snapshots.interval.is_some_and(|interval| self.last_snapshot.elapsed() >= interval);
+        let Provenance { offset, epoch, timestamp } = image.provenance();
+        let id = OffsetAndEpoch { offset: offset.next(), epoch };
+        // Voters that are not committed are in no snapshot.
+        let whole = !image.in_transaction() && id.offset >= self.reconfigured;
         let due = grown >= self.snapshots.bytes || old && grown > 0;
-        if !due || !self.active || !self.waiting.is_empty() || self.image.in_transaction() {
+        if !due || !whole || !self.active || self.writing.is_some() {
+            return;
+        }
+        let (image, dir) = (image.clone(), self.log.dir().to_owned());
+        let quorum = control::in_snapshot(self.quorum.kraft_version(), self.quorum.voters());
+        let task = task::spawn(task::blocking(move || {
+            let (records, version) = (image.to_records(), image.metadata_version());
+            let content = SnapshotContent { last: timestamp, epoch, quorum: &quorum, records: &records, version };
+            snapshots::write(&dir, id, &content, Timestamp(wall_clock_ms()))
+        }));
+        self.writing = Some(Writing { task, appended });
+        self.last_snapshot = thalweg_sys::time::now();
+    }
+
+    fn snapshot_written(&mut self, (snapshot, appended): (Snapshot, u64)) -> Result<(), Ended> {
+        info!(offset = %snapshot.id.offset, epoch = %snapshot.id.epoch, "wrote a snapshot of the metadata");
+        self.log.snapshot_written(snapshot, appended);
+        self.snapshots_changed()
+    }
+
+    /// Lets go of old snapshots, and of the log before them, as often as Kafka does.
+    async fn clean_if_due(&mut self) -> Result<(), Ended> {
+        if self.last_cleaned.elapsed() < CLEANING_INTERVAL {
             return Ok(());
         }
-        let Provenance { offset, epoch, timestamp } = self.image.provenance();
-        let id = OffsetAndEpoch { offset: offset.next(), epoch };
-        let content = SnapshotContent {
-            last: timestamp,
-            epoch,
-            quorum: &control::in_snapshot(self.quorum.kraft_version(), self.quorum.voters()),
-            records: &self.image.to_records(),
-            version: self.image.metadata_version(),
+        self.last_cleaned = thalweg_sys::time::now();
+        let Some(cleaned) = self.log.clean(self.snapshots.retention, Timestamp(wall_clock_ms()))? else {
+            return Ok(());
         };
-        let log_start = self.log.write_snapshot(id, &content, Timestamp(wall_clock_ms()))?;
-        info!(offset = %id.offset, epoch = %id.epoch, "wrote a snapshot of the metadata");
-        self.last_snapshot = thalweg_sys::time::now();
-        let effects = self.quorum.snapshot_written(id, id, log_start, self.moment());
+        info!(log_start = %self.log.start(), "old snapshots of the metadata go, and the log before the oldest that is left");
+        task::blocking(move || cleaned.remove()).await??;
+        self.snapshots_changed()
+    }
+
+    fn snapshots_changed(&mut self) -> Result<(), Ended> {
+        let Some((oldest, newest)) = self.log.kept() else { return Ok(()) };
+        let effects = self.quorum.snapshot_written(oldest, newest, self.log.start(), self.moment());
         self.carry_out(effects)
     }
 
@@ -375,11 +442,12 @@ impl Driver {
             if let Some(committed) = self.waiting.pop_front() {
                 answers.extend(committed.answers);
                 self.commits.record(committed.since.elapsed());
-                newest = Some(committed.image);
+                newest = Some(Committed { image: committed.image, appended: committed.appended });
             }
         }
-        if let Some(image) = newest {
-            let image = Arc::new(image.visible().clone());
+        if let Some(newest) = newest {
+            let image = Arc::new(newest.image.visible().clone());
+            self.committed = Some(newest);
             // This node acts first, then clients are told.
             self.partitions.apply(Arc::clone(&image)).await;
             self.groups.apply(Arc::clone(&image));
@@ -390,6 +458,15 @@ impl Driver {
             answer(Ok(()));
         }
     }
+}
+
+/// Waits for the snapshot that is being written, if there is one.
+async fn written(writing: &mut Option<Writing>) -> Result<(Snapshot, u64), Ended> {
+    let Some(Writing { task, appended }) = writing else { return std::future::pending().await };
+    let (done, appended) = (task.await, *appended);
+    *writing = None;
+    let snapshot = done.map_err(io::Error::other)???;
+    Ok((snapshot, appended))
 }
 
 fn view(quorum: &Quorum, commits: Spans, unclean_elections: u64) -> QuorumView {

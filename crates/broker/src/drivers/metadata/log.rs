@@ -6,22 +6,22 @@ use bytes::Bytes;
 use thalweg_base::{LeaderEpoch, Offset, Timestamp, Uuid};
 use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion, Provenance, RecordError};
 use thalweg_raft::{Change, ControlRecord, ElectionState, EpochStart, KRaftVersion, LocalLog, OffsetAndEpoch, Voters};
-use thalweg_records::control::ControlType;
-use thalweg_records::{BatchBuilder, BatchError, BatchOptions, BatchView, PreparedBatch, Record, batches};
-use thalweg_storage::{AppendError, Fault, FirstBatch, Flush, FlushPlan, Log, LogConfig, OpenHints, Origin, ReadError};
+use thalweg_records::{BatchBuilder, BatchError, BatchOptions, BatchView, PreparedBatch, batches};
+use thalweg_storage::{
+    AppendError, Doomed, Fault, FirstBatch, Flush, FlushPlan, Log, LogConfig, OpenHints, Origin, ReadError,
+};
 use thalweg_sys::fs;
 use thalweg_wire::EncodeError;
-use tracing::warn;
 
 use super::control;
-use crate::format::{METADATA_LOG, SnapshotContent, read_bootstrap_file, snapshot_file};
+use super::snapshots::{self, Retention, Snapshot};
+use crate::format::{METADATA_LOG, read_bootstrap_file};
 
 const QUORUM_STATE: &str = "quorum-state";
-const SNAPSHOT: &str = ".checkpoint";
 /// So much of the log is read at once while it is replayed.
 const READ_BYTES: usize = 1 << 20;
 /// A metadata batch may hold so much, as in Kafka.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+pub(super) const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// Why the metadata log cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +53,32 @@ pub(crate) struct Loaded {
 pub(crate) struct MetadataLog {
     dir: PathBuf,
     log: Log,
-    /// How many bytes of records the newest snapshot lacks.
-    unsnapshotted: u64,
+    /// The snapshots that are there, oldest first; the newest is whole.
+    snapshots: Vec<Snapshot>,
+    /// How many bytes of records were read and appended since the log was opened.
+    appended: u64,
+    /// How many of them the newest snapshot holds.
+    snapshotted: u64,
+}
+
+/// What nobody needs any more.
+#[must_use]
+pub(crate) struct Cleaned {
+    segments: Doomed,
+    snapshots: Vec<Snapshot>,
+}
+
+impl Cleaned {
+    /// Removes the files. It may block.
+    pub(crate) fn remove(self) -> Result<(), LoadError> {
+        self.segments.remove()?;
+        self.snapshots.iter().try_for_each(remove)
+    }
+}
+
+fn remove(snapshot: &Snapshot) -> Result<(), LoadError> {
+    let removed = fs::remove_file(&snapshot.path);
+    removed.map_err(|source| LoadError::Io { doing: "remove", path: snapshot.path.clone(), source })
 }
 
 impl MetadataLog {
@@ -64,18 +88,22 @@ impl MetadataLog {
         let (log, _) = Log::open(&dir, Some(Uuid::ONE), config, &OpenHints::UNKNOWN, now)?;
         let mut image = MetadataImage::default();
         let mut local = LocalLog { start: log.log_start(), end: log.log_end(), ..LocalLog::default() };
-        let snapshots = snapshots(&dir)?;
-        if let (Some(oldest), Some((newest, path, bytes))) = (snapshots.first(), newest_whole(&snapshots)?) {
-            local.snapshots = Some((oldest.0, newest));
+        let mut snapshots = snapshots::list(&dir)?;
+        let whole = snapshots::newest_whole(&snapshots)?;
+        // Damaged ones that are newer stay where they are, for whoever wants to look at them.
+        snapshots.truncate(whole.as_ref().map_or(0, |(at, _)| at + 1));
+        if let (Some(Snapshot { id: newest, path, .. }), Some((_, bytes))) = (snapshots.last(), whole) {
             // A record in a snapshot counts as if it stood right before the log.
             let before = Offset(newest.offset.0 - 1);
             replay(path, bytes, &mut image, |_, change| local.changes.push((before, change)))?;
             let provenance = Provenance { offset: before, epoch: newest.epoch, ..image.provenance() };
             image.set_provenance(provenance);
         }
-        let mut this = Self { dir, log, unsnapshotted: 0 };
+        let mut this = Self { dir, log, snapshots, appended: 0, snapshotted: 0 };
         this.catch_up_with_snapshot(&mut local, now)?;
         this.replay_log(&mut image, &mut local)?;
+        this.forget_snapshots_before(this.log.log_start()).iter().try_for_each(remove)?;
+        local.snapshots = this.kept();
         let epochs =
             this.log.leader_epochs().entries().iter().map(|e| EpochStart { epoch: e.epoch, start: e.start_offset });
         local.epochs = epochs.collect();
@@ -86,7 +114,7 @@ impl MetadataLog {
 
     /// A snapshot that is ahead of the log replaces it: the log was lost, or never reached so far.
     fn catch_up_with_snapshot(&mut self, local: &mut LocalLog, now: Timestamp) -> Result<(), LoadError> {
-        if let Some((_, newest)) = local.snapshots
+        if let Some(Snapshot { id: newest, .. }) = self.snapshots.last()
             && newest.offset > self.log.log_end()
         {
             self.log.truncate_fully_and_start_at(newest.offset, now)?;
@@ -110,7 +138,7 @@ impl MetadataLog {
                 ReadError::Refused(refusal) => self.state(refusal.to_string()),
             })?;
             let bytes = plan.read()?;
-            self.unsnapshotted += bytes.len() as u64;
+            self.appended += bytes.len() as u64;
             let next = replay(&self.dir, bytes, image, |offset, change| local.changes.push((offset, change)))?;
             if next <= at {
                 return Err(self.state(format!("cannot be read at offset {at}")));
@@ -184,7 +212,7 @@ impl MetadataLog {
     }
 
     fn append_batch(&mut self, batch: PreparedBatch, epoch: LeaderEpoch, now: Timestamp) -> Result<Offset, WriteError> {
-        self.unsnapshotted += batch.len() as u64;
+        self.appended += batch.len() as u64;
         self.log.append(&mut [batch], epoch, Origin::Replication, now)?;
         self.log.assign_epoch(epoch, self.log.log_end());
         Ok(self.log.log_end())
@@ -200,41 +228,75 @@ impl MetadataLog {
         self.log.flushed(plan, now);
     }
 
-    /// How many bytes of records the newest snapshot lacks.
-    pub(crate) fn unsnapshotted(&self) -> u64 {
-        self.unsnapshotted
+    /// How many bytes of records were read and appended so far.
+    pub(crate) fn appended(&self) -> u64 {
+        self.appended
     }
 
-    /// Replaces all snapshots by this one, durably, and removes from the log what it holds. Gives the offset at which the
-    /// log begins now.
-    pub(crate) fn write_snapshot(
-        &mut self,
-        id: OffsetAndEpoch,
-        content: &SnapshotContent<'_>,
-        now: Timestamp,
-    ) -> Result<Offset, LoadError> {
-        let older = snapshots(&self.dir)?;
-        let path = self.dir.join(format!("{:020}-{:010}{SNAPSHOT}", id.offset.0, id.epoch.0));
-        let bytes = snapshot_file(content, now).map_err(|reason| self.state(reason))?;
-        fs::write_atomic(&path, &bytes).map_err(|source| LoadError::Io {
-            doing: "write",
-            path: path.clone(),
-            source,
-        })?;
-        for (_, old) in older.into_iter().filter(|(old, _)| *old != id) {
-            fs::remove_file(&old).map_err(|source| LoadError::Io { doing: "remove", path: old, source })?;
+    /// How many of them the newest snapshot holds.
+    pub(crate) fn snapshotted(&self) -> u64 {
+        self.snapshotted
+    }
+
+    /// Where snapshots are written.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The oldest and the newest snapshot, if there is one.
+    pub(crate) fn kept(&self) -> Option<(OffsetAndEpoch, OffsetAndEpoch)> {
+        Some((self.snapshots.first()?.id, self.snapshots.last()?.id))
+    }
+
+    /// Where the log begins.
+    pub(crate) fn start(&self) -> Offset {
+        self.log.log_start()
+    }
+
+    /// A snapshot was written when `appended` bytes were in the log before its offset. It is the newest.
+    pub(super) fn snapshot_written(&mut self, snapshot: Snapshot, appended: u64) {
+        assert!(self.snapshotted <= appended && appended <= self.appended, "a snapshot holds what was appended");
+        self.snapshots.retain(|older| older.id < snapshot.id);
+        self.snapshots.push(snapshot);
+        self.snapshotted = appended;
+    }
+
+    /// Lets go of the oldest snapshots as long as there is more, or older, than is to be kept, and of the log before the
+    /// oldest that is left. The newest always stays, and the log after it. Gives what to remove, if anything.
+    pub(crate) fn clean(&mut self, retention: Retention, now: Timestamp) -> Result<Option<Cleaned>, LoadError> {
+        let mut snapshots = Vec::new();
+        while let [oldest, next, ..] = &self.snapshots[..]
+            && (self.is_too_much(retention) || is_too_old(oldest, retention, now)?)
+        {
+            let begin = next.id.offset;
+            snapshots.extend(self.forget_snapshots_before(begin));
+            self.log.advance_log_start(begin)?;
+            self.log.delete_old_segments(begin, now)?;
         }
-        self.log.advance_log_start(id.offset)?;
-        self.log.delete_old_segments(id.offset, now)?;
-        self.log.take_doomed().remove()?;
-        self.unsnapshotted = 0;
-        Ok(self.log.log_start())
+        let segments = self.log.take_doomed();
+        Ok((!snapshots.is_empty()).then_some(Cleaned { segments, snapshots }))
+    }
+
+    fn is_too_much(&self, retention: Retention) -> bool {
+        let snapshots: u64 = self.snapshots.iter().map(|snapshot| snapshot.bytes).sum();
+        retention.bytes.is_some_and(|max| self.log.size() + snapshots > max)
+    }
+
+    fn forget_snapshots_before(&mut self, offset: Offset) -> Vec<Snapshot> {
+        let kept = self.snapshots.partition_point(|snapshot| snapshot.id.offset < offset);
+        self.snapshots.drain(..kept).collect()
     }
 
     /// Syncs and closes all files.
     pub(crate) fn close(self) -> Result<(), Fault> {
         self.log.close().map(|_| ())
     }
+}
+
+/// Whether what a snapshot holds is older than is kept. One that is damaged helps nobody.
+fn is_too_old(snapshot: &Snapshot, retention: Retention, now: Timestamp) -> Result<bool, LoadError> {
+    let Some(max) = retention.ms else { return Ok(false) };
+    Ok(snapshot.last_contained()?.is_none_or(|last| now.0.saturating_sub(last.0) > max))
 }
 
 /// Why records were not written.
@@ -296,51 +358,4 @@ fn replay_batch(
         Provenance { offset: view.last_offset(), epoch: header.leader_epoch, timestamp: header.max_timestamp };
     image.set_provenance(provenance);
     Ok(())
-}
-
-/// The newest snapshot that is whole, and what it holds. The log may still have everything that a damaged one had.
-fn newest_whole(snapshots: &[(OffsetAndEpoch, PathBuf)]) -> Result<Option<(OffsetAndEpoch, &Path, Bytes)>, LoadError> {
-    for (id, path) in snapshots.iter().rev() {
-        let bytes = read_file(path)?;
-        if is_whole(&bytes) {
-            return Ok(Some((*id, path, bytes)));
-        }
-        warn!(path = %path.display(), "a snapshot of the metadata ends before its footer: it is not read");
-    }
-    Ok(None)
-}
-
-/// Whether a snapshot has its last record, which says that nothing is missing.
-fn is_whole(bytes: &Bytes) -> bool {
-    let Some(Ok(last)) = batches(bytes.clone()).last() else { return false };
-    let is_footer = |record: Record| {
-        record.key.is_some_and(|key| ControlType::parse_key(&key) == Ok(Some(ControlType::SnapshotFooter)))
-    };
-    let records = last.records(BATCH_BYTES_MAX).ok().into_iter().flatten();
-    last.header().attributes.is_control() && records.flatten().any(is_footer)
-}
-
-/// The snapshots in a directory, oldest first. Those that were never finished are of no use to anybody.
-fn snapshots(dir: &Path) -> Result<Vec<(OffsetAndEpoch, PathBuf)>, LoadError> {
-    let io = |doing, source| LoadError::Io { doing, path: dir.to_owned(), source };
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|e| io("list", e))? {
-        if let Some(id) = entry.name.strip_suffix(SNAPSHOT).and_then(snapshot_id) {
-            found.push((id, dir.join(&entry.name)));
-        } else if [".checkpoint.part", ".checkpoint.tmp"].iter().any(|part| entry.name.ends_with(part)) {
-            fs::remove_file(&dir.join(&entry.name)).map_err(|e| io("remove a part of a snapshot in", e))?;
-        }
-    }
-    found.sort_by_key(|(id, _)| *id);
-    Ok(found)
-}
-
-/// Reads `00000000000000000042-0000000003`.
-fn snapshot_id(name: &str) -> Option<OffsetAndEpoch> {
-    let (offset, epoch) = name.split_once('-')?;
-    Some(OffsetAndEpoch { offset: Offset(offset.parse().ok()?), epoch: LeaderEpoch(epoch.parse().ok()?) })
-}
-
-fn read_file(path: &Path) -> Result<Bytes, LoadError> {
-    fs::read(path).map(Bytes::from).map_err(|source| LoadError::Io { doing: "read", path: path.to_owned(), source })
 }

@@ -5,7 +5,9 @@ mod control;
 mod driver;
 mod handle;
 mod log;
+mod snapshots;
 
 pub(crate) use driver::{Driver, Ended, QuorumSettings, SnapshotPolicy};
 pub(crate) use handle::{Decide, MetadataHandle, QuorumView};
 pub(crate) use log::{LoadError, MetadataLog};
+pub(crate) use snapshots::Retention;

@@ -1,0 +1,123 @@
+//! Snapshots of the metadata (KIP-630): files `<offset>-<epoch>.checkpoint` beside the metadata log, each of which holds all
+//! that was decided before its offset.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use thalweg_base::{LeaderEpoch, Offset, Timestamp};
+use thalweg_raft::OffsetAndEpoch;
+use thalweg_records::control::ControlType;
+use thalweg_records::{Record, batches};
+use thalweg_sys::fs;
+use thalweg_wire::Reader;
+use thalweg_wire::messages::SnapshotHeaderRecord;
+use tracing::warn;
+
+use super::log::{BATCH_BYTES_MAX, LoadError};
+use crate::format::{SnapshotContent, snapshot_file};
+
+const SUFFIX: &str = ".checkpoint";
+/// A snapshot's header is in its first batch, which is never longer: two static records and the voters.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// A snapshot on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    pub(super) id: OffsetAndEpoch,
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+}
+
+/// How long snapshots that are not the newest are kept, and the log that follows them. `None` is for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retention {
+    /// `metadata.max.retention.bytes`, of the log and all snapshots.
+    pub(crate) bytes: Option<u64>,
+    /// `metadata.max.retention.ms`, by the last record that a snapshot holds.
+    pub(crate) ms: Option<i64>,
+}
+
+/// The snapshots in a directory, oldest first. Those that were never finished are of no use to anybody.
+pub(super) fn list(dir: &Path) -> Result<Vec<Snapshot>, LoadError> {
+    let io = |doing, source| LoadError::Io { doing, path: dir.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|e| io("list", e))? {
+        let path = dir.join(&entry.name);
+        if let Some(id) = entry.name.strip_suffix(SUFFIX).and_then(id) {
+            found.push(Snapshot { id, path, bytes: entry.len });
+        } else if [".checkpoint.part", ".checkpoint.tmp", ".checkpoint.deleted"].iter().any(|s| entry.name.ends_with(s))
+        {
+            fs::remove_file(&path).map_err(|e| io("remove a part of a snapshot in", e))?;
+        }
+    }
+    found.sort_by_key(|snapshot| snapshot.id);
+    Ok(found)
+}
+
+/// Reads `00000000000000000042-0000000003`.
+fn id(name: &str) -> Option<OffsetAndEpoch> {
+    let (offset, epoch) = name.split_once('-')?;
+    Some(OffsetAndEpoch { offset: Offset(offset.parse().ok()?), epoch: LeaderEpoch(epoch.parse().ok()?) })
+}
+
+/// Writes a snapshot durably: it is there as a whole or not at all.
+pub(super) fn write(
+    dir: &Path,
+    id: OffsetAndEpoch,
+    content: &SnapshotContent<'_>,
+    now: Timestamp,
+) -> Result<Snapshot, LoadError> {
+    let path = dir.join(format!("{:020}-{:010}{SUFFIX}", id.offset.0, id.epoch.0));
+    let bytes = snapshot_file(content, now).map_err(|reason| LoadError::State { path: path.clone(), reason })?;
+    let written = fs::write_atomic(&path, &bytes);
+    written.map_err(|source| LoadError::Io { doing: "write", path: path.clone(), source })?;
+    Ok(Snapshot { id, path, bytes: bytes.len() as u64 })
+}
+
+/// The newest snapshot that is whole, by its place in the list, and what it holds. The log may still have everything that a
+/// damaged one had.
+pub(super) fn newest_whole(snapshots: &[Snapshot]) -> Result<Option<(usize, Bytes)>, LoadError> {
+    for (at, Snapshot { path, .. }) in snapshots.iter().enumerate().rev() {
+        let bytes = fs::read(path).map(Bytes::from);
+        let bytes = bytes.map_err(|source| LoadError::Io { doing: "read", path: path.clone(), source })?;
+        if is_whole(&bytes) {
+            return Ok(Some((at, bytes)));
+        }
+        warn!(path = %path.display(), "a snapshot of the metadata ends before its footer: it is not read");
+    }
+    Ok(None)
+}
+
+/// Whether a snapshot has its last record, which says that nothing is missing.
+fn is_whole(bytes: &Bytes) -> bool {
+    let Some(Ok(last)) = batches(bytes.clone()).last() else { return false };
+    let is_footer = |record: Record| {
+        record.key.is_some_and(|key| ControlType::parse_key(&key) == Ok(Some(ControlType::SnapshotFooter)))
+    };
+    let records = last.records(BATCH_BYTES_MAX).ok().into_iter().flatten();
+    last.header().attributes.is_control() && records.flatten().any(is_footer)
+}
+
+impl Snapshot {
+    /// When the last record that it holds was written; `None` when its header cannot be made out.
+    pub(super) fn last_contained(&self) -> Result<Option<Timestamp>, LoadError> {
+        let mut head = vec![0; HEADER_BYTES_MAX.min(usize::try_from(self.bytes).unwrap_or(HEADER_BYTES_MAX))];
+        let read = fs::File::open(&self.path).and_then(|file| file.read_exact_at(&mut head, 0));
+        read.map_err(|source| LoadError::Io { doing: "read", path: self.path.clone(), source })?;
+        Ok(header(head.into()))
+    }
+}
+
+fn header(head: Bytes) -> Option<Timestamp> {
+    let first = batches(head).next()?.ok()?;
+    first.verify_crc().ok()?;
+    let record = first.records(HEADER_BYTES_MAX).ok()?.next()?.ok()?;
+    if ControlType::parse_key(&record.key?) != Ok(Some(ControlType::SnapshotHeader)) {
+        return None;
+    }
+    let header = SnapshotHeaderRecord::decode(&mut Reader::new(record.value?), 0).ok()?;
+    Some(Timestamp(header.last_contained_log_timestamp))
+}
+
+#[cfg(all(test, not(sim)))]
+mod tests;
