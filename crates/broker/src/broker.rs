@@ -50,7 +50,7 @@ pub(crate) struct Broker {
     pub(crate) cluster_id: ByteString,
     pub(crate) metrics: Metrics,
     /// The metrics of clients, where somebody can see them.
-    pub(crate) telemetry: Option<Telemetry>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) limits: ConnectionLimits,
     pub(crate) seats: Arc<Seats>,
     /// What records pass through on their way from files to sockets.

@@ -100,13 +100,16 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Whether it is served on such listeners. Controllers do not hand out the metadata log yet, and clients are not asked
-    /// for their metrics where nobody could see them.
-    pub(crate) fn on(&self, listener: ListenerType, config: &NodeConfig) -> bool {
+    /// Whether it is served on such listeners. Controllers do not hand out the metadata log yet.
+    pub(crate) fn on(&self, listener: ListenerType) -> bool {
+        listener.has(self.key) && (listener == ListenerType::Broker || self.key != ApiKey::Fetch)
+    }
+
+    /// Whether clients are told of it. Those that ask are answered, but clients are not asked for their metrics where nobody
+    /// could see them (KIP-714).
+    pub(crate) fn is_shown(&self, config: &NodeConfig) -> bool {
         let telemetry = matches!(self.key, ApiKey::GetTelemetrySubscriptions | ApiKey::PushTelemetry);
-        listener.has(self.key)
-            && (listener == ListenerType::Broker || self.key != ApiKey::Fetch)
-            && (!telemetry || config.network.http_listen.is_some())
+        !telemetry || config.network.http_listen.is_some()
     }
 }
 
@@ -225,7 +228,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, listener: &ListenerName, origin: &Arc
     let Some(key) = ApiKey::from_i16(api) else {
         return Reply::Close(format!("there is no API with key {api}"));
     };
-    let Some(served) = APIS.iter().find(|served| served.key == key && served.on(listener.kind, &broker.config)) else {
+    let Some(served) = APIS.iter().find(|served| served.key == key && served.on(listener.kind)) else {
         return Reply::Close(format!("API {} is not served on listener {}", key.name(), listener.name));
     };
     let supported = key.advertised_versions(broker.config.unstable_apis).contains(&version);

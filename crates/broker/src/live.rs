@@ -70,9 +70,7 @@ pub(crate) async fn follow(broker: Arc<Broker>, mut closing: Closing) {
             changed = changes.changed() => if changed.is_err() { return },
         }
         apply_limits(&broker).await;
-        if let Some(telemetry) = &broker.telemetry {
-            telemetry.follow(&broker.image());
-        }
+        broker.telemetry.follow(&broker.image());
     }
 }
 

@@ -41,7 +41,7 @@ use crate::listener::{Budget, Listener, ListenerName, ListenerType, Seats};
 use crate::live::{self, Properties, Reloaded};
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Receiver, Telemetry};
 
 /// What requests in flight may take on the whole node unless `queued.max.request.bytes` says otherwise: five of Kafka's
 /// largest requests, or thousands of usual ones.
@@ -552,8 +552,9 @@ fn open_dirs(config: &NodeConfig) -> Result<(LogDirs, String), Cause> {
     }
 }
 
-fn telemetry(config: &NodeConfig, image: &MetadataImage) -> Option<Telemetry> {
-    config.network.http_listen.as_ref().map(|_| Telemetry::new(config.network.telemetry_max_bytes, image))
+fn telemetry(config: &NodeConfig, image: &MetadataImage) -> Telemetry {
+    let receiver = if config.network.http_listen.is_some() { Receiver::Page } else { Receiver::Nobody };
+    Telemetry::new(receiver, config.network.telemetry_max_bytes, image)
 }
 
 fn connection_limits(config: &NodeConfig) -> ConnectionLimits {

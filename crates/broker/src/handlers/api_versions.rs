@@ -16,7 +16,7 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsRes
     if call.version >= 3 && !software.into_iter().all(|text| is_software_name(text)) {
         return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..ApiVersionsResponse::default() };
     }
-    if call.broker.telemetry.is_some() && call.version >= 3 {
+    if call.version >= 3 {
         let [name, version] = software.map(|text| (&**text).into());
         call.origin.introduced(name, version);
     }
@@ -55,7 +55,7 @@ pub(crate) fn unsupported() -> ApiVersionsResponse {
 }
 
 fn api_keys(listener: ListenerType, config: &NodeConfig) -> Vec<ApiVersion> {
-    let served = APIS.iter().filter(|api| api.on(listener, config));
+    let served = APIS.iter().filter(|api| api.on(listener) && api.is_shown(config));
     let mut keys: Vec<ApiVersion> = served.map(|api| advertised(api.key, config.unstable_apis)).collect();
     keys.sort_by_key(|key| key.api_key);
     keys
@@ -102,7 +102,7 @@ mod tests {
         for listener in [ListenerType::Broker, ListenerType::Controller] {
             let keys = api_keys(listener, &config);
             assert!(keys.windows(2).all(|pair| pair[0].api_key < pair[1].api_key));
-            let served = |key: i16| APIS.iter().any(|api| api.key.code() == key && api.on(listener, &config));
+            let served = |key: i16| APIS.iter().any(|api| api.key.code() == key && api.on(listener));
             assert!(keys.iter().all(|key| served(key.api_key)));
         }
     }

@@ -14,7 +14,7 @@ pub(crate) fn handle(call: &Call, request: GetTelemetrySubscriptionsRequest) -> 
         error_code: error.code(),
         ..GetTelemetrySubscriptionsResponse::default()
     };
-    let Some(telemetry) = &call.broker.telemetry else { return refused(ErrorCode::InvalidRequest) };
+    let telemetry = &call.broker.telemetry;
     let asked = request.client_instance_id;
     let client = call.client(if asked.is_zero() { Telemetry::new_id() } else { asked });
     match telemetry.get(client, call.origin.id, call.broker.moment()) {

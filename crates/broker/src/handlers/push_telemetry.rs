@@ -19,7 +19,6 @@ pub(crate) async fn handle(call: Call, request: PushTelemetryRequest) -> PushTel
 }
 
 fn push(call: &Call, request: &PushTelemetryRequest) -> Result<(), ErrorCode> {
-    let Some(telemetry) = &call.broker.telemetry else { return Err(ErrorCode::InvalidRequest) };
     let judged = Push {
         subscription_id: request.subscription_id,
         terminating: request.terminating,
@@ -27,5 +26,5 @@ fn push(call: &Call, request: &PushTelemetryRequest) -> Result<(), ErrorCode> {
         bytes: request.metrics.len(),
     };
     let client = call.client(request.client_instance_id);
-    telemetry.push(client, call.origin.id, judged, &request.metrics, call.broker.moment())
+    call.broker.telemetry.push(client, call.origin.id, judged, &request.metrics, call.broker.moment())
 }

@@ -23,7 +23,6 @@ use crate::broker::Broker;
 use crate::dispatch::{self, Answer, Reply};
 use crate::frame::Frame;
 use crate::metrics::Timing;
-use crate::telemetry::Telemetry;
 
 /// How many requests of one connection may wait for their answers. Clients keep at most a few dozen in flight
 /// (librdkafka's limit is 1,000,000 but its windows are bounded by time), and each holds only its slot.
@@ -95,7 +94,7 @@ impl Connection {
         let inbox = Inbox::new(limits.request_bytes_max, Arc::clone(&limits.request_memory), Arc::clone(&broker.spare));
         let outbox = Outbox::new(Arc::clone(&broker.chunks));
         let idle_max = broker.limits.idle_max;
-        let id = broker.telemetry.as_ref().map_or(0, Telemetry::connection);
+        let id = broker.telemetry.connection();
         Self {
             stream,
             broker,
@@ -279,8 +278,6 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.slots.iter().for_each(|(timing, _)| self.broker.metrics.requests.abandoned(*timing));
-        if let Some(telemetry) = &self.broker.telemetry {
-            telemetry.disconnected(self.origin.id);
-        }
+        self.broker.telemetry.disconnected(self.origin.id);
     }
 }

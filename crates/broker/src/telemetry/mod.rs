@@ -1,7 +1,7 @@
 //! The metrics of clients (KIP-714): clients ask what they are to push, push it, and `/metrics` shows it.
 //!
-//! Apache Kafka hands what clients push to a plug-in, and asks them for nothing without one. Here the node shows it itself,
-//! and asks for nothing where it shows nothing: without `thalweg.http.listen`.
+//! Apache Kafka hands what clients push to a plug-in, and does not tell them that it can be asked without one. Here the node
+//! shows it itself, and says nothing of it where it shows nothing: without `thalweg.http.listen`.
 
 mod instances;
 mod otlp;
@@ -30,9 +30,20 @@ use subscriptions::Subscriptions;
 /// So many times more than `telemetry.max.bytes` may come out of compressed metrics: such text shrinks to a tenth.
 const INFLATED_FACTOR: usize = 16;
 
+/// Who sees what clients push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receiver {
+    /// Whoever reads `/metrics`.
+    Page,
+    /// Nobody: clients are not told of these APIs, and what one pushes nevertheless is taken and dropped unread, as Kafka
+    /// does without a receiver.
+    Nobody,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
+    receiver: Receiver,
     /// `telemetry.max.bytes`
     pub(crate) bytes_max: i32,
     instances: Mutex<Instances>,
@@ -43,8 +54,9 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    pub(crate) fn new(bytes_max: i32, image: &MetadataImage) -> Self {
+    pub(crate) fn new(receiver: Receiver, bytes_max: i32, image: &MetadataImage) -> Self {
         let this = Self {
+            receiver,
             bytes_max,
             instances: Mutex::new(Instances::new(usize::try_from(bytes_max).unwrap_or(0), INSTANCES_MAX)),
             pushed: Mutex::default(),
@@ -92,7 +104,7 @@ impl Telemetry {
         now: Moment,
     ) -> Result<(), ErrorCode> {
         let expires = self.instances(now).push(client.clone(), connection, push, now)?;
-        if metrics.is_empty() {
+        if metrics.is_empty() || self.receiver == Receiver::Nobody {
             return Ok(());
         }
         self.taken.increment();

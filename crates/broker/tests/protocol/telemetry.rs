@@ -134,8 +134,11 @@ async fn a_push_that_is_no_good_is_refused() {
 }
 
 #[tokio::test]
-async fn clients_are_asked_for_nothing_where_nobody_could_see_it() {
+async fn clients_are_asked_for_nothing_where_nobody_could_see_it_and_one_that_pushes_nevertheless_is_answered() {
     let mut cluster = Cluster::start().await;
     assert!(!advertised(&mut cluster).await);
+    let subscribed = cluster.ask(&m::GetTelemetrySubscriptionsRequest::default(), 0).await;
+    assert_eq!((subscribed.error_code, subscribed.requested_metrics.len()), (0, 0));
+    assert_eq!(cluster.ask(&push(&subscribed), 0).await.error_code, ErrorCode::None.code());
     cluster.stop().await;
 }

@@ -11,7 +11,7 @@ use crate::broker::Broker;
 use crate::telemetry::{Series, Telemetry};
 
 pub(super) async fn write(page: &mut Page, broker: &Broker) -> Result<(), Gone> {
-    let Some(telemetry) = &broker.telemetry else { return Ok(()) };
+    let telemetry = &broker.telemetry;
     let now = broker.moment();
     let (instances, refused) = telemetry.counts(now);
     let prefix = "kafka_server_client_metrics";

@@ -26,8 +26,7 @@ impl Cluster {
     }
 
     fn add(&mut self, number: u8) {
-        let topic =
-            TopicRecord { name: format!("t{number}").into(), topic_id: Uuid([number; 16]), ..Default::default() };
+        let topic = TopicRecord { name: format!("t{number}").into(), topic_id: Uuid([number; 16]) };
         let (record, at) = (MetadataRecord::Topic(topic), self.log.end());
         let records = std::slice::from_ref(&record);
         self.log.append(records, VERSION, EPOCH, Timestamp(i64::from(number))).expect("the disk is well");
