@@ -9,7 +9,7 @@ use bytestring::ByteString;
 use thalweg_base::Uuid;
 use thalweg_wire::messages as m;
 use thalweg_wire::{ApiKey, Codec, DecodeError, EncodeError, Reader, Request, Writer};
-use tracing::error;
+use tracing::{debug, error};
 
 use crate::broker::Broker;
 use crate::config::NodeConfig;
@@ -242,6 +242,14 @@ pub(crate) fn handle(broker: &Arc<Broker>, listener: &ListenerName, origin: &Arc
         Ok(header) => header,
         Err(e) => return Reply::Close(format!("the header of a request to {} is malformed: {e}", key.name())),
     };
+    debug!(
+        api = key.name(),
+        version,
+        correlation = header.correlation_id,
+        client = header.client_id.as_deref(),
+        listener = %listener.name,
+        "a request"
+    );
     let call = Call {
         broker: Arc::clone(broker),
         api: key,

@@ -1,6 +1,9 @@
 //! The levels of this node's loggers, which clients see and change as resources of type `BROKER_LOGGER` (KIP-412).
+//!
+//! They are named by the parts of the node, and by Kafka's own loggers, so that scripts and consoles that set
+//! `kafka.request.logger` or a class's level find it: each stands for the parts that do that work here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,10 +14,12 @@ use thalweg_wire::ErrorCode;
 /// The logger that counts for all that have no level of their own.
 const ROOT: &str = "root";
 /// What can be told apart: the parts of the node that log.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "thalweg",
     "thalweg_broker",
+    "thalweg_broker::dispatch",
     "thalweg_broker::drivers",
+    "thalweg_broker::drivers::cleaning",
     "thalweg_broker::drivers::groups",
     "thalweg_broker::drivers::metadata",
     "thalweg_broker::handlers",
@@ -22,8 +27,36 @@ const NAMES: [&str; 9] = [
     "thalweg_broker::node",
     "thalweg_storage",
 ];
+/// Kafka's loggers that operators know, and the parts of this node that do the same work. What is below one of them by its
+/// dots stands for the same parts.
+const OF_KAFKA: [(&str, &[&str]); 18] = [
+    ("kafka", &["thalweg", "thalweg_broker"]),
+    ("kafka.authorizer.logger", &["thalweg_broker::handlers"]),
+    ("kafka.coordinator.group", &["thalweg_broker::drivers::groups"]),
+    ("kafka.log", &["thalweg_storage"]),
+    ("kafka.network", &["thalweg_broker::listener"]),
+    ("kafka.request.logger", &["thalweg_broker::dispatch"]),
+    ("kafka.server", &["thalweg_broker::handlers", "thalweg_broker::node"]),
+    ("org.apache.kafka", &["thalweg", "thalweg_broker", "thalweg_storage"]),
+    ("org.apache.kafka.controller", &["thalweg_broker::drivers::metadata"]),
+    ("org.apache.kafka.coordinator.group", &["thalweg_broker::drivers::groups"]),
+    ("org.apache.kafka.image", &["thalweg_broker::drivers::metadata"]),
+    ("org.apache.kafka.raft", &["thalweg_broker::drivers::metadata"]),
+    ("org.apache.kafka.server", &["thalweg_broker::handlers", "thalweg_broker::node"]),
+    ("org.apache.kafka.server.network", &["thalweg_broker::listener"]),
+    ("org.apache.kafka.storage", &["thalweg_storage"]),
+    ("org.apache.kafka.storage.internals.log.Cleaner", &["thalweg_broker::drivers::cleaning"]),
+    ("org.apache.kafka.storage.internals.log.LogCleaner", &["thalweg_broker::drivers::cleaning"]),
+    ("state.change.logger", &["thalweg_broker::drivers"]),
+];
+/// A name of a class is never longer.
+const NAME_BYTES_MAX: usize = 255;
+/// So many loggers of Kafka's may have a level of their own: more than any operator sets.
+const LEVELS_MAX: usize = 1000;
 /// Kafka's levels, sorted as its messages list them.
 const LEVELS: [&str; 6] = ["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
+/// The same, the most talkative last.
+const TALKATIVE: [&str; 6] = ["FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -60,8 +93,12 @@ impl Loggers {
     pub(crate) fn levels(&self) -> BTreeMap<String, String> {
         let Some(inner) = &self.0 else { return BTreeMap::new() };
         let set = inner.levels.lock();
-        let names = NAMES.into_iter().chain([ROOT]);
-        names.map(|name| (name.to_owned(), effective(&set, name))).collect()
+        let known = NAMES.into_iter().chain(OF_KAFKA.map(|(name, _)| name)).chain([ROOT]);
+        let names: BTreeSet<&str> = known.chain(set.keys().map(String::as_str)).collect();
+        let parts = of_parts(&set);
+        let level =
+            |name: &str| if parts_of(name).is_some() { level_of_kafkas(&set, name) } else { effective(&parts, name) };
+        names.into_iter().map(|name| (name.to_owned(), level(name))).collect()
     }
 
     /// Changes levels, all of them or none.
@@ -73,6 +110,12 @@ impl Loggers {
                 Some(level) if *operation == SET => after.insert((*name).to_owned(), (*level).to_owned()),
                 _ => after.remove(*name),
             };
+        }
+        if after.len() > LEVELS_MAX {
+            return Err(Refusal::because(
+                ErrorCode::InvalidConfig,
+                format!("more than {LEVELS_MAX} loggers have levels"),
+            ));
         }
         if let Some(inner) = self.0.as_ref().filter(|_| !validate_only) {
             (inner.apply)(&filter(&after));
@@ -93,7 +136,7 @@ impl Loggers {
             other => return not_allowed(format!("Unknown operation type {other}")),
         }
         let invalid = |text: String| Err(Refusal::because(ErrorCode::InvalidConfig, text));
-        if self.0.is_none() || !(name == ROOT || NAMES.contains(&name)) {
+        if self.0.is_none() || !(name == ROOT || NAMES.contains(&name) || parts_of(name).is_some()) {
             return invalid(format!("Logger {name} does not exist!"));
         }
         let level = level.unwrap_or_default();
@@ -112,7 +155,47 @@ impl Loggers {
     }
 }
 
-/// The level of a logger: its own, or that of the nearest one above it.
+/// The parts of this node that one of Kafka's loggers stands for; `None` if it is none of Kafka's.
+fn parts_of(name: &str) -> Option<&'static [&'static str]> {
+    let is_word =
+        |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_$".contains(&b));
+    if name.len() > NAME_BYTES_MAX || !name.split('.').all(is_word) {
+        return None;
+    }
+    let is_below = |above: &str| name.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let nearest = OF_KAFKA.iter().filter(|(above, _)| is_below(above)).max_by_key(|(above, _)| above.len());
+    nearest.map(|(_, parts)| *parts)
+}
+
+/// The levels of this node's own parts that were set, by their own names or by Kafka's: of several for one part the most
+/// talkative counts.
+fn of_parts(set: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut levels: BTreeMap<String, String> = BTreeMap::new();
+    for (name, level) in set {
+        for part in parts_of(name).unwrap_or(&[name]) {
+            let talks = |level: &str| TALKATIVE.iter().position(|known| *known == level);
+            let known = levels.entry((*part).to_owned()).or_insert_with(|| level.clone());
+            if talks(level) > talks(known) {
+                known.clone_from(level);
+            }
+        }
+    }
+    levels
+}
+
+/// The level of one of Kafka's loggers: its own, or that of the nearest one above it.
+fn level_of_kafkas(set: &BTreeMap<String, String>, name: &str) -> String {
+    let mut at = name;
+    loop {
+        match (set.get(at), at.rsplit_once('.')) {
+            (Some(level), _) => return level.clone(),
+            (None, Some((above, _))) => at = above,
+            (None, None) => return set.get(ROOT).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// The level of a part: its own, or that of the nearest one above it.
 fn effective(set: &BTreeMap<String, String>, name: &str) -> String {
     let mut at = name;
     loop {
@@ -127,7 +210,8 @@ fn effective(set: &BTreeMap<String, String>, name: &str) -> String {
 /// The levels as a filter of log lines.
 fn filter(set: &BTreeMap<String, String>) -> String {
     let of = |level: &str| if level == "FATAL" { "error".to_owned() } else { level.to_lowercase() };
-    let directives = set.iter().map(|(name, level)| match name.as_str() {
+    let parts = of_parts(set);
+    let directives = parts.iter().map(|(name, level)| match name.as_str() {
         ROOT => of(level),
         name => format!("{name}={}", of(level)),
     });
@@ -135,43 +219,4 @@ fn filter(set: &BTreeMap<String, String>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_level_counts_for_all_below_and_reaches_the_filter() {
-        let applied: Arc<Mutex<String>> = Arc::default();
-        let seen = Arc::clone(&applied);
-        let loggers = Loggers::new(move |filter| *seen.lock() = filter.to_owned());
-        let changes = [("thalweg_broker::drivers", SET, Some("DEBUG")), ("root", SET, Some("FATAL"))];
-        assert_eq!(loggers.change(&changes, true), Ok(()));
-        assert_eq!(*applied.lock(), "");
-        assert_eq!(loggers.change(&changes, false), Ok(()));
-        assert_eq!(*applied.lock(), "error,thalweg_broker::drivers=debug");
-        let levels = loggers.levels();
-        assert_eq!((&*levels["thalweg_broker::drivers::groups"], &*levels["thalweg_storage"]), ("DEBUG", "FATAL"));
-        assert_eq!(loggers.change(&[("thalweg_broker::drivers", DELETE, None)], false), Ok(()));
-        assert_eq!(*applied.lock(), "error");
-    }
-
-    #[test]
-    fn refusals_are_kafkas() {
-        let loggers = Loggers::new(|_| {});
-        let text = |change| loggers.change(&[change], true).map_err(|refusal| refusal.message.unwrap_or_default());
-        assert_eq!(text(("none", SET, Some("INFO"))), Err("Logger none does not exist!".to_owned()));
-        assert_eq!(
-            text(("root", SET, Some("NOISY"))),
-            Err("Cannot set the log level of root to NOISY as it is not a supported log level. Valid log levels are \
-                 DEBUG, ERROR, FATAL, INFO, TRACE, WARN"
-                .to_owned())
-        );
-        assert_eq!(
-            text(("root", DELETE, None)),
-            Err("Removing the log level of the root logger is not allowed".to_owned())
-        );
-        assert_eq!(
-            text(("root", APPEND, Some("INFO"))),
-            Err("APPEND operation is not allowed for the BROKER_LOGGER resource".to_owned())
-        );
-    }
-}
+mod tests;
