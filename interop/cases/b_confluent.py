@@ -83,7 +83,7 @@ def produce_all(bootstrap, topic, values, partition=0, **config):
 def refused(future, code, what):
     """The future must fail with this error code; returns the error's text."""
     try:
-        future.result(30)
+        future.result(120)
     except KafkaException as why:
         equal(why.args[0].code(), code, f"{what}: {why}")
         return why.args[0].str()
@@ -93,7 +93,7 @@ def refused(future, code, what):
 @case("confluent/creates_and_deletes_topics")
 def create_delete(it):
     admin, name = admin_of(it), it.new_name()
-    admin.create_topics([NewTopic(name, 3, 1)])[name].result(30)
+    admin.create_topics([NewTopic(name, 3, 1)])[name].result(120)
     equal(len(admin.list_topics(name, 10).topics[name].partitions), 3, "partitions")
     text = refused(admin.create_topics([NewTopic(name, 3, 1)])[name], KafkaError.TOPIC_ALREADY_EXISTS, "the same topic again")
     equal(text, f"Topic '{name}' already exists.", "the message")
@@ -101,12 +101,12 @@ def create_delete(it):
     more = it.new_name()
     refused(admin.create_topics([NewTopic(more, 1, 3)])[more], KafkaError.INVALID_REPLICATION_FACTOR, "three replicas on one node")
     refused(admin.create_topics([NewTopic(more, 0, 1)])[more], KafkaError.INVALID_PARTITIONS, "no partitions")
-    admin.create_topics([NewTopic(more, 1, 1)], validate_only=True)[more].result(30)
-    expect(more not in admin.list_topics(timeout=10).topics, "validate_only creates nothing")
-    admin.delete_topics([name])[name].result(30)
-    eventually(lambda: name not in admin.list_topics(timeout=10).topics, "the deleted topic is gone")
+    admin.create_topics([NewTopic(more, 1, 1)], validate_only=True)[more].result(120)
+    expect(more not in admin.list_topics(timeout=60).topics, "validate_only creates nothing")
+    admin.delete_topics([name])[name].result(120)
+    eventually(lambda: name not in admin.list_topics(timeout=60).topics, "the deleted topic is gone")
     refused(admin.delete_topics([name])[name], KafkaError.UNKNOWN_TOPIC_OR_PART, "deleting it again")
-    admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(120)
     produce_all(it.bootstrap, name, [b"new life"])
     equal([m.value() for m in read_all(it.bootstrap, name)], [b"new life"], "the topic of the same name is a new one")
 
@@ -115,7 +115,7 @@ def create_delete(it):
 def add_partitions(it):
     admin, name = admin_of(it), it.topic(partitions=2)
     produce_all(it.bootstrap, name, [b"old"], partition=1)
-    admin.create_partitions([NewPartitions(name, 5)])[name].result(30)
+    admin.create_partitions([NewPartitions(name, 5)])[name].result(120)
     equal(len(admin.list_topics(name, 10).topics[name].partitions), 5, "partitions")
     refused(admin.create_partitions([NewPartitions(name, 4)])[name], KafkaError.INVALID_PARTITIONS, "fewer partitions")
     produce_all(it.bootstrap, name, [b"new"], partition=4)
@@ -128,7 +128,7 @@ def configs(it):
     resource = ConfigResource(ResourceType.TOPIC, name)
 
     def described():
-        return admin.describe_configs([resource])[resource].result(30)
+        return admin.describe_configs([resource])[resource].result(120)
 
     found = described()
     entry = found["retention.ms"]
@@ -142,30 +142,30 @@ def configs(it):
         change = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[ConfigEntry(key, value, incremental_operation=operation)])
         return admin.incremental_alter_configs([change])[change]
 
-    alter("segment.bytes", "2097152", AlterConfigOpType.SET).result(30)
-    alter("cleanup.policy", "compact", AlterConfigOpType.APPEND).result(30)
-    alter("retention.ms", None, AlterConfigOpType.DELETE).result(30)
+    alter("segment.bytes", "2097152", AlterConfigOpType.SET).result(120)
+    alter("cleanup.policy", "compact", AlterConfigOpType.APPEND).result(120)
+    alter("retention.ms", None, AlterConfigOpType.DELETE).result(120)
     found = described()
     equal(found["segment.bytes"].value, "2097152", "set")
     equal(found["cleanup.policy"].value, "delete,compact", "appended")
     equal((found["retention.ms"].value, found["retention.ms"].is_default), ("604800000", True), "deleted")
-    alter("cleanup.policy", "delete", AlterConfigOpType.SUBTRACT).result(30)
+    alter("cleanup.policy", "delete", AlterConfigOpType.SUBTRACT).result(120)
     equal(described()["cleanup.policy"].value, "compact", "subtracted")
     refused(alter("segment.bytes", "three", AlterConfigOpType.SET), KafkaError.INVALID_CONFIG, "a value that is no number")
     refused(alter("no.such.key", "1", AlterConfigOpType.SET), KafkaError.INVALID_CONFIG, "an unknown key")
-    broker = ConfigResource(ResourceType.BROKER, str(admin.list_topics(timeout=10).controller_id))
-    found = admin.describe_configs([broker])[broker].result(30)
+    broker = ConfigResource(ResourceType.BROKER, str(admin.list_topics(timeout=60).controller_id))
+    found = admin.describe_configs([broker])[broker].result(120)
     equal(found["num.partitions"].value, "1", "a config of the broker")
 
 
 @case("confluent/describes_the_cluster_and_topics")
 def describe(it):
     admin, name = admin_of(it), it.topic(partitions=4)
-    cluster = admin.describe_cluster().result(30)
+    cluster = admin.describe_cluster().result(120)
     equal([f"{node.host}:{node.port}" for node in cluster.nodes], [it.bootstrap], "nodes")
     equal(cluster.controller.id, cluster.nodes[0].id, "controller")
     equal(len(cluster.cluster_id), 22, "length of the cluster id")
-    topic = admin.describe_topics(TopicCollection([name]))[name].result(30)
+    topic = admin.describe_topics(TopicCollection([name]))[name].result(120)
     equal([(p.id, p.leader.id, len(p.replicas), len(p.isr)) for p in topic.partitions], [(p, cluster.nodes[0].id, 1, 1) for p in range(4)], "partitions")
     expect(not topic.is_internal, "not internal")
     expect(str(topic.topic_id) not in ("", "AAAAAAAAAAAAAAAAAAAAAA"), "the topic has an id")
@@ -178,11 +178,11 @@ def list_offsets(it):
     producer = Producer({"bootstrap.servers": it.bootstrap})
     for number, timestamp in enumerate((1000, 5000, 3000)):
         producer.produce(name, str(number), partition=0, timestamp=1_700_000_000_000 + timestamp)
-        producer.flush(30)
+        producer.flush(120)
     part = TopicPartition(name, 0)
 
     def at(spec, level=IsolationLevel.READ_UNCOMMITTED):
-        return admin.list_offsets({part: spec}, isolation_level=level)[part].result(30)
+        return admin.list_offsets({part: spec}, isolation_level=level)[part].result(120)
 
     equal(at(OffsetSpec.earliest()).offset, 0, "earliest")
     equal(at(OffsetSpec.latest()).offset, 3, "latest")
@@ -265,7 +265,7 @@ def nulls(it):
     ]
     for key, value, headers in rows:
         producer.produce(name, value, key, partition=0, headers=headers)
-    equal(producer.flush(30), 0, "messages that were not delivered")
+    equal(producer.flush(120), 0, "messages that were not delivered")
     equal([(m.key(), m.value(), m.headers()) for m in read_all(it.bootstrap, name)], rows, "records")
 
 
@@ -310,7 +310,7 @@ def for_times(it):
     start = 1_700_000_000_000
     for number in range(5000):
         producer.produce(name, b"x" * 100, partition=0, timestamp=start + 10 * number)
-    equal(producer.flush(60), 0, "messages that were not delivered")
+    equal(producer.flush(120), 0, "messages that were not delivered")
     consumer = consumer_of(it.bootstrap)
 
     def at(partition, timestamp):
@@ -330,7 +330,7 @@ def append_time(it):
     producer = Producer({"bootstrap.servers": it.bootstrap})
     before = time.time() * 1000
     producer.produce(name, b"x", partition=0, timestamp=1000)
-    equal(producer.flush(30), 0, "messages that were not delivered")
+    equal(producer.flush(120), 0, "messages that were not delivered")
     kind, timestamp = read_all(it.bootstrap, name)[0].timestamp()
     equal(kind, 2, "kind of timestamp (2: set by the broker)")
     expect(before - 1000 <= timestamp <= time.time() * 1000 + 1000, f"{timestamp} is about now")
@@ -354,7 +354,7 @@ def many(it):
             producer.produce(name, f"{index} {number}".encode(), partition=index % 8)
             producer.poll(0)
     for producer in producers:
-        equal(producer.flush(60), 0, "messages that were not delivered")
+        equal(producer.flush(120), 0, "messages that were not delivered")
     records = read_all(it.bootstrap, name, 8)
     for index in range(16):
         got = [int(m.value().split()[1]) for m in records if m.value().startswith(b"%d " % index)]

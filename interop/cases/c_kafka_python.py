@@ -21,7 +21,7 @@ def read_all(it, topic, partitions=1, **config):
             records.extend(batch)
         return all(consumer.position(part) >= ends[part] for part in parts)
 
-    eventually(finished, f"{topic} read to its end", 60)
+    eventually(finished, f"{topic} read to its end")
     consumer.close()
     return records
 
@@ -31,8 +31,8 @@ def produce_consume(it):
     topic = it.topic(partitions=3)
     producer = KafkaProducer(bootstrap_servers=it.bootstrap, acks="all", linger_ms=5)
     futures = [producer.send(topic, key=b"k%d" % n, value=b"v%d" % n, partition=n % 3, headers=[("n", b"%d" % n)]) for n in range(3000)]
-    producer.flush(60)
-    equal([future.get(30).offset for future in futures], [n // 3 for n in range(3000)], "reported offsets")
+    producer.flush(120)
+    equal([future.get(120).offset for future in futures], [n // 3 for n in range(3000)], "reported offsets")
     records = sorted(read_all(it, topic, 3), key=lambda record: (record.offset, record.partition))
     got = [(record.key, record.value, [tuple(header) for header in record.headers]) for record in records]
     equal(got, [(b"k%d" % n, b"v%d" % n, [("n", b"%d" % n)]) for n in range(3000)], "records")
@@ -48,7 +48,7 @@ def compressions(it):
             values = [f"{codec} {acks} {n} {'abc' * 10}".encode() for n in range(200)]
             for value in values:
                 producer.send(topic, value=value)
-            producer.flush(60)
+            producer.flush(120)
             producer.close()
             wanted += values
     equal([record.value for record in read_all(it, topic)], wanted, "records")
@@ -61,7 +61,7 @@ def idempotent(it):
     producer = KafkaProducer(bootstrap_servers=it.bootstrap, enable_idempotence=True, linger_ms=1)
     for number in range(2000):
         producer.send(topic, value=b"%d" % number)
-    producer.flush(60)
+    producer.flush(120)
     producer.close()
     equal([record.value for record in read_all(it, topic)], [b"%d" % number for number in range(2000)], "records")
 
@@ -73,7 +73,7 @@ def offsets(it):
     start = 1_700_000_000_000
     for number in range(100):
         producer.send(topic, value=b"%d" % number, timestamp_ms=start + number * 1000)
-    producer.flush(60)
+    producer.flush(120)
     producer.close()
     consumer = KafkaConsumer(bootstrap_servers=it.bootstrap, group_id=None)
     part = TopicPartition(topic, 0)

@@ -40,7 +40,7 @@ class Bystander(threading.Thread):
     def once(self, connection):
         began = time.monotonic()
         value = b"round %d" % self.rounds
-        answer = connection.ask(frames.produce(self.topic, 0, frames.batch([(None, value)]), version=8))
+        answer = connection.ask(frames.produce(self.topic, 0, frames.batch([(None, value)], int(time.time() * 1000)), version=8))
         at = 4 + 2 + len(self.topic) + 4 + 4
         error, offset = struct.unpack(">hq", answer[at : at + 10])
         expect(error == 0, f"the bystander's produce got error {error}")
@@ -53,10 +53,10 @@ class Bystander(threading.Thread):
     def finish(self):
         """Stops; fails if the bystander was ever let down."""
         self.ended.set()
-        self.join(60)
+        self.join(300)
         expect(self.trouble is None, f"the bystander was let down after {self.rounds} rounds: {self.trouble!r}")
         expect(self.rounds > 0, "the bystander was served")
-        expect(self.slowest < 10, f"the bystander waited {self.slowest:.1f} s")
+        expect(self.slowest < 60, f"the bystander waited {self.slowest:.1f} s")
 
 
 def memory_bounded(it, node, before, peak, limit_mb, what):
@@ -122,7 +122,7 @@ def valid(it):
             expect(correlations == [1, 77] or silent, f"frame {number}, API {api} version {version}: answers to {correlations}")
 
 
-@case("hostile/a_hundred_thousand_mutated_frames", own_node=True, seconds=900)
+@case("hostile/a_hundred_thousand_mutated_frames", own_node=True, seconds=1800)
 def mutated(it):
     node = it.ephemeral("auto.create.topics.enable=false")
     topic = it.topic(word="target", bootstrap=node.bootstrap)
@@ -142,7 +142,7 @@ def mutated(it):
     it.note(f"{FRAMES / took:.0f} frames/s; {barrage.outcomes}; bystander {bystander.rounds} rounds, slowest {1000 * bystander.slowest:.0f} ms")
     memory_bounded(it, node, before, bystander.peak_kb, 64, "mutated frames")
     if not node.is_java:  # Kafka does not look at a connection while one of its requests waits: mutated fetches wait for weeks
-        eventually(lambda: procs.open_files(node.pid) < files + 40, "the connections are let go", 30)
+        eventually(lambda: procs.open_files(node.pid) < files + 40, "the connections are let go")
     with frames.Connection(node.address) as connection:
         expect(connection.brokers() == 1, "the node still answers")
     node.stop()
@@ -167,7 +167,7 @@ def half_open(it):
     files = procs.open_files(node.pid)
     for connection in connections:
         connection.close()
-    eventually(lambda: procs.open_files(node.pid) < files - 450, "the connections are let go", 30)
+    eventually(lambda: procs.open_files(node.pid) < files - 450, "the connections are let go")
     node.stop()
 
 
@@ -242,7 +242,7 @@ def never_reads(it):
         except BlockingIOError:
             pass
     rounds = bystander.rounds
-    eventually(lambda: bystander.rounds > rounds + 60 or bystander.trouble, "the bystander goes on", 60)
+    eventually(lambda: bystander.rounds > rounds + 60 or bystander.trouble, "the bystander goes on")
     bystander.finish()
     memory_bounded(it, node, before, bystander.peak_kb, 96, "20 clients with 500 unread answers of 5 MB each")
     for connection in connections:

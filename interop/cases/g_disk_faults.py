@@ -30,7 +30,7 @@ def partitions(it):
     compare(it, [fault for fault in disk_faults.ALL if fault.shared])
 
 
-@case("disks/damaged_and_missing_directories_are_treated_as_in_apache_kafka", own_node=True, slow=True, seconds=900)
+@case("disks/damaged_and_missing_directories_are_treated_as_in_apache_kafka", own_node=True, slow=True, seconds=1800)
 def directories(it):
     recorded = disks.json.loads(disks.RECORDED.read_text())
     compare(it, [fault for fault in disk_faults.ALL if not fault.shared and fault.name in recorded])

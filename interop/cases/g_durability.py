@@ -48,7 +48,7 @@ def under_load(it, rounds, seed, end):
     node.stop()
 
 
-@case("durability/kill_9_in_mid_load", own_node=True, seconds=600)
+@case("durability/kill_9_in_mid_load", own_node=True)
 def kill(it):
     under_load(it, 4, 1, lambda node: node.kill())
 
@@ -58,7 +58,7 @@ def kill_often(it):
     under_load(it, 15, 2, lambda node: node.kill())
 
 
-@case("durability/sigterm_in_mid_load", own_node=True, seconds=600)
+@case("durability/sigterm_in_mid_load", own_node=True)
 def terminate(it):
     def end(node):
         node.stop()
@@ -74,10 +74,10 @@ def restart(it):
 
     def facts(node):
         admin = AdminClient({"bootstrap.servers": node.bootstrap})
-        described = admin.describe_topics(TopicCollection([topic]))[topic].result(30)
+        described = admin.describe_topics(TopicCollection([topic]))[topic].result(120)
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        configs = admin.describe_configs([resource])[resource].result(30)
-        cluster = admin.describe_cluster().result(30)
+        configs = admin.describe_configs([resource])[resource].result(120)
+        cluster = admin.describe_cluster().result(120)
         set_here = {name: entry.value for name, entry in configs.items() if not entry.is_default}
         return str(described.topic_id), [p.leader.id for p in described.partitions], set_here, cluster.cluster_id
 
@@ -93,7 +93,7 @@ def restart(it):
     topic = it.topic(3, bootstrap=node.bootstrap, retention_ms=7654321)
     gone = it.topic(1, "deleted", bootstrap=node.bootstrap)
     admin = AdminClient({"bootstrap.servers": node.bootstrap})
-    admin.delete_topics([gone])[gone].result(30)
+    admin.delete_topics([gone])[gone].result(120)
     before, ids = facts(node), [producer_id(node)]
     equal(before[2].get("retention.ms"), "7654321", "the config")
     for end in (nodes.Node.stop, nodes.Node.kill):
@@ -199,21 +199,21 @@ def hand_over(it, first, second, end):
     node.stop()
 
 
-@case("durability/apache_kafka_opens_our_directory", own_node=True, slow=True, seconds=600)
+@case("durability/apache_kafka_opens_our_directory", own_node=True, slow=True)
 def kafka_opens(it):
     hand_over(it, it.target, nodes.Kafka(), lambda node: node.stop())
 
 
-@case("durability/apache_kafka_opens_our_directory_after_kill_9", own_node=True, slow=True, seconds=600)
+@case("durability/apache_kafka_opens_our_directory_after_kill_9", own_node=True, slow=True)
 def kafka_recovers(it):
     hand_over(it, it.target, nodes.Kafka(), lambda node: node.kill())
 
 
-@case("durability/opens_a_directory_of_apache_kafka", own_node=True, slow=True, seconds=600)
+@case("durability/opens_a_directory_of_apache_kafka", own_node=True, slow=True)
 def opens_kafka(it):
     hand_over(it, nodes.Kafka(), it.target, lambda node: node.stop())
 
 
-@case("durability/opens_a_directory_of_apache_kafka_after_kill_9", own_node=True, slow=True, seconds=600)
+@case("durability/opens_a_directory_of_apache_kafka_after_kill_9", own_node=True, slow=True)
 def recovers_kafka(it):
     hand_over(it, nodes.Kafka(), it.target, lambda node: node.kill())

@@ -12,15 +12,15 @@ from harness.case import case, contains, equal, eventually, expect
 from .b_confluent import produce_all, read_all
 
 
-def fails_to_start(it, home, *properties, seconds=30, **options):
+def fails_to_start(it, home, *properties, **options):
     """A node that must refuse to start: what it printed. Its exit code must not be 0."""
     it.target.format(home)
     node = it.target.start(home, *properties, wait=False, **options)
     try:
-        code = node.process.wait(seconds)
+        code = node.process.wait(nodes.STOP_SECONDS)
     except subprocess.TimeoutExpired:
         node.kill()
-        raise AssertionError(f"the node did not end within {seconds} s: {node.log()[-2000:]}") from None
+        raise AssertionError(f"the node did not end within {nodes.STOP_SECONDS} s: {node.log()[-2000:]}") from None
     expect(code > 0, f"the node ended with code {code}: {node.log()[-2000:]}")
     return node.log()
 
@@ -28,8 +28,7 @@ def fails_to_start(it, home, *properties, seconds=30, **options):
 @case("node/a_second_node_on_the_same_directory_is_refused", own_node=True)
 def second(it):
     first = it.start()
-    seconds = 100 if it.is_kafka else 15  # Kafka looks at the lock late
-    told = fails_to_start(it, it.home / "other", overrides=[f"log.dirs={first.data}"], seconds=seconds)
+    told = fails_to_start(it, it.home / "other", overrides=[f"log.dirs={first.data}"])
     expect(re.search(r"lock|another", told, re.I), f"the message says that another node holds the directory: {told[-1500:]}")
     contains(told, str(first.data), "the message names the directory")
     if it.is_kafka:
@@ -185,5 +184,5 @@ def leaks(it):
     for _ in range(300):
         with frames.Connection(node.address) as connection:
             connection.ask(frames.api_versions())
-    eventually(lambda: procs.open_files(node.pid) <= files + 5, "open files as before", 30)
+    eventually(lambda: procs.open_files(node.pid) <= files + 5, "open files as before")
     node.stop()

@@ -5,8 +5,9 @@ import time
 from harness import frames, nodes, procs
 from harness.case import case, expect
 
-CREATE_1000_MS_LIMIT = 1000
-BACK_AFTER_STOP_MS_LIMIT, BACK_AFTER_KILL_MS_LIMIT = 1000, 2000
+# These find what grows with the square of something, or waits for a time-out; how fast it is, the bench tells.
+CREATE_1000_MS_LIMIT = 10_000
+BACK_AFTER_STOP_MS_LIMIT, BACK_AFTER_KILL_MS_LIMIT = 10_000, 20_000
 KB_PER_PARTITION_LIMIT = 20
 IDLE_CPU_LIMIT = 0.02
 
@@ -76,7 +77,7 @@ def measure(it, count):
     return node, after_stop, after_kill, rss
 
 
-@case("partitions/10000", own_node=True, slow=True, seconds=600)
+@case("partitions/10000", own_node=True, slow=True)
 def ten_thousand(it):
     node, after_stop, after_kill, _ = measure(it, 10_000)
     judge(node, after_stop, BACK_AFTER_STOP_MS_LIMIT, "ms until the node is back after a stop")

@@ -34,11 +34,11 @@ def commit(bootstrap, group, topic, offset):
         except KafkaException:
             return None
 
-    eventually(committed, f"a commit of {group}", 40)
+    eventually(committed, f"a commit of {group}")
     consumer.close()
 
 
-@case("groups/kafka_consumer_groups_tool", seconds=400)
+@case("groups/kafka_consumer_groups_tool")
 def groups_tool(it):
     topic, group, simple = it.topic(PARTITIONS), it.new_name("group"), it.new_name("simple")
     Counted(it.bootstrap, topic).produce(600)
@@ -81,7 +81,7 @@ def groups_tool(it):
     expect(not {group, simple} & set(tool(it, "--list")), "deleted")
 
 
-@case("groups/console_consumers_of_both_protocols", own_node=True, seconds=300)
+@case("groups/console_consumers_of_both_protocols", own_node=True)
 def console(it):
     it.use(it.start())
     topic = it.topic(PARTITIONS)
@@ -115,7 +115,7 @@ def hand_over(it, first, second, end):
     commit(it.bootstrap, simple, topic, 7)
     everybody = {old: [], new: []}
 
-    def join(seconds=90):
+    def join(seconds=180):
         # A client counts the session too, and a node may take long to start.
         classic = python(it, "confluent", it.bootstrap, old, topic, session_timeout_ms=60000)
         members = {old: classic, new: python(it, "confluent", it.bootstrap, new, topic, group_protocol="consumer")}

@@ -35,7 +35,7 @@ def write(node, topic, rounds, codec="none", transactional=None):
             producer.produce(topic, value, b"key %d" % key, partition=0)
             if not aborted:
                 live[b"key %d" % key] = value
-        equal(producer.flush(60), 0, "messages that were not delivered")
+        equal(producer.flush(120), 0, "messages that were not delivered")
         if transactional:
             producer.abort_transaction(30) if aborted else producer.commit_transaction(30)
         time.sleep(0.12)
@@ -62,7 +62,7 @@ def compacted(node, topic):
         cleaned = re.search(rf"^{re.escape(topic)} 0 (\d+)$", text, re.M)
         return cleaned and int(cleaned[1]) >= bases[-1]
 
-    eventually(done, "the log is compacted", 60)
+    eventually(done, "the log is compacted")
 
 
 def judge(it, node, topic):
@@ -78,7 +78,7 @@ def topic_of(it, node):
     return it.topic(1, "compacted", node.bootstrap, cleanup_policy="compact", segment_ms=100, min_cleanable_dirty_ratio=0.01)
 
 
-@case("compaction/last_values_stay_and_kafka_reads_the_files", own_node=True, slow=True, seconds=600)
+@case("compaction/last_values_stay_and_kafka_reads_the_files", own_node=True, slow=True)
 def ours(it):
     home = it.home / "node"
     node = it.target.start(home, *EAGER)
@@ -110,7 +110,7 @@ def ours(it):
     judge(it, node, topic)
 
 
-@case("compaction/transactions_that_kafka_wrote", own_node=True, slow=True, seconds=600)
+@case("compaction/transactions_that_kafka_wrote", own_node=True, slow=True)
 def of_kafka(it):
     home = it.home / "node"
     node = nodes.Kafka().start(home, *LAZY)

@@ -62,7 +62,7 @@ class Load(threading.Thread):
     def finish(self):
         """Stops producing and waits until every record is acknowledged."""
         self.ended.set()
-        self.join(60)
+        self.join(300)
         left = self.producer.flush(120)
         equal((left, self.errors[:3]), (0, []), f"{self.topic}: records that were not delivered, and errors")
 

@@ -39,7 +39,7 @@ def confluent(bootstrap, group, topic, config):
 
     base = {"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
     if config.get("group.protocol", "classic") == "classic":
-        base |= {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
+        base |= {"session.timeout.ms": 12000, "heartbeat.interval.ms": 500}
     consumer = Consumer(base | {"reconnect.backoff.max.ms": 300} | config)
     consumer.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=lambda _, lost: say("lost", parts(lost)))
     while not STOP:
@@ -57,7 +57,7 @@ def kafka_python(bootstrap, group, topic, config):
     from kafka.coordinator.assignors.range import RangePartitionAssignor
 
     config = {key.replace(".", "_"): int(value) if value.isdigit() else value for key, value in config.items()}
-    base = {"session_timeout_ms": 6000, "heartbeat_interval_ms": 500, "partition_assignment_strategy": [RangePartitionAssignor]}
+    base = {"session_timeout_ms": 12000, "heartbeat_interval_ms": 500, "partition_assignment_strategy": [RangePartitionAssignor]}
     base |= {"auto_offset_reset": "earliest", "enable_auto_commit": True, "max_poll_records": 500}
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, **(base | config))
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 KAFKA = ROOT / "interop" / "kafka" / "kafka"
-READY_SECONDS = 90
-STOP_SECONDS = 30
+READY_SECONDS = 180
+STOP_SECONDS = 120
 
 
 def free_ports(count):

@@ -19,8 +19,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 KAFKA = os.path.join(HERE, "..", "kafka", "kafka")
 CLUSTER = os.path.join(HERE, "cluster.py")
 UNBUILT = os.path.join(HERE, "unbuilt.txt")
-STEP_SECONDS_MAX = 120
-WAIT_SECONDS_MAX = 90
+STEP_SECONDS_MAX = 300
+WAIT_SECONDS_MAX = 180
 printing = threading.Lock()
 
 

@@ -10,9 +10,11 @@ from . import nodes, procs
 from .install import INTEROP
 
 ALL = {}
+# How long anything is waited for. It is for what hangs, not for what is slow: a machine that is busy takes its time.
+PATIENCE_SECONDS = 120
 
 
-def case(name, slow=False, own_node=False, seconds=180):
+def case(name, slow=False, own_node=False, seconds=600):
     """Registers a case. `slow` ones are left out of --quick; those with `own_node` cannot run against --bootstrap."""
 
     def register(function):
@@ -65,7 +67,7 @@ class Case:
         name = self.new_name(word)
         admin = AdminClient({"bootstrap.servers": bootstrap or self.bootstrap})
         settings = {key.replace("_", "."): str(value) for key, value in configs.items()}
-        admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(60)
+        admin.create_topics([NewTopic(name, partitions, 1, config=settings)])[name].result(PATIENCE_SECONDS)
         return name
 
     def ephemeral(self, *overrides):
@@ -76,7 +78,7 @@ class Case:
         """This case's own node on its own directory; again after it has stopped."""
         return self.target.start(self.home / "node", *properties, **options)
 
-    def command(self, *arguments, stdin=None, code=0, seconds=120, env=None):
+    def command(self, *arguments, stdin=None, code=0, seconds=300, env=None):
         """Runs a command; returns its standard output as text. Its exit code must be `code` (`None`: any)."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
@@ -136,7 +138,7 @@ def brief(value, limit=600):
     return shown if len(shown) <= limit else f"{shown[:limit]}... ({len(shown)} characters)"
 
 
-def eventually(condition, what, seconds=20):
+def eventually(condition, what, seconds=PATIENCE_SECONDS):
     """Asks until the condition holds; for what a protocol promises soon, not at once."""
     deadline = time.monotonic() + seconds
     while True:

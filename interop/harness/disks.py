@@ -122,7 +122,7 @@ def fill(node, count):
     return data, other, alike
 
 
-def settled(ask, seconds=10):
+def settled(ask, seconds=120):
     """An answer of (error, ...), asked again while the node says that it is not yet ready."""
     deadline = time.monotonic() + seconds
     while True:
@@ -230,7 +230,7 @@ def look(place, node, found):
 
 
 def look_at(connection, topic, size):
-    ask = settled(lambda: wire.list_offsets(connection, topic, -2), 3)
+    ask = settled(lambda: wire.list_offsets(connection, topic, -2), 10)
     if ask[0]:
         produced = wire.produce(connection, topic, batch(99, size))
         error = wire.fetch(connection, topic, 0)[0]

@@ -224,7 +224,7 @@ def sized(raw):
 class Connection:
     """One plain connection, used like a client that has read the protocol guide."""
 
-    def __init__(self, address, timeout=30):
+    def __init__(self, address, timeout=120):
         self.socket = socket.create_connection(address, timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

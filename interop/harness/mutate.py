@@ -143,7 +143,7 @@ class _Line:
         """Connects from one of many loopback addresses, so that no port runs out."""
         self.socket = socket.socket()
         self.socket.bind((f"127.0.{number % 20}.{2 + number % 200}", 0))
-        self.socket.settimeout(10)
+        self.socket.settimeout(120)
         self.socket.connect(address)
         self.socket.setblocking(False)
         self.buffer = bytearray()

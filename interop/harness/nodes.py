@@ -10,8 +10,8 @@ from pathlib import Path
 from . import frames, procs
 from .install import INTEROP, TARGET
 
-READY_SECONDS = 90
-STOP_SECONDS = 60
+READY_SECONDS = 180
+STOP_SECONDS = 180
 
 
 class Node:

@@ -7,12 +7,12 @@ SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)")
 LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
 
 
-def ask(port, path, seconds=30):
+def ask(port, path, seconds=120):
     """GETs a path: the status and the text."""
     return read(send(port, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), seconds))
 
 
-def send(port, request, seconds=30):
+def send(port, request, seconds=120):
     """A connection on which these bytes were sent."""
     connection = socket.create_connection(("127.0.0.1", port), seconds)
     connection.sendall(request)

@@ -5,7 +5,7 @@ const { Kafka, logLevel } = require("kafkajs");
 
 const [bootstrap, groupId, topic] = process.argv.slice(2);
 const kafka = new Kafka({ clientId: "kafkajs", brokers: [bootstrap], logLevel: logLevel.NOTHING, retry: { retries: 20, maxRetryTime: 500 } });
-const consumer = kafka.consumer({ groupId, sessionTimeout: 6000, heartbeatInterval: 500, rebalanceTimeout: 10000 });
+const consumer = kafka.consumer({ groupId, sessionTimeout: 12000, heartbeatInterval: 500, rebalanceTimeout: 60000 });
 
 consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
   const parts = payload.memberAssignment[topic] ?? [];
