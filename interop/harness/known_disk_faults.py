@@ -11,6 +11,7 @@ REASONS = {
     "the meta.properties of the second directory": "Kafka says that nobody leads; here the error says why: the disk",
     "the second directory is": "Kafka says that nobody leads; here the error says why: the disk",
     "the directory of a partition is empty": "Kafka puts the empty directory aside; here it is used",
+    "the newest metadata snapshot": "Kafka does not start; the snapshot before it, or the log, has all that it held",
     "partition.metadata is missing": "Kafka puts the log aside and begins an empty one under its name",
     "partition.metadata is empty": "Kafka does not start; a power failure leaves such a file, and the log is whole",
     "there is a directory that is none of a partition": "Kafka does not start",

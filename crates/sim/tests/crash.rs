@@ -52,8 +52,11 @@ async fn produce_until_it_breaks(known: &RefCell<Known>, configs: &[(&str, &str)
     }
 }
 
+/// By offset.
+type Records = Vec<(i64, Vec<u8>)>;
+
 /// Runs a producer through `crashes` power failures, then reads everything; gives what was acknowledged and what was read.
-fn run(seed: u64, crashes: u32, configs: &'static [(&str, &str)]) -> (Vec<(i64, Vec<u8>)>, Vec<(i64, Vec<u8>)>) {
+fn run(seed: u64, crashes: u32, configs: &'static [(&str, &str)]) -> (Records, Records) {
     let known = Rc::new(RefCell::new(Known::default()));
     let read = Rc::new(RefCell::new(Vec::new()));
     let mut sim = with_node(seed);

@@ -72,7 +72,8 @@ async fn prepare(known: &Known, client: &mut Client) -> io::Result<()> {
     let find = m::FindCoordinatorRequest { coordinator_keys: vec![GROUP.into()], ..Default::default() };
     client.ask(&find, 6).await?;
     assert_eq!(client.places("__consumer_offsets").await?, [(BAD.to_owned(), false)]);
-    while client.commit(GROUP, known.good.borrow().id.unwrap_or_default(), 1).await? != 0 {
+    let good = known.good.borrow().id.unwrap_or_default();
+    while client.commit(GROUP, good, 1).await? != 0 {
         pause().await;
     }
     known.committed.set(1);
@@ -118,7 +119,8 @@ async fn look(known: &Known, client: &mut Client) -> io::Result<()> {
     let last = read.last().and_then(|(_, value)| str::from_utf8(value).ok()?.parse().ok()).unwrap_or(0);
     let (acknowledged, sent) = known.last.get();
     assert!(acknowledged <= last && last <= sent, "{last} is the last value; {acknowledged} was acknowledged");
-    let found = committed(client, known.good.borrow().id.unwrap_or_default()).await?;
+    let good = known.good.borrow().id.unwrap_or_default();
+    let found = committed(client, good).await?;
     assert!(found >= Some(known.committed.get()), "offset {found:?} is there");
     assert!(produce(&known.bad, client, 1000).await, "the disks are well again");
     Ok(())

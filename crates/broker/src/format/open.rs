@@ -56,6 +56,7 @@ pub fn open(config: &NodeConfig, now: Timestamp) -> Result<OpenDirectories, Form
         )));
     }
     metadata_log_elsewhere(config, &directories)?;
+    belong_to_somebody(&ensemble)?;
     let mut directory_ids = BTreeMap::new();
     let mut taken: Vec<Uuid> = ensemble.formatted.values().filter_map(|meta| meta.directory_id).collect();
     let mut cluster_id = None;
@@ -81,6 +82,19 @@ pub fn open(config: &NodeConfig, now: Timestamp) -> Result<OpenDirectories, Form
         offline: ensemble.failed.into_iter().map(|(directory, why)| (path(&directory), why)).collect(),
         formatted: fresh,
     })
+}
+
+/// A file from the days of ZooKeeper, or an empty one, need not say whose the directory is: such a directory is nobody's.
+fn belong_to_somebody(ensemble: &Ensemble) -> Result<(), FormatError> {
+    for (directory, meta) in &ensemble.formatted {
+        let missing = match (meta.node_id, &meta.cluster_id) {
+            (None, _) => "node",
+            (_, None) => "cluster",
+            (Some(_), Some(_)) => continue,
+        };
+        return Err(FormatError::runtime(format!("Error: {missing} ID not found in {directory}")));
+    }
+    Ok(())
 }
 
 /// The metadata log lies in one directory only: one elsewhere belongs to another configuration.

@@ -149,6 +149,18 @@ fn a_directory_that_is_added_later_has_to_be_formatted() {
 }
 
 #[test]
+fn a_directory_that_does_not_say_whose_it_is_is_nobodys() {
+    let scratch = Scratch::new();
+    format(&scratch.config(""), &standalone("x"), NOW, &mut Vec::new()).expect("formatted");
+    let b = scratch.0.join("b");
+    for (text, missing) in [("", "node"), ("version=0\ncluster.id=x\n", "node"), ("broker.id=1\n", "cluster")] {
+        fs::write(&b.join(META_PROPERTIES), text.as_bytes()).expect("the disk is well");
+        let refused = open(&scratch.config(""), NOW).expect_err("refused").to_string();
+        assert_eq!(refused, format!("Error: {missing} ID not found in {}", b.display()));
+    }
+}
+
+#[test]
 fn a_metadata_log_in_another_directory_is_refused() {
     let scratch = Scratch::new();
     format(&scratch.config(""), &standalone("x"), NOW, &mut Vec::new()).expect("formatted");

@@ -83,14 +83,15 @@ pub(super) fn newest_whole(snapshots: &[Snapshot]) -> Result<Option<(usize, Byte
         if is_whole(&bytes) {
             return Ok(Some((at, bytes)));
         }
-        warn!(path = %path.display(), "a snapshot of the metadata ends before its footer: it is not read");
+        warn!(path = %path.display(), "a snapshot of the metadata is damaged, or ends before its footer: it is not read");
     }
     Ok(None)
 }
 
-/// Whether a snapshot has its last record, which says that nothing is missing.
+/// Whether all of a snapshot is as it was written, and has its last record, which says that nothing is missing.
 fn is_whole(bytes: &Bytes) -> bool {
-    let Some(Ok(last)) = batches(bytes.clone()).last() else { return false };
+    let sound = batches(bytes.clone()).map(|batch| batch.ok().filter(|batch| batch.verify_crc().is_ok()));
+    let Some(last) = sound.collect::<Option<Vec<_>>>().and_then(|mut all| all.pop()) else { return false };
     let is_footer = |record: Record| {
         record.key.is_some_and(|key| ControlType::parse_key(&key) == Ok(Some(ControlType::SnapshotFooter)))
     };
