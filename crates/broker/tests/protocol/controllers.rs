@@ -189,3 +189,47 @@ async fn a_broker_registers_and_is_heard_of_or_refused() {
     assert_eq!((taken.error_code, taken.error_message.as_deref()), (0, Some("")));
     cluster.stop().await;
 }
+
+/// The leader and its epoch, as clients are told.
+async fn leader(cluster: &mut Cluster, topic: &str) -> (i32, i32) {
+    let asked = m::metadata_request::MetadataRequestTopic { name: Some(topic.into()), ..Default::default() };
+    let request = m::MetadataRequest { topics: Some(vec![asked]), ..m::MetadataRequest::default() };
+    loop {
+        let answer = cluster.ask(&request, 12).await;
+        let partition = &answer.topics[0].partitions[0];
+        if partition.error_code == 0 {
+            return (partition.leader_id, partition.leader_epoch);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_alone_hands_over_what_it_leads_before_it_stops() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log_dirs = dir.path().display().to_string();
+    let properties = [("log.dirs", log_dirs.as_str())];
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    cluster.create("t", &[]).await;
+    assert_eq!(leader(&mut cluster, "t").await, (1, 0));
+    // A broker that is alone hands over nothing: nobody could take it.
+    let mut cluster = Cluster::start_in(cluster.stop_only().await, &properties).await;
+    let (id, alone) = leader(&mut cluster, "t").await;
+    let described = cluster.ask(&m::DescribeClusterRequest::default(), 1).await;
+    let registered = cluster.ask_controller(&registration(&described.cluster_id.to_string(), 2, 7), 4).await;
+    let alive = m::BrokerHeartbeatRequest {
+        broker_id: 2,
+        broker_epoch: registered.broker_epoch,
+        // It has read whatever will be decided: nobody need wait for it.
+        current_metadata_offset: i64::MAX,
+        ..m::BrokerHeartbeatRequest::default()
+    };
+    let heard = cluster.ask_controller(&alive, 1).await;
+    assert_eq!((id, heard.error_code, heard.is_fenced), (1, 0, false));
+    let mut cluster = Cluster::start_in(cluster.stop_only().await, &properties).await;
+    let (id, epoch) = leader(&mut cluster, "t").await;
+    assert_eq!(id, 1);
+    assert_eq!(epoch, alone + 2, "it let go of what it led, and was elected again");
+    let gone = cluster.ask(&m::UnregisterBrokerRequest { broker_id: 2 }, 0).await;
+    assert_eq!(gone.error_code, 0);
+    cluster.stop().await;
+}
