@@ -215,7 +215,7 @@ async fn a_broker_that_is_not_alone_hands_over_what_it_leads_before_it_stops() {
     let mut cluster = Cluster::start_in(cluster.stop_only().await, &properties).await;
     let (id, alone) = leader(&mut cluster, "t").await;
     let described = cluster.ask(&m::DescribeClusterRequest::default(), 1).await;
-    let registered = cluster.ask_controller(&registration(&described.cluster_id.to_string(), 2, 7), 4).await;
+    let registered = cluster.ask_controller(&registration(&described.cluster_id, 2, 7), 4).await;
     let alive = m::BrokerHeartbeatRequest {
         broker_id: 2,
         broker_epoch: registered.broker_epoch,
