@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 use thalweg_base::{Moment, Timestamp};
 use thalweg_metadata::MetadataImage;
-use thalweg_metadata::topic_name::{self, CONSUMER_OFFSETS};
+use thalweg_metadata::topic_name::{self, CONSUMER_OFFSETS, TRANSACTION_STATE};
 use thalweg_records::validate::{Invalid, Rules, Scratch, Validated, validate_with};
 use thalweg_replica::Sessions;
 use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
@@ -19,12 +19,13 @@ use thalweg_wire::messages::create_topics_response::CreatableTopicResult;
 use tracing::{debug, warn};
 
 use crate::closing::Closing;
-use crate::config::{GroupsConfig, NodeConfig};
+use crate::config::{GroupsConfig, NodeConfig, TransactionsConfig};
 use crate::drivers::groups::Groups;
 use crate::drivers::maintenance::Maintenance;
 use crate::drivers::metadata::MetadataHandle;
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
+use crate::drivers::transactions::Transactions;
 use crate::listener::{Budget, Chunks, Seats, Spare};
 use crate::live::Properties;
 use crate::loggers::Loggers;
@@ -60,9 +61,10 @@ pub(crate) struct Broker {
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) metadata: MetadataHandle,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) transactions: Arc<Transactions>,
     pub(crate) maintenance: Maintenance,
     pub(crate) fetch_sessions: Mutex<Sessions>,
-    pub(crate) producer_ids: ProducerIds,
+    pub(crate) producer_ids: Arc<ProducerIds>,
     /// Buffers for checking compressed batches, as many as workers have checked at once.
     pub(crate) scratches: Mutex<Vec<Scratch>>,
     pub(crate) loggers: Loggers,
@@ -108,6 +110,7 @@ impl Broker {
     pub(crate) async fn auto_create_topics(&self, names: Vec<ByteString>) {
         let topic = |name: ByteString| match &*name {
             CONSUMER_OFFSETS => offsets_topic(name, &self.config.groups),
+            TRANSACTION_STATE => transactions_topic(name, &self.config.transactions),
             _ => CreatableTopic { name, num_partitions: -1, replication_factor: -1, ..CreatableTopic::default() },
         };
         let request =
@@ -136,12 +139,35 @@ fn note_refusal(result: &CreatableTopicResult) {
 fn offsets_topic(name: ByteString, groups: &GroupsConfig) -> CreatableTopic {
     let segment_bytes = groups.offsets_topic_segment_bytes.to_string();
     let configs = [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", &segment_bytes)];
-    let config = |(name, value): (&str, &str)| CreatableTopicConfig { name: name.into(), value: Some(value.into()) };
     CreatableTopic {
         name,
         num_partitions: groups.offsets_topic_num_partitions,
         replication_factor: groups.offsets_topic_replication_factor,
-        configs: configs.into_iter().map(config).collect(),
+        configs: configs.into_iter().map(topic_config).collect(),
         ..CreatableTopic::default()
     }
+}
+
+/// The topic in which transactions are kept.
+fn transactions_topic(name: ByteString, transactions: &TransactionsConfig) -> CreatableTopic {
+    let segment_bytes = transactions.topic_segment_bytes.to_string();
+    let min_isr = transactions.topic_min_isr.to_string();
+    let configs = [
+        ("unclean.leader.election.enable", "false"),
+        ("compression.type", "uncompressed"),
+        ("cleanup.policy", "compact"),
+        ("min.insync.replicas", &min_isr),
+        ("segment.bytes", &segment_bytes),
+    ];
+    CreatableTopic {
+        name,
+        num_partitions: transactions.topic_num_partitions,
+        replication_factor: transactions.topic_replication_factor,
+        configs: configs.into_iter().map(topic_config).collect(),
+        ..CreatableTopic::default()
+    }
+}
+
+fn topic_config((name, value): (&str, &str)) -> CreatableTopicConfig {
+    CreatableTopicConfig { name: name.into(), value: Some(value.into()) }
 }

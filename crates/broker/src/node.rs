@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -29,12 +28,13 @@ use crate::drivers::groups::Groups;
 use crate::drivers::log_dirs::{self, DirError, LogDirs};
 use crate::drivers::maintenance::{Intervals, Maintenance};
 use crate::drivers::metadata::{
-    Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings, Retention, SnapshotPolicy,
+    Acting, Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings, Retention, SnapshotPolicy,
 };
 use crate::drivers::partitions::Partitions;
 use crate::drivers::presence::{self, Presence};
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::settings::BrokerLimits;
+use crate::drivers::transactions::Transactions;
 use crate::format;
 use crate::http::{Step, Watch};
 use crate::listener::{Budget, Listener, ListenerName, ListenerType, Seats};
@@ -206,6 +206,7 @@ impl Node {
         {
             error!(error = %ended, "the metadata log was not closed cleanly");
         }
+        self.broker.transactions.close();
         self.broker.groups.close();
         let (partitions, epoch) = (Arc::clone(&self.broker.partitions), self.broker_epoch);
         let _ = task::blocking(move || partitions.close(epoch.0)).await;
@@ -260,14 +261,16 @@ impl Starting {
             broker_limits(config),
             self.started,
         ));
-        let groups = Groups::new(config.node_id, config.groups.clone(), Arc::clone(&partitions), self.started);
-        let (metadata, quorum) = self.start_quorum(&config.storage.metadata_log_dir, voter, &partitions, &groups)?;
+        let (groups, transactions) = self.coordinators(&partitions);
+        let (metadata, quorum) = self.start_quorum(voter, &partitions, &groups, &transactions)?;
         self.watch.health.enter(Step::Registering);
         self.register_controller(&metadata, &listeners).await?;
         let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids(), previous).await?;
         self.watch.health.enter(Step::Recovering);
         partitions.load(metadata.image()).await;
         groups.begin(metadata.image());
+        let producer_ids = Arc::new(ProducerIds::new(config.node_id, broker_epoch));
+        transactions.begin_with(Arc::clone(&producer_ids), metadata.clone());
         let presence = self.begin_presence(&metadata, &partitions, broker_epoch).await?;
         let closing = || self.closing_drivers.closing();
         let (maintenance, maintaining) = Maintenance::start(Arc::clone(&partitions), intervals(config), closing());
@@ -284,9 +287,10 @@ impl Starting {
             partitions,
             metadata,
             groups,
+            transactions,
             maintenance,
             fetch_sessions: Mutex::new(fetch_sessions(config)),
-            producer_ids: ProducerIds::new(config.node_id, broker_epoch),
+            producer_ids,
             closing: self.closing_listeners.closing(),
             scratches: Mutex::default(),
             loggers: self.loggers.clone(),
@@ -314,6 +318,14 @@ impl Starting {
             watch: self.watch,
             quorum,
         })
+    }
+
+    fn coordinators(&self, partitions: &Arc<Partitions>) -> (Arc<Groups>, Arc<Transactions>) {
+        let (node_id, config) = (self.config.node_id, &self.config);
+        let groups = Groups::new(node_id, config.groups.clone(), Arc::clone(partitions), self.started);
+        let partitions = Arc::clone(partitions);
+        let transactions = Transactions::new(node_id, config.transactions.clone(), partitions, &groups, self.started);
+        (groups, transactions)
     }
 
     /// The logs are open: the broker asks to be unfenced, and goes on telling the controller about itself.
@@ -353,12 +365,13 @@ impl Starting {
 
     fn start_quorum(
         &self,
-        metadata_dir: &Path,
         voter: Voter,
         partitions: &Arc<Partitions>,
         groups: &Arc<Groups>,
+        transactions: &Arc<Transactions>,
     ) -> Result<(MetadataHandle, JoinHandle<Result<(), Ended>>), Cause> {
         let config = &self.config;
+        let metadata_dir = &config.storage.metadata_log_dir;
         let loaded = MetadataLog::open(metadata_dir, metadata_log_config(config), Timestamp(wall_clock_ms()))?;
         let is_static = config.quorum.voters.contains_key(&config.node_id);
         let static_voters = if is_static { Voters::new([voter.clone()]) } else { Voters::none() };
@@ -393,8 +406,12 @@ impl Starting {
                 },
             },
         };
-        let (partitions, groups) = (Arc::clone(partitions), Arc::clone(groups));
-        let (driver, metadata) = Driver::new(loaded, controller, settings, partitions, groups, self.started)?;
+        let acting = Acting {
+            partitions: Arc::clone(partitions),
+            groups: Arc::clone(groups),
+            transactions: Arc::clone(transactions),
+        };
+        let (driver, metadata) = Driver::new(loaded, controller, settings, acting, self.started)?;
         Ok((metadata, task::spawn(driver.run(self.closing_drivers.closing()))))
     }
 

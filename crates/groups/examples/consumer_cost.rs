@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use thalweg_base::{LeaderEpoch, Moment, Offset, Timestamp, Uuid};
-use thalweg_coordinator::{Effect, Origin, Ticket};
+use thalweg_coordinator::{Effect, Machine, Origin, Ticket};
 use thalweg_groups::{Answer, Caller, Now, Request, Settings, Shard};
 use thalweg_metadata::MetadataImage;
 use thalweg_wire::messages as m;

@@ -6,7 +6,7 @@
 use std::error::Error;
 
 use thalweg_base::{LeaderEpoch, Moment, Offset, Timestamp};
-use thalweg_coordinator::{Effect, LogRecord, Origin, Ticket};
+use thalweg_coordinator::{Effect, LogRecord, Machine, Origin, Ticket};
 use thalweg_groups::records::Record;
 use thalweg_groups::{Answer, Caller, Now, Request, Settings, Shard};
 use thalweg_metadata::MetadataImage;

@@ -21,4 +21,5 @@ mod walk;
 pub use census::{Census, Tally};
 pub use request::{Answer, Caller, Request};
 pub use settings::{MigrationPolicy, Settings};
-pub use shard::{Now, Shard};
+pub use shard::Shard;
+pub use thalweg_coordinator::Now;

@@ -1,7 +1,9 @@
 //! One partition of `__consumer_offsets` and its groups.
 
-use thalweg_base::{LeaderEpoch, Moment, ProducerId, Timestamp};
-use thalweg_coordinator::{Effect, LogRecord, Origin, Ticket, WriteId};
+use std::convert::Infallible;
+
+use thalweg_base::{LeaderEpoch, Moment, ProducerId};
+use thalweg_coordinator::{Effect, LogRecord, Machine, Now, Origin, Ticket, WriteId, refused_write};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_wire::ErrorCode;
 
@@ -12,15 +14,6 @@ use crate::outbox::{After, Outbox, Timer};
 use crate::records::Record;
 use crate::request::{Answer, Caller, Request};
 use crate::settings::Settings;
-
-/// The two clocks: one orders and says when something is due, the other dates what is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// Monotonic.
-    pub moment: Moment,
-    /// The date.
-    pub timestamp: Timestamp,
-}
 
 /// When something is decided, and how the cluster looks then.
 #[derive(Clone, Copy, Debug)]
@@ -57,53 +50,6 @@ impl Shard {
     pub fn new(settings: Settings, epoch: LeaderEpoch, random: u64) -> Self {
         let (groups, offsets, outbox) = (Groups::default(), Offsets::default(), Outbox::new(random));
         Self { settings, epoch, groups, offsets, outbox, loaded: false }
-    }
-
-    /// Applies one record of the log. It cannot fail: a record that this version does not know is passed over.
-    pub fn replay(&mut self, origin: Origin, record: &LogRecord) {
-        match Record::decode(record) {
-            Ok(Record::OffsetCommit { key, value: Some(value) }) => {
-                if !self.groups.contains_key(&*key.group) {
-                    // Offsets without members: a so-called simple group.
-                    let id = owned(&key.group);
-                    self.groups.insert(id, Group::Classic(Box::new(classic::ClassicGroup::simple(origin.timestamp))));
-                }
-                self.outbox.tally.offset_commits += u64::from(self.loaded);
-                self.offsets.replay(origin, &key, &value);
-            }
-            Ok(Record::OffsetCommit { key, value: None }) => self.offsets.replay_tombstone(&key),
-            Ok(Record::GroupMetadata { key, value }) => self.classic_replay(&key.group, value),
-            Ok(record) => {
-                // Whenever it begins to assign anew, a group has a new epoch.
-                let begins = matches!(record, Record::ConsumerGroupMetadata { value: Some(_), .. });
-                self.outbox.tally.consumer_rebalances += u64::from(self.loaded && begins);
-                self.consumer_replay(record);
-            }
-            Err(_) => {}
-        }
-    }
-
-    /// The end of `producer`'s transaction, from a marker in the log.
-    pub fn replay_end_of_transaction(&mut self, producer: ProducerId, committed: bool) {
-        self.offsets.replay_end_of_transaction(producer, committed);
-    }
-
-    /// All of the log was replayed: members that it names have their session from now.
-    pub fn loaded(&mut self, now: Now, image: &MetadataImage) -> Vec<Effect<Answer>> {
-        assert!(!self.loaded, "a shard is loaded once");
-        self.loaded = true;
-        let at = At { now, image };
-        let due = now.moment.after(self.settings.offsets_retention_check_interval);
-        self.outbox.timers.set(Timer::OffsetExpiry, due);
-        let ids: Vec<_> = self.groups.keys().cloned().collect();
-        for id in ids {
-            match self.groups.get(&id) {
-                Some(Group::Classic(_)) => self.classic_loaded(at, &id),
-                Some(Group::Consumer(_)) => self.consumer_loaded(at, &id),
-                None => {}
-            }
-        }
-        self.effects(at)
     }
 
     /// A request has arrived.
@@ -152,57 +98,6 @@ impl Shard {
         self.effects(at)
     }
 
-    /// A write was appended and replayed, or refused.
-    pub fn written(
-        &mut self,
-        now: Now,
-        image: &MetadataImage,
-        write: WriteId,
-        result: Result<(), ErrorCode>,
-    ) -> Vec<Effect<Answer>> {
-        let after = self.outbox.reported(write);
-        assert!(after.is_some(), "a write is reported once, and only if it was asked for");
-        let at = At { now, image };
-        if let Some(after) = after {
-            self.finish(at, after, result.map_err(refused_write));
-        }
-        self.effects(at)
-    }
-
-    /// When to call [`Shard::tick`] next.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Moment> {
-        if self.loaded { self.outbox.timers.next() } else { None }
-    }
-
-    /// The deadline has come. What is due beyond the first write is left to the next call, which may follow at once.
-    pub fn tick(&mut self, now: Now, image: &MetadataImage) -> Vec<Effect<Answer>> {
-        assert!(self.loaded, "time passes for a shard once it is loaded");
-        let at = At { now, image };
-        while !self.outbox.has_writes() {
-            let Some(timer) = self.outbox.timers.pop_due(now.moment) else { break };
-            match timer {
-                Timer::OffsetExpiry => self.expire_offsets(at),
-                Timer::ClassicJoin(group) => self.classic_join_timer(at, &group),
-                Timer::ClassicSync(group) => self.classic_sync_timer(at, &group),
-                Timer::ClassicMember(group, member) => self.classic_member_timer(at, &group, &member),
-                Timer::Consumer(group, timer) => self.consumer_timer(at, &group, &timer),
-            }
-        }
-        self.effects(at)
-    }
-
-    /// The cluster has changed: topics were created, grew or went away.
-    pub fn metadata_changed(&mut self, now: Now, image: &MetadataImage, changes: &Changes) -> Vec<Effect<Answer>> {
-        if !self.loaded {
-            return Vec::new();
-        }
-        let at = At { now, image };
-        self.consumer_topics_changed(at, changes);
-        self.delete_offsets_of(&changes.topics_deleted);
-        self.effects(at)
-    }
-
     /// The broker's configuration has changed. What waits already waits as long as it was told to.
     pub fn set_settings(&mut self, settings: Settings) {
         self.settings = settings;
@@ -238,17 +133,97 @@ impl Shard {
     }
 }
 
-/// What a client is told when the log did not take the records.
-fn refused_write(error: ErrorCode) -> ErrorCode {
-    match error {
-        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
-            ErrorCode::CoordinatorNotAvailable
+impl Machine for Shard {
+    type Answer = Answer;
+    type Errand = Infallible;
+
+    fn replay(&mut self, origin: Origin, record: &LogRecord) {
+        match Record::decode(record) {
+            Ok(Record::OffsetCommit { key, value: Some(value) }) => {
+                if !self.groups.contains_key(&*key.group) {
+                    // Offsets without members: a so-called simple group.
+                    let id = owned(&key.group);
+                    self.groups.insert(id, Group::Classic(Box::new(classic::ClassicGroup::simple(origin.timestamp))));
+                }
+                self.outbox.tally.offset_commits += u64::from(self.loaded);
+                self.offsets.replay(origin, &key, &value);
+            }
+            Ok(Record::OffsetCommit { key, value: None }) => self.offsets.replay_tombstone(&key),
+            Ok(Record::GroupMetadata { key, value }) => self.classic_replay(&key.group, value),
+            Ok(record) => {
+                // Whenever it begins to assign anew, a group has a new epoch.
+                let begins = matches!(record, Record::ConsumerGroupMetadata { value: Some(_), .. });
+                self.outbox.tally.consumer_rebalances += u64::from(self.loaded && begins);
+                self.consumer_replay(record);
+            }
+            Err(_) => {}
         }
-        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
-        ErrorCode::NetworkException => ErrorCode::CoordinatorLoadInProgress,
-        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize => {
-            ErrorCode::UnknownServerError
+    }
+
+    fn replay_end_of_transaction(&mut self, producer: ProducerId, committed: bool) {
+        self.offsets.replay_end_of_transaction(producer, committed);
+    }
+
+    fn loaded(&mut self, now: Now, image: &MetadataImage) -> Vec<Effect<Answer>> {
+        assert!(!self.loaded, "a shard is loaded once");
+        self.loaded = true;
+        let at = At { now, image };
+        let due = now.moment.after(self.settings.offsets_retention_check_interval);
+        self.outbox.timers.set(Timer::OffsetExpiry, due);
+        let ids: Vec<_> = self.groups.keys().cloned().collect();
+        for id in ids {
+            match self.groups.get(&id) {
+                Some(Group::Classic(_)) => self.classic_loaded(at, &id),
+                Some(Group::Consumer(_)) => self.consumer_loaded(at, &id),
+                None => {}
+            }
         }
-        other => other,
+        self.effects(at)
+    }
+
+    fn written(
+        &mut self,
+        now: Now,
+        image: &MetadataImage,
+        write: WriteId,
+        result: Result<(), ErrorCode>,
+    ) -> Vec<Effect<Answer>> {
+        let after = self.outbox.reported(write);
+        assert!(after.is_some(), "a write is reported once, and only if it was asked for");
+        let at = At { now, image };
+        if let Some(after) = after {
+            self.finish(at, after, result.map_err(refused_write));
+        }
+        self.effects(at)
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        if self.loaded { self.outbox.timers.next() } else { None }
+    }
+
+    fn tick(&mut self, now: Now, image: &MetadataImage) -> Vec<Effect<Answer>> {
+        assert!(self.loaded, "time passes for a shard once it is loaded");
+        let at = At { now, image };
+        while !self.outbox.has_writes() {
+            let Some(timer) = self.outbox.timers.pop_due(now.moment) else { break };
+            match timer {
+                Timer::OffsetExpiry => self.expire_offsets(at),
+                Timer::ClassicJoin(group) => self.classic_join_timer(at, &group),
+                Timer::ClassicSync(group) => self.classic_sync_timer(at, &group),
+                Timer::ClassicMember(group, member) => self.classic_member_timer(at, &group, &member),
+                Timer::Consumer(group, timer) => self.consumer_timer(at, &group, &timer),
+            }
+        }
+        self.effects(at)
+    }
+
+    fn metadata_changed(&mut self, now: Now, image: &MetadataImage, changes: &Changes) -> Vec<Effect<Answer>> {
+        if !self.loaded {
+            return Vec::new();
+        }
+        let at = At { now, image };
+        self.consumer_topics_changed(at, changes);
+        self.delete_offsets_of(&changes.topics_deleted);
+        self.effects(at)
     }
 }

@@ -9,6 +9,7 @@ mod listeners;
 mod properties;
 mod rules;
 mod support;
+mod transactions;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use thalweg_wire::Unstable;
 pub use areas::{FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig};
 pub use groups::GroupsConfig;
 pub use listeners::{Listener, SecurityProtocol};
+pub use transactions::TransactionsConfig;
 
 use listeners::Listeners;
 use properties::Properties;
@@ -63,6 +65,8 @@ pub struct NodeConfig {
     pub replication: ReplicationConfig,
     /// Consumer groups and the topic that keeps them.
     pub groups: GroupsConfig,
+    /// Transactions and the topic that keeps them.
+    pub transactions: TransactionsConfig,
     /// `unstable.api.versions.enable`
     pub unstable_apis: Unstable,
     /// `unstable.feature.versions.enable`
@@ -109,6 +113,8 @@ impl NodeConfig {
             ("controller.listener.names", "CONTROLLER"),
             ("log.dirs", "./thalweg-data"),
             ("offsets.topic.replication.factor", "1"),
+            ("transaction.state.log.replication.factor", "1"),
+            ("transaction.state.log.min.isr", "1"),
         ];
         entries.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec()
     }
@@ -135,6 +141,7 @@ fn read(
         fetch: FetchConfig::read(&properties),
         replication: ReplicationConfig::read(&properties),
         groups: GroupsConfig::read(&properties)?,
+        transactions: TransactionsConfig::read(&properties),
         network: NetworkConfig::read(&properties, listeners)?,
         unstable_apis: unstable(&properties, "unstable.api.versions.enable"),
         unstable_features: unstable(&properties, "unstable.feature.versions.enable"),

@@ -1,7 +1,10 @@
 //! The owners of the state machines: they feed them events, carry out their effects, and wake who waits.
 
+pub(crate) mod acknowledged;
 pub(crate) mod cleaning;
+pub(crate) mod coordination;
 pub(crate) mod groups;
+pub(crate) mod guard;
 pub(crate) mod log_dirs;
 pub(crate) mod maintenance;
 pub(crate) mod metadata;
@@ -14,3 +17,4 @@ pub(crate) mod presence;
 pub(crate) mod producer_ids;
 mod removing;
 pub(crate) mod settings;
+pub(crate) mod transactions;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp, TopicPartition, Uuid};
+use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition, Uuid};
 use thalweg_records::PreparedBatch;
 use thalweg_replica::epochs::{EpochEnd, diverging};
 use thalweg_replica::{Ack, Acks, Assignment, Effects, FetchParams, Leader, LogEnds, Refusal};
@@ -19,6 +19,7 @@ use thalweg_sys::time::Duration;
 use thalweg_wire::ErrorCode;
 use tracing::error;
 
+use super::guard::Guard;
 use super::log_dirs::Health;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
@@ -178,6 +179,8 @@ struct State {
     waiting: Waiters,
     /// Bytes that were appended and not yet announced to those who wait.
     unannounced_bytes: i64,
+    /// How many transactions have ended here since the partition was opened.
+    ended: u64,
     /// The directory that the log is in; `None` when that is not known, because a directory could not be read.
     dir: Option<Arc<Health>>,
     failed: bool,
@@ -247,7 +250,8 @@ impl Partition {
         settings: Arc<Settings>,
     ) -> Arc<Self> {
         let failed = log.is_none();
-        let state = State { log, leader: None, waiting: Waiters::default(), unannounced_bytes: 0, dir, failed };
+        let state =
+            State { log, leader: None, waiting: Waiters::default(), unannounced_bytes: 0, ended: 0, dir, failed };
         let cleaning = Cleaning::default();
         let (settings, state) = (RwLock::new(settings), Mutex::new(state));
         Arc::new(Self { id, topic_id, traffic: Traffic::default(), settings, state, cleaning })
@@ -359,9 +363,37 @@ impl Partition {
         now: Timestamp,
         moment: Moment,
     ) -> Result<Appended, AppendRefused> {
+        self.append_to(&mut self.lock(), batches, origin, acks, now, moment)
+    }
+
+    /// Appends a batch of a transaction by its producer, if the transaction is open here, or was found open by the
+    /// coordinator and has not ended since `guard` was given.
+    pub(crate) fn append_in_transaction(
+        &self,
+        batches: &mut [PreparedBatch],
+        guard: &Guard,
+        acks: Acks,
+        now: Timestamp,
+        moment: Moment,
+    ) -> Result<Appended, AppendRefused> {
         let mut state = self.lock();
+        if let (Some(log), Some(batch)) = (&state.log, batches.first()) {
+            guard.check(log, &batch.header(), state.ended).map_err(AppendRefused::Error)?;
+        }
+        self.append_to(&mut state, batches, Origin::Client, acks, now, moment)
+    }
+
+    fn append_to(
+        &self,
+        state: &mut State,
+        batches: &mut [PreparedBatch],
+        origin: Origin,
+        acks: Acks,
+        now: Timestamp,
+        moment: Moment,
+    ) -> Result<Appended, AppendRefused> {
         let absent = state.absent();
-        let State { log: Some(log), leader: Some(leader), unannounced_bytes, .. } = &mut *state else {
+        let State { log: Some(log), leader: Some(leader), unannounced_bytes, ended, .. } = state else {
             return Err(AppendRefused::Error(absent));
         };
         leader.may_append(acks).map_err(|refusal| AppendRefused::Error(error_of(refusal)))?;
@@ -369,7 +401,7 @@ impl Partition {
             Ok(outcome) => outcome,
             Err(AppendError::Refused(refusal)) => return Err(append_refused(&refusal)),
             Err(AppendError::Fault(fault)) => {
-                self.fail(&mut state, &fault);
+                self.fail(state, &fault);
                 self.traffic.append_failed();
                 return Err(AppendRefused::Error(ErrorCode::KafkaStorageError));
             }
@@ -388,6 +420,7 @@ impl Partition {
                 let end = appended.last_offset.next();
                 let bytes = batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
                 *unannounced_bytes += bytes.cast_signed();
+                *ended += u64::from(origin != Origin::Client && ends_transaction(batches));
                 self.traffic.appended((end.0 - appended.first_offset.0).unsigned_abs(), bytes);
                 let effects = leader.appended(end, moment);
                 let ack = leader.ack(end);
@@ -405,6 +438,23 @@ impl Partition {
                 })
             }
         }
+    }
+
+    /// Whether a producer may go on with its transaction here: `None` if it is open, else what to append with once the
+    /// coordinator has said that it is.
+    pub(crate) fn begin_verification(&self, id: ProducerId, epoch: ProducerEpoch) -> Result<Option<Guard>, ErrorCode> {
+        let state = self.lock();
+        let (log, _) = state.serving()?;
+        if log.producer(id).is_some_and(|known| epoch < known.epoch()) {
+            return Err(ErrorCode::InvalidProducerEpoch);
+        }
+        Ok((!log.has_ongoing_txn(id, epoch)).then_some(Guard::Verified { ended: state.ended, from_zero: false }))
+    }
+
+    /// Whether the transaction of a producer is open here, or has not ended since `guard` was given.
+    pub(crate) fn is_in_transaction(&self, id: ProducerId, epoch: ProducerEpoch, guard: &Guard) -> bool {
+        let state = self.lock();
+        state.log.as_ref().is_some_and(|log| guard.holds(log, id, epoch, state.ended))
     }
 
     /// What has become of an append that ends at `end`.
@@ -649,6 +699,10 @@ impl Partition {
         state.waiting.wake_all();
         state.log.take()
     }
+}
+
+fn ends_transaction(batches: &[PreparedBatch]) -> bool {
+    batches.iter().any(|batch| batch.header().attributes.is_control())
 }
 
 fn error_of(refusal: Refusal) -> ErrorCode {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_base::metrics::Times;
@@ -24,7 +25,7 @@ use super::moving::Moves;
 use super::opening::Opened;
 use super::partition::{Partition, View};
 use super::removing::Removals;
-use super::settings::{BrokerLimits, Settings};
+use super::settings::{BrokerLimits, Settings, value};
 use crate::live::Properties;
 use crate::metrics::Total;
 
@@ -61,6 +62,8 @@ pub(crate) struct Partitions {
     /// What the checkpoint files of each directory say; empty before they were first written.
     checkpointed: Mutex<Vec<Offsets>>,
     cleaner: RwLock<CleanerSettings>,
+    /// `transaction.partition.verification.enable`
+    verification: AtomicBool,
     /// Replicas of which the controller does not know yet in which directory they are.
     misplaced: Mutex<Vec<Placement>>,
     /// Copies of logs that are being made.
@@ -108,6 +111,7 @@ impl Partitions {
         let none = ConfigMap::new();
         let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &properties.get() };
         let cleaner = RwLock::new(CleanerSettings::of(&broker));
+        let verification = AtomicBool::new(verifies(&broker));
         let moves = Moves::new(&broker);
         Self {
             node_id,
@@ -121,6 +125,7 @@ impl Partitions {
             removals: Arc::default(),
             checkpointed: Mutex::default(),
             cleaner,
+            verification,
             misplaced: Mutex::default(),
             moves,
             applied: tokio::sync::Mutex::new(None),
@@ -385,6 +390,7 @@ impl Partitions {
             if everybody {
                 self.with_broker_configs(image, |broker| {
                     *self.cleaner.write() = CleanerSettings::of(broker);
+                    self.verification.store(verifies(broker), Ordering::Relaxed);
                     self.moves.configure(broker);
                 });
             }
@@ -413,6 +419,11 @@ impl Partitions {
             dynamic_cluster: configs.get(&ConfigResource::cluster()).unwrap_or(&none),
             static_node: &self.properties.get(),
         })
+    }
+
+    /// Whether the coordinator is asked about records of older clients' transactions.
+    pub(crate) fn verifies_transactions(&self) -> bool {
+        self.verification.load(Ordering::Relaxed)
     }
 
     /// How the cleaner works now.
@@ -604,6 +615,10 @@ impl Partitions {
         let offline = self.all().iter().filter(|partition| partition.is_offline()).count();
         warn!(partitions = offline, "partitions are offline");
     }
+}
+
+fn verifies(broker: &BrokerConfigs<'_>) -> bool {
+    value(broker, "transaction.partition.verification.enable").and_then(|value| value.as_bool()).unwrap_or(true)
 }
 
 pub(super) fn now() -> Timestamp {

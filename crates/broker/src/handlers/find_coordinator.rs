@@ -1,11 +1,10 @@
-//! FindCoordinator: which node keeps a group. The first request creates the topic that groups are kept in.
+//! FindCoordinator: which node keeps a group or a transactional id. The first request creates the topic that they are kept in.
 //!
-//! Transactions and share groups have no coordinators yet, and the answer says so with the error that Kafka gives while it
-//! has none.
+//! Share groups have no coordinators yet, and the answer says so with the error that Kafka gives while it has none.
 
 use bytestring::ByteString;
 use thalweg_metadata::MetadataImage;
-use thalweg_metadata::topic_name::CONSUMER_OFFSETS;
+use thalweg_metadata::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::FindCoordinatorRequest;
 use thalweg_wire::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
@@ -24,14 +23,14 @@ const SHARE_GROUP: i8 = 2;
 
 pub(crate) fn handle(call: Call, request: FindCoordinatorRequest) -> Reply {
     let is_asked = call.version < BATCHED || !request.coordinator_keys.is_empty();
-    let is_missing = call.broker.image().topics().by_name(CONSUMER_OFFSETS).is_none();
-    if request.key_type != GROUP || !is_asked || !is_missing {
+    let missing = topic_of(request.key_type).filter(|topic| call.broker.image().topics().by_name(topic).is_none());
+    let (true, Some(missing)) = (is_asked, missing) else {
         let response = answer(&call, &request);
         return Reply::Now(call.answer(&response));
-    }
+    };
     Reply::Exclusive(Box::pin(async move {
         // If it cannot be created, the answer says that there is no coordinator.
-        call.broker.auto_create_topics(vec![CONSUMER_OFFSETS.into()]).await;
+        call.broker.auto_create_topics(vec![missing.into()]).await;
         let response = answer(&call, &request);
         call.answer(&response)
     }))
@@ -68,16 +67,19 @@ fn coordinator(call: &Call, image: &MetadataImage, key_type: i8, key: &ByteStrin
         ..Coordinator::default()
     };
     match key_type {
-        GROUP => {}
-        TRANSACTION => return refused(ErrorCode::CoordinatorNotAvailable, ""),
+        GROUP | TRANSACTION => {}
         SHARE_GROUP if call.version >= SHARE && is_share_key(key) => {
             return refused(ErrorCode::CoordinatorNotAvailable, "");
         }
         SHARE_GROUP => return refused(ErrorCode::InvalidRequest, ""),
         _ => return refused(ErrorCode::InvalidRequest, ErrorCode::InvalidRequest.message()),
     }
-    let index = call.broker.groups.partition_of(key);
-    let leader = image.topics().by_name(CONSUMER_OFFSETS).and_then(|topic| Some(topic.partition(index)?.leader));
+    let index = match key_type {
+        TRANSACTION => call.broker.transactions.partition_of(key),
+        _ => call.broker.groups.partition_of(key),
+    };
+    let topic = topic_of(key_type).and_then(|topic| image.topics().by_name(topic));
+    let leader = topic.and_then(|topic| Some(topic.partition(index)?.leader));
     let found =
         brokers(image, &call.listener).find(|broker| Some(broker.id) == leader.map(|id| id.0) && !broker.fenced);
     match found {
@@ -90,6 +92,15 @@ fn coordinator(call: &Call, image: &MetadataImage, key_type: i8, key: &ByteStrin
             ..Coordinator::default()
         },
         None => refused(ErrorCode::CoordinatorNotAvailable, ""),
+    }
+}
+
+/// The topic in which things of this kind are kept.
+fn topic_of(key_type: i8) -> Option<&'static str> {
+    match key_type {
+        GROUP => Some(CONSUMER_OFFSETS),
+        TRANSACTION => Some(TRANSACTION_STATE),
+        _ => None,
     }
 }
 

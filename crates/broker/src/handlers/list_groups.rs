@@ -10,7 +10,7 @@ use crate::dispatch::{Call, Reply};
 pub(crate) fn handle(call: Call, request: ListGroupsRequest) -> Reply {
     let caller = caller(&call);
     let coordinators = call.broker.groups.all();
-    let asked = coordinators.iter().map(|one| one.ask(&caller, Request::ListGroups(request.clone()))).collect();
+    let asked = coordinators.iter().map(|one| one.ask_about(&caller, Request::ListGroups(request.clone()))).collect();
     reply_all(call, asked, |_, outcomes| {
         let mut response = ListGroupsResponse::default();
         for outcome in outcomes {

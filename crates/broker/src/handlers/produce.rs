@@ -1,18 +1,18 @@
 //! Produce: checks each batch, appends it, and waits until enough replicas have it.
 
+mod transactional;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use thalweg_base::Offset;
 use thalweg_metadata::topic_name;
 use thalweg_records::BatchHeader;
 use thalweg_records::validate::Invalid;
 use thalweg_replica::{Ack, Acks, TopicRef};
 use thalweg_storage::{Flush, Origin};
-use thalweg_sys::task;
-use thalweg_sys::time::{Duration, Instant, now};
+use thalweg_sys::time::{Duration, now};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::produce_request::{ProduceRequest, TopicProduceData};
 use thalweg_wire::messages::produce_response::{
@@ -21,9 +21,9 @@ use thalweg_wire::messages::produce_response::{
 };
 use tracing::debug;
 
+use self::transactional::Guards;
 use crate::dispatch::{Call, Reply};
-use crate::drivers::maintenance::flush;
-use crate::drivers::parked::Parked;
+use crate::drivers::acknowledged::Awaited;
 use crate::drivers::partition::{AppendRefused, Appended, Partition};
 use crate::endpoints::Leaders;
 use crate::frame::Frame;
@@ -37,22 +37,26 @@ const CURRENT_LEADER: i16 = 10;
 /// The client id of Kafka's own admin client, which alone may write to internal topics.
 const ADMIN_CLIENT: &str = "__admin_client";
 
-/// An append that waits for the disk or for replicas.
+/// An append that waits for the disk or for replicas, and where it stands in the answer.
 struct Waiting {
     topic: usize,
     partition: usize,
-    place: Arc<Partition>,
-    end: Offset,
-    acks: Acks,
-    flush: bool,
+    append: Awaited,
 }
 
 pub(crate) fn handle(call: Call, request: ProduceRequest) -> Reply {
+    if request.transactional_id.is_some() && has_transactional(&request) {
+        return transactional::handle(call, request);
+    }
+    append_and_reply(call, request, &Guards::default())
+}
+
+fn append_and_reply(call: Call, request: ProduceRequest, guards: &Guards) -> Reply {
     let deadline = now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let no_answer = request.acks == 0;
-    let (mut response, waiting) = append_all(&call, request);
+    let (mut response, waiting) = append_all(&call, request, guards);
     if no_answer {
-        for append in waiting.iter().filter(|append| append.flush) {
+        for append in waiting.iter().map(|waiting| &waiting.append).filter(|append| append.flush) {
             call.broker.maintenance.flush_soon(&append.place, Flush::All);
         }
         return match first_error(&response) {
@@ -64,11 +68,10 @@ pub(crate) fn handle(call: Call, request: ProduceRequest) -> Reply {
         return Reply::Now(finish(&call, response));
     }
     Reply::Parked(Box::pin(async move {
-        for append in waiting {
-            let error = wait(&append, deadline).await;
+        for Waiting { topic, partition, append } in waiting {
+            let error = append.acknowledged(deadline).await;
             if error != ErrorCode::None {
-                response.responses[append.topic].partition_responses[append.partition] =
-                    failed(append.place.id.partition, error);
+                response.responses[topic].partition_responses[partition] = failed(append.place.id.partition, error);
             }
         }
         finish(&call, response)
@@ -76,7 +79,7 @@ pub(crate) fn handle(call: Call, request: ProduceRequest) -> Reply {
 }
 
 /// Appends every batch. Says which of them wait for replicas.
-fn append_all(call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Waiting>) {
+fn append_all(call: &Call, request: ProduceRequest, guards: &Guards) -> (ProduceResponse, Vec<Waiting>) {
     let acks = match request.acks {
         0 | 1 => Some(Acks::Leader),
         -1 => Some(Acks::All),
@@ -95,7 +98,7 @@ fn append_all(call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Wai
                 (None, _) => Err(failed(data.index, ErrorCode::InvalidRequiredAcks)),
                 (_, Err(error)) => Err(failed(data.index, error)),
                 (Some(acks), Ok(place)) => {
-                    append(call, &place, data.records.clone(), acks).map(|appended| (place, appended))
+                    append(call, &place, data.records.clone(), acks, guards).map(|appended| (place, appended))
                 }
             };
             partition_responses.push(match appended {
@@ -104,7 +107,7 @@ fn append_all(call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Wai
                     let (flush, end) = (appended.flush_due, appended.end);
                     if flush || acks == Acks::All && appended.ack == Ack::Waiting {
                         let (topic, partition) = (responses.len(), partition_responses.len());
-                        waiting.push(Waiting { topic, partition, place, end, acks, flush });
+                        waiting.push(Waiting { topic, partition, append: Awaited { place, end, acks, flush } });
                     }
                     let error = match (acks, appended.ack) {
                         (Acks::All, Ack::NotEnoughReplicasAfterAppend) => ErrorCode::NotEnoughReplicasAfterAppend,
@@ -161,14 +164,12 @@ fn append(
     place: &Arc<Partition>,
     records: Option<Bytes>,
     acks: Acks,
+    guards: &Guards,
 ) -> Result<Appended, PartitionProduceResponse> {
     let index = place.id.partition;
     let records = records.unwrap_or_default();
     // A transactional id alone says nothing: it is the batch that belongs to a transaction or not.
-    if is_transactional(&records) {
-        // There is no transaction coordinator yet, so no transaction can have begun.
-        return Err(failed(index, ErrorCode::InvalidTxnState));
-    }
+    let guard = if is_transactional(&records) { Some(guards.of(place)?) } else { None };
     place.traffic.produce_asked();
     let bytes = records.len();
     let settings = place.settings();
@@ -185,16 +186,18 @@ fn append(
         call.broker.metrics.refused(&place.traffic, &invalid, bytes);
         refused(call, place, invalid)
     })?;
-    let appended =
-        place.append(&mut validated.batches, Origin::Client, acks, now, call.broker.moment()).map_err(|refusal| {
-            match refusal {
-                AppendRefused::Error(error) => failed(index, error),
-                AppendRefused::Sequence(error, message) => {
-                    debug!(partition = %place.id, client = call.client_id.as_deref(), "a batch is refused: {message}");
-                    PartitionProduceResponse { log_start_offset: log_start(place), ..failed(index, error) }
-                }
-            }
-        })?;
+    let (batches, moment) = (&mut validated.batches, call.broker.moment());
+    let appended = match &guard {
+        None => place.append(batches, Origin::Client, acks, now, moment),
+        Some(guard) => place.append_in_transaction(batches, guard, acks, now, moment),
+    };
+    let appended = appended.map_err(|refusal| match refusal {
+        AppendRefused::Error(error) => failed(index, error),
+        AppendRefused::Sequence(error, message) => {
+            debug!(partition = %place.id, client = call.client_id.as_deref(), "a batch is refused: {message}");
+            PartitionProduceResponse { log_start_offset: log_start(place), ..failed(index, error) }
+        }
+    })?;
     if appended.rolled {
         call.broker.maintenance.flush_soon(place, Flush::Finished);
     }
@@ -208,35 +211,6 @@ fn has_transactional(request: &ProduceRequest) -> bool {
 
 fn is_transactional(records: &Bytes) -> bool {
     BatchHeader::parse(records).is_ok_and(|header| header.attributes.is_transactional())
-}
-
-/// Waits until it is on the disk, if the topic asks for that, and until every replica in sync has it, if the producer
-/// does; gives the error to answer with, if any.
-async fn wait(append: &Waiting, deadline: Instant) -> ErrorCode {
-    if append.flush {
-        let place = Arc::clone(&append.place);
-        if task::blocking(move || flush(&place, Flush::All)).await.is_err() || append.place.high_watermark().is_none() {
-            return ErrorCode::KafkaStorageError;
-        }
-    }
-    if append.acks == Acks::Leader {
-        return ErrorCode::None;
-    }
-    let parked = Parked::new();
-    append.place.park(&parked);
-    loop {
-        parked.begin();
-        match append.place.ack(append.end) {
-            Ok(Ack::Committed) => return ErrorCode::None,
-            Ok(Ack::NotEnoughReplicasAfterAppend) => return ErrorCode::NotEnoughReplicasAfterAppend,
-            Ok(Ack::Waiting) => {}
-            Err(error) => return error,
-        }
-        parked.expect(1);
-        if !parked.woken_before(deadline).await {
-            return ErrorCode::RequestTimedOut;
-        }
-    }
 }
 
 fn succeeded(index: i32, appended: &Appended, error: ErrorCode) -> PartitionProduceResponse {

@@ -13,4 +13,5 @@ mod producing;
 mod restarting;
 mod security;
 mod telemetry;
+mod transactions;
 mod watching;

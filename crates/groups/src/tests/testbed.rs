@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use thalweg_base::{LeaderEpoch, Moment, Offset, ProducerEpoch, ProducerId, Timestamp};
-use thalweg_coordinator::{Effect, LogRecord, Origin, Ticket};
+use thalweg_coordinator::{Effect, LogRecord, Machine, Now, Origin, Ticket};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_wire::ErrorCode;
 
 use crate::records::Record;
 use crate::request::{Answer, Caller, Request};
 use crate::settings::Settings;
-use crate::shard::{Now, Shard};
+use crate::shard::Shard;
 
 /// The date at which every story begins.
 pub(crate) const BEGIN: i64 = 1_700_000_000_000;

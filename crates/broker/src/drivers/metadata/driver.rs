@@ -24,6 +24,7 @@ use super::{MetadataHandle, control};
 use crate::closing::Closing;
 use crate::drivers::groups::Groups;
 use crate::drivers::partitions::Partitions;
+use crate::drivers::transactions::Transactions;
 use crate::format::SnapshotContent;
 
 /// How often is looked for snapshots that are older, or more, than is to be kept: as in Kafka.
@@ -105,8 +106,22 @@ pub(crate) struct Driver {
     published: Arc<RwLock<Published>>,
     changes: watch::Sender<()>,
     commands: mpsc::Receiver<Command>,
-    partitions: Arc<Partitions>,
-    groups: Arc<Groups>,
+    acting: Acting,
+}
+
+/// What acts on the metadata on this node, before anybody is told of it.
+pub(crate) struct Acting {
+    pub(crate) partitions: Arc<Partitions>,
+    pub(crate) groups: Arc<Groups>,
+    pub(crate) transactions: Arc<Transactions>,
+}
+
+impl Acting {
+    async fn apply(&self, image: &Arc<MetadataImage>) {
+        self.partitions.apply(Arc::clone(image)).await;
+        self.groups.apply(Arc::clone(image));
+        self.transactions.apply(Arc::clone(image));
+    }
 }
 
 /// Why the driver has ended before it was asked to. The node cannot go on without it.
@@ -128,8 +143,7 @@ impl Driver {
         loaded: Loaded,
         controller: Controller,
         settings: QuorumSettings,
-        partitions: Arc<Partitions>,
-        groups: Arc<Groups>,
+        acting: Acting,
         started: Instant,
     ) -> Result<(Self, MetadataHandle), Ended> {
         let Loaded { log, image, local: local_log, election, bootstrap } = loaded;
@@ -168,8 +182,7 @@ impl Driver {
             published,
             changes,
             commands,
-            partitions,
-            groups,
+            acting,
         };
         this.carry_out(effects)?;
         Ok((this, handle))
@@ -449,8 +462,7 @@ impl Driver {
             let image = Arc::new(newest.image.visible().clone());
             self.committed = Some(newest);
             // This node acts first, then clients are told.
-            self.partitions.apply(Arc::clone(&image)).await;
-            self.groups.apply(Arc::clone(&image));
+            self.acting.apply(&image).await;
             *self.published.write() = Published { image, quorum: self.view() };
             self.changes.send_replace(());
         }

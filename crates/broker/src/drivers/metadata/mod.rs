@@ -7,7 +7,7 @@ mod handle;
 mod log;
 mod snapshots;
 
-pub(crate) use driver::{Driver, Ended, QuorumSettings, SnapshotPolicy};
+pub(crate) use driver::{Acting, Driver, Ended, QuorumSettings, SnapshotPolicy};
 pub(crate) use handle::{Decide, MetadataHandle, QuorumView};
 pub(crate) use log::{LoadError, MetadataLog};
 pub(crate) use snapshots::Retention;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use thalweg_base::{LeaderEpoch, Moment, Offset, Timestamp, Uuid};
-use thalweg_coordinator::{Effect, LogRecord, Origin, Ticket};
+use thalweg_coordinator::{Effect, LogRecord, Machine, Now, Origin, Ticket};
 use thalweg_metadata::{Changes, MetadataImage, Provenance};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -15,7 +15,7 @@ use thalweg_wire::messages::{
 
 use crate::request::{Answer, Caller, Request};
 use crate::settings::Settings;
-use crate::shard::{Now, Shard};
+use crate::shard::Shard;
 
 /// The group of every run.
 pub(super) const GROUP: &str = "g";

@@ -2,8 +2,7 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use thalweg_base::Offset;
-use thalweg_coordinator::{LogRecord, Origin};
-use thalweg_groups::Shard;
+use thalweg_coordinator::{LogRecord, Machine, Origin};
 use thalweg_records::control::ControlType;
 use thalweg_records::{BatchError, BatchView, Record, batches};
 use thalweg_storage::{Fault, FirstBatch, ReadError};
@@ -31,7 +30,7 @@ pub(super) enum LoadError {
 /// It reads the disk and decompresses: it must not run on a network worker.
 pub(super) fn load(
     partition: &Partition,
-    shard: &mut Shard,
+    shard: &mut impl Machine,
     chunk: usize,
     is_wanted: impl Fn() -> bool,
 ) -> Result<Offset, LoadError> {
@@ -60,7 +59,7 @@ pub(super) fn load(
     }
 }
 
-fn replay(shard: &mut Shard, batch: &BatchView) -> Result<(), BatchError> {
+fn replay(shard: &mut impl Machine, batch: &BatchView) -> Result<(), BatchError> {
     let header = batch.header();
     let is_transactional = header.attributes.is_transactional();
     let producer = is_transactional.then_some((header.producer_id, header.producer_epoch));

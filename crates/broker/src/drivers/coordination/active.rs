@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use thalweg_base::{Moment, Offset, ProducerEpoch, ProducerId};
-use thalweg_coordinator::{Effect, LogRecord, Origin as Replayed, Ticket};
-use thalweg_groups::{Answer, Now, Shard};
+use thalweg_coordinator::{Effect, LogRecord, Machine, Now, Origin as Replayed, Ticket};
 use thalweg_metadata::MetadataImage;
-use thalweg_records::{BatchBuilder, BatchOptions, Codec, PreparedBatch};
+use thalweg_records::{BatchBuilder, BatchOptions, PreparedBatch};
 use thalweg_replica::{Ack, Acks};
 use thalweg_storage::{Flush, Origin};
 use thalweg_wire::ErrorCode;
 use tokio::sync::oneshot;
 use tracing::error;
 
+use super::Storage;
 use crate::drivers::partition::{AppendRefused, Appended, Partition};
+use crate::drivers::transactions::Marker;
 
 /// So many requests may wait for their answers in one partition of the topic: each belongs to a connection, of which a
 /// node has fewer. Connections that were closed meanwhile are not counted.
@@ -22,17 +23,17 @@ const OPEN_MAX: usize = 100_000;
 const SWEEP_MIN: usize = 64;
 
 /// What becomes of a request: the shard's answer, or why it could not be asked.
-pub(crate) type Outcome = Result<Answer, ErrorCode>;
+pub(crate) type Outcome<A> = Result<A, ErrorCode>;
 
 /// An answer that waits until what it reveals is committed.
 #[derive(Debug)]
-struct Held {
+struct Held<A> {
     /// The offset after the last record that it reveals.
     end: Offset,
     /// When its client is told that the replicas are too slow.
     deadline: Moment,
     ticket: Ticket,
-    answer: Answer,
+    answer: A,
 }
 
 /// What is to be done when nothing is to be decided.
@@ -50,15 +51,17 @@ pub(super) enum Chore {
 /// - What is held is ordered by `end`, and none of it lies beyond `appended`.
 /// - A ticket is in `open` from when its request was taken until its answer leaves.
 #[derive(Debug)]
-pub(super) struct Active {
-    shard: Shard,
-    codec: Codec,
-    /// `offsets.commit.timeout.ms`.
-    commit_timeout: std::time::Duration,
-    open: BTreeMap<Ticket, oneshot::Sender<Outcome>>,
+pub(super) struct Active<S: Machine> {
+    shard: S,
+    storage: Storage,
+    open: BTreeMap<Ticket, oneshot::Sender<Outcome<S::Answer>>>,
     sweep_at: usize,
     next_ticket: u64,
-    held: VecDeque<Held>,
+    held: VecDeque<Held<S::Answer>>,
+    /// Errands that wait for the same, and the offset that each waits for. They wait as long as it takes.
+    held_errands: VecDeque<(Offset, S::Errand)>,
+    /// What is to be done elsewhere, once the lock is free.
+    errands: Vec<S::Errand>,
     /// The end of what was loaded or appended.
     appended: Offset,
     /// Up to here all is known to be committed.
@@ -75,17 +78,18 @@ pub(super) struct Active {
     lost: bool,
 }
 
-impl Active {
+impl<S: Machine> Active<S> {
     /// A shard whose log was replayed up to `end`.
-    pub(super) fn new(shard: Shard, end: Offset, codec: Codec, commit_timeout: std::time::Duration) -> Self {
+    pub(super) fn new(shard: S, end: Offset, storage: Storage) -> Self {
         Self {
             shard,
-            codec,
-            commit_timeout,
+            storage,
             open: BTreeMap::new(),
             sweep_at: SWEEP_MIN,
             next_ticket: 0,
             held: VecDeque::new(),
+            held_errands: VecDeque::new(),
+            errands: Vec::new(),
             appended: end,
             committed: Offset::ZERO,
             flush_due: Offset::ZERO,
@@ -102,7 +106,7 @@ impl Active {
         partition: &Partition,
         now: Now,
         image: &MetadataImage,
-        tell: impl FnOnce(&mut Shard) -> Vec<Effect<Answer>>,
+        tell: impl FnOnce(&mut S) -> Vec<Effect<S::Answer, S::Errand>>,
     ) {
         let effects = tell(&mut self.shard);
         let nobody = self.carry_out(partition, now, image, effects, None);
@@ -115,8 +119,8 @@ impl Active {
         partition: &Partition,
         now: Now,
         image: &MetadataImage,
-        ask: impl FnOnce(&mut Shard, Ticket) -> Vec<Effect<Answer>>,
-    ) -> Result<Answer, oneshot::Receiver<Outcome>> {
+        ask: impl FnOnce(&mut S, Ticket) -> Vec<Effect<S::Answer, S::Errand>>,
+    ) -> Result<S::Answer, oneshot::Receiver<Outcome<S::Answer>>> {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         let effects = ask(&mut self.shard, ticket);
@@ -144,9 +148,9 @@ impl Active {
         partition: &Partition,
         now: Now,
         image: &MetadataImage,
-        effects: Vec<Effect<Answer>>,
+        effects: Vec<Effect<S::Answer, S::Errand>>,
         current: Option<Ticket>,
-    ) -> Option<Answer> {
+    ) -> Option<S::Answer> {
         let mut answered = None;
         let mut effects = VecDeque::from(effects);
         while let Some(effect) = effects.pop_front() {
@@ -159,14 +163,23 @@ impl Active {
                     }
                 }
                 Effect::Answer { ticket, answer } if !self.is_committed(partition) => {
-                    let deadline = now.moment.after(self.commit_timeout);
+                    let deadline = now.moment.after(self.storage.commit_timeout);
                     self.held.push_back(Held { end: self.appended, deadline, ticket, answer });
                 }
                 Effect::Answer { ticket, answer } if Some(ticket) == current => answered = Some(answer),
                 Effect::Answer { ticket, answer } => self.deliver(ticket, Ok(answer)),
+                Effect::Errand(errand) => {
+                    self.held_errands.push_back((self.appended, errand));
+                    self.release_errands(partition);
+                }
             }
         }
         answered
+    }
+
+    /// What is to be done elsewhere now.
+    pub(super) fn take_errands(&mut self) -> Vec<S::Errand> {
+        std::mem::take(&mut self.errands)
     }
 
     /// Appends records as one batch and replays them. The error is the log's: the shard knows what clients are told of it.
@@ -178,28 +191,53 @@ impl Active {
         records: &[LogRecord],
     ) -> Result<(), ErrorCode> {
         assert!(!records.is_empty(), "a write has records");
-        let mut batch = self.batch(partition, now, producer, records)?;
-        let origin = Origin::Coordinator { transaction_version: 0 };
+        let batch = self.batch(partition, now, producer, records)?;
         // The records are answered for when they are committed: until then, one copy is enough.
-        let appended =
-            partition.append(std::slice::from_mut(&mut batch), origin, Acks::Leader, now.timestamp, now.moment);
-        let Appended { base, end, rolled, flush_due, .. } = appended.map_err(|refused| {
+        let appended = self.append_batch(partition, now, batch, 0, Acks::Leader)?;
+        let base = appended.base;
+        for (record, offset) in records.iter().zip(base.0..) {
+            let origin = Replayed { offset: Offset(offset), timestamp: now.timestamp, producer };
+            self.shard.replay(origin, record);
+        }
+        Ok(())
+    }
+
+    fn append_batch(
+        &mut self,
+        partition: &Partition,
+        now: Now,
+        mut batch: PreparedBatch,
+        transaction_version: i16,
+        acks: Acks,
+    ) -> Result<Appended, ErrorCode> {
+        let origin = Origin::Coordinator { transaction_version };
+        let appended = partition.append(std::slice::from_mut(&mut batch), origin, acks, now.timestamp, now.moment);
+        let appended = appended.map_err(|refused| {
             let error = match refused {
                 AppendRefused::Error(error) | AppendRefused::Sequence(error, _) => error,
             };
             self.lost |= matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError);
             error
         })?;
-        self.appended = end;
-        self.rolled |= rolled;
-        if flush_due {
-            self.flush_due = end;
+        self.appended = appended.end;
+        self.rolled |= appended.rolled;
+        if appended.flush_due {
+            self.flush_due = appended.end;
         }
-        for (record, offset) in records.iter().zip(base.0..) {
-            let origin = Replayed { offset: Offset(offset), timestamp: now.timestamp, producer };
-            self.shard.replay(origin, record);
-        }
-        Ok(())
+        Ok(appended)
+    }
+
+    /// Appends the marker of a transaction that may have records here, and replays it.
+    pub(super) fn end_transaction(
+        &mut self,
+        partition: &Partition,
+        now: Now,
+        marker: &Marker,
+    ) -> Result<Appended, ErrorCode> {
+        let batch = marker.batch(now.timestamp)?;
+        let appended = self.append_batch(partition, now, batch, marker.transaction_version, Acks::All)?;
+        self.shard.replay_end_of_transaction(marker.producer.id, marker.committed);
+        Ok(appended)
     }
 
     fn batch(
@@ -209,8 +247,8 @@ impl Active {
         producer: Option<(ProducerId, ProducerEpoch)>,
         records: &[LogRecord],
     ) -> Result<PreparedBatch, ErrorCode> {
-        // Kafka's coordinators number their records from 0 in every batch, and nobody reads that; so do these.
-        let mut options = BatchOptions { codec: self.codec, base_sequence: 0, ..BatchOptions::default() };
+        let Storage { codec, base_sequence, .. } = self.storage;
+        let mut options = BatchOptions { codec, base_sequence, ..BatchOptions::default() };
         if let Some((id, epoch)) = producer {
             options = BatchOptions { producer_id: id, producer_epoch: epoch, transactional: true, ..options };
         }
@@ -220,7 +258,7 @@ impl Active {
         }
         let built = builder.build().and_then(|bytes| PreparedBatch::parse(&bytes));
         let batch = built.map_err(|e| {
-            error!(partition = %partition.id, error = %e, "a batch of the group coordinator cannot be made");
+            error!(partition = %partition.id, error = %e, "a coordinator's batch cannot be made");
             ErrorCode::UnknownServerError
         })?;
         if batch.len() > partition.settings().rules.message_bytes_max {
@@ -244,7 +282,7 @@ impl Active {
         end <= self.committed
     }
 
-    fn deliver(&mut self, ticket: Ticket, outcome: Outcome) {
+    fn deliver(&mut self, ticket: Ticket, outcome: Outcome<S::Answer>) {
         if let Some(sender) = self.open.remove(&ticket) {
             // Whoever asked may have left.
             let _ = sender.send(outcome);
@@ -253,6 +291,7 @@ impl Active {
 
     /// Lets the answers leave that may, and gives up on those that have waited for too long.
     fn release(&mut self, partition: &Partition, now: Moment) {
+        self.release_errands(partition);
         while let Some(first) = self.held.front() {
             let (end, is_late) = (first.end, first.deadline <= now);
             let is_committed = self.is_committed_to(partition, end);
@@ -263,6 +302,15 @@ impl Active {
                 let outcome = if is_committed { Ok(answer) } else { Err(ErrorCode::CoordinatorNotAvailable) };
                 self.deliver(ticket, outcome);
             }
+        }
+    }
+
+    /// Lets the errands begin that may.
+    fn release_errands(&mut self, partition: &Partition) {
+        while let Some(end) = self.held_errands.front().map(|(end, _)| *end)
+            && self.is_committed_to(partition, end)
+        {
+            self.errands.extend(self.held_errands.pop_front().map(|(_, errand)| errand));
         }
     }
 
@@ -279,7 +327,11 @@ impl Active {
             return Chore::Flush(Flush::Finished);
         }
         self.armed = self.next_look();
-        Chore::Wait { until: self.armed, for_commit: !self.held.is_empty() }
+        Chore::Wait { until: self.armed, for_commit: self.waits_for_commit() }
+    }
+
+    fn waits_for_commit(&self) -> bool {
+        !self.held.is_empty() || !self.held_errands.is_empty()
     }
 
     fn next_look(&self) -> Option<Moment> {
@@ -293,10 +345,10 @@ impl Active {
             (Some(next), Some(armed)) => next < armed,
             (next, _) => next.is_some(),
         };
-        is_earlier || !self.held.is_empty() || self.flush_due > self.flushed || self.rolled || self.lost
+        is_earlier || self.waits_for_commit() || self.flush_due > self.flushed || self.rolled || self.lost
     }
 
-    pub(super) fn shard(&self) -> &Shard {
+    pub(super) fn shard(&self) -> &S {
         &self.shard
     }
 

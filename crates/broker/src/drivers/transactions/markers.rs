@@ -1,0 +1,169 @@
+//! Markers: how a transaction has ended, written into each of its partitions.
+//!
+//! While every partition has one replica and no flush is asked for, a marker is committed when it is appended: nothing waits,
+//! and a transaction is complete before its producer is told of the decision.
+
+use std::sync::Arc;
+
+use thalweg_base::{Moment, Timestamp};
+use thalweg_metadata::topic_name::CONSUMER_OFFSETS;
+use thalweg_records::control::{ControlType, EndTxnMarker};
+use thalweg_records::{BatchBuilder, BatchOptions, PreparedBatch};
+use thalweg_replica::{Ack, Acks, TopicRef};
+use thalweg_storage::{Flush, Origin};
+use thalweg_sys::task;
+use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
+use thalweg_transactions::{Markers, Producer, Written};
+use thalweg_wire::ErrorCode;
+use tracing::{error, info};
+
+use crate::drivers::acknowledged::Awaited;
+use crate::drivers::groups::Groups;
+use crate::drivers::maintenance::flush;
+use crate::drivers::partition::{AppendRefused, Appended, Partition};
+use crate::drivers::partitions::Partitions;
+
+/// How long a marker may wait for the replicas before it is written again.
+const ACK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The end of one transaction in one partition.
+#[derive(Clone, Debug)]
+pub(crate) struct Marker {
+    pub(crate) topic: Box<str>,
+    pub(crate) partition: i32,
+    pub(crate) producer: Producer,
+    pub(crate) committed: bool,
+    pub(crate) coordinator_epoch: i32,
+    pub(crate) transaction_version: i16,
+}
+
+impl Marker {
+    /// One for each partition.
+    pub(super) fn all(markers: &Markers) -> Vec<Self> {
+        let places =
+            markers.partitions.iter().flat_map(|(topic, indexes)| indexes.iter().map(move |index| (&**topic, *index)));
+        let marker = |(topic, partition): (&str, i32)| Self {
+            topic: topic.into(),
+            partition,
+            producer: markers.producer,
+            committed: markers.committed,
+            coordinator_epoch: markers.coordinator_epoch,
+            transaction_version: markers.transaction_version,
+        };
+        places.map(marker).collect()
+    }
+
+    /// The batch that says so.
+    pub(crate) fn batch(&self, now: Timestamp) -> Result<PreparedBatch, ErrorCode> {
+        let (producer_id, producer_epoch) = (self.producer.id, self.producer.epoch);
+        let options =
+            BatchOptions { producer_id, producer_epoch, transactional: true, control: true, ..BatchOptions::default() };
+        let mut builder = BatchBuilder::new(options);
+        let control = if self.committed { ControlType::Commit } else { ControlType::Abort };
+        let value = EndTxnMarker { coordinator_epoch: self.coordinator_epoch };
+        builder.append_control(now, control, &value.to_bytes());
+        builder.build().and_then(|bytes| PreparedBatch::parse(&bytes)).map_err(|e| {
+            error!(topic = %self.topic, partition = self.partition, error = %e, "a marker cannot be made");
+            ErrorCode::UnknownServerError
+        })
+    }
+
+    fn written(&self, result: Result<(), ErrorCode>) -> Written {
+        Written { topic: self.topic.clone(), partition: self.partition, result }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct MarkerWriter {
+    partitions: Arc<Partitions>,
+    groups: Arc<Groups>,
+    started: Instant,
+}
+
+impl MarkerWriter {
+    pub(super) fn new(partitions: Arc<Partitions>, groups: Arc<Groups>, started: Instant) -> Self {
+        Self { partitions, groups, started }
+    }
+
+    /// Writes markers and says what became of them: at once if none has to wait.
+    pub(crate) fn write_then(&self, markers: Vec<Marker>, then: impl FnOnce(Vec<Written>) + Send + 'static) {
+        let mut written = Vec::with_capacity(markers.len());
+        let mut waiting = Vec::new();
+        for marker in markers {
+            match self.append(&marker) {
+                Ok(None) => written.push(marker.written(Ok(()))),
+                Ok(Some(awaited)) => waiting.push((marker, awaited)),
+                Err(error) => {
+                    info!(topic = %marker.topic, partition = marker.partition, error = error.name(), "a marker is not written");
+                    written.push(marker.written(Err(error)));
+                }
+            }
+        }
+        if waiting.is_empty() {
+            then(written);
+            return;
+        }
+        task::spawn(async move {
+            let deadline = now() + ACK_TIMEOUT;
+            for (marker, awaited) in waiting {
+                let result = match awaited.acknowledged(deadline).await {
+                    ErrorCode::None => Ok(()),
+                    error => Err(error),
+                };
+                written.push(marker.written(result));
+            }
+            then(written);
+        });
+    }
+
+    /// Appends one marker. What it gives is to be waited for.
+    fn append(&self, marker: &Marker) -> Result<Option<Awaited>, ErrorCode> {
+        let place = self.partitions.find(TopicRef::Name(&marker.topic), marker.partition)?;
+        let appended = if &*marker.topic == CONSUMER_OFFSETS {
+            // What the transaction committed there is part of the coordinator's state.
+            let coordinator = self.groups.at(marker.partition);
+            coordinator.and_then(|coordinator| coordinator.end_transaction(marker)).map_err(not_ready)?
+        } else {
+            self.append_to(&place, marker)?
+        };
+        match appended.ack {
+            Ack::Committed if !appended.flush_due => Ok(None),
+            Ack::NotEnoughReplicasAfterAppend => Err(ErrorCode::NotEnoughReplicasAfterAppend),
+            _ => Ok(Some(Awaited { place, end: appended.end, acks: Acks::All, flush: appended.flush_due })),
+        }
+    }
+
+    fn append_to(&self, place: &Arc<Partition>, marker: &Marker) -> Result<Appended, ErrorCode> {
+        let now = Timestamp(wall_clock_ms());
+        let moment = Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX));
+        let mut batch = marker.batch(now)?;
+        let origin = Origin::Coordinator { transaction_version: marker.transaction_version };
+        let appended = place.append(std::slice::from_mut(&mut batch), origin, Acks::All, now, moment);
+        let appended = appended.map_err(|refused| match refused {
+            AppendRefused::Error(error) => error,
+            AppendRefused::Sequence(error, message) => {
+                info!(partition = %place.id, "a marker is refused: {message}");
+                error
+            }
+        })?;
+        if appended.rolled {
+            let place = Arc::clone(place);
+            task::spawn(async move {
+                // A flush that fails takes the log offline.
+                let _ = task::blocking(move || flush(&place, Flush::Finished)).await;
+            });
+        }
+        Ok(appended)
+    }
+}
+
+/// A group coordinator that is not ready is no leader yet, for whoever writes markers.
+fn not_ready(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::CoordinatorNotAvailable | ErrorCode::CoordinatorLoadInProgress | ErrorCode::NotCoordinator => {
+            ErrorCode::NotLeaderOrFollower
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,181 @@
+//! Records of transactions: before the first one in a partition, the coordinator is asked whether the partition is part of the
+//! transaction, or is told that it is (KIP-890).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use thalweg_base::TopicPartition;
+use thalweg_records::BatchHeader;
+use thalweg_sys::time::{Instant, now, sleep_until};
+use thalweg_transactions::{Partitions, Producer};
+use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::produce_request::ProduceRequest;
+use thalweg_wire::messages::produce_response::PartitionProduceResponse;
+
+use super::{append_and_reply, failed, find};
+use crate::dispatch::{Call, Reply};
+use crate::drivers::guard::Guard;
+use crate::drivers::partition::Partition;
+use crate::drivers::transactions::{Asked, Outcome, answered};
+use crate::handlers::transactions::Membership;
+
+/// From this version on clients understand that they have to abort, and after it partitions are added by the way.
+const ABORTABLE: i16 = 11;
+
+/// By what right records of a request are appended, or why they are not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Guards(BTreeMap<TopicPartition, Result<Guard, (ErrorCode, Option<String>)>>);
+
+impl Guards {
+    /// What counts for a partition.
+    pub(super) fn of(&self, place: &Partition) -> Result<Guard, PartitionProduceResponse> {
+        match self.0.get(&place.id) {
+            Some(Ok(guard)) => Ok(*guard),
+            Some(Err((error, message))) => Err(PartitionProduceResponse {
+                error_message: message.as_deref().map(ByteString::from),
+                ..failed(place.id.partition, *error)
+            }),
+            None => Ok(Guard::Open),
+        }
+    }
+
+    fn refuse(&mut self, place: TopicPartition, error: ErrorCode, membership: Membership) {
+        self.0.insert(place, Err(told(error, membership)));
+    }
+}
+
+/// What is to be asked for a request.
+struct Question {
+    transactional_id: ByteString,
+    producer: Producer,
+    membership: Membership,
+    /// What to append with if the coordinator agrees.
+    unverified: BTreeMap<TopicPartition, Guard>,
+}
+
+impl Question {
+    fn ask(&self, call: &Call) -> Asked {
+        let mut partitions = Partitions::new();
+        for place in self.unverified.keys() {
+            partitions.entry(Box::from(&*place.topic)).or_default().insert(place.partition);
+        }
+        self.membership.ask(&call.broker.transactions, &self.transactional_id, self.producer, partitions)
+    }
+
+    /// Whether the coordinator is to be asked again: the transaction before is being completed, which takes a moment.
+    fn is_too_early(&self, outcome: &Outcome, until: Instant) -> bool {
+        self.membership == Membership::Added
+            && now() < until
+            && matches!(outcome, Ok(thalweg_transactions::Answer::Added(Err(ErrorCode::ConcurrentTransactions))))
+    }
+
+    fn settle(self, outcome: Outcome, guards: &mut Guards) {
+        let missing = self.membership.missing(outcome);
+        for (place, guard) in self.unverified {
+            match &missing {
+                Ok((missing, error)) => {
+                    let indexes = missing.get(&*place.topic);
+                    match indexes.is_some_and(|indexes| indexes.contains(&place.partition)) {
+                        true => guards.refuse(place, *error, self.membership),
+                        false => drop(guards.0.insert(place, Ok(guard))),
+                    }
+                }
+                Err(error) => guards.refuse(place, *error, self.membership),
+            }
+        }
+    }
+}
+
+pub(super) fn handle(call: Call, request: ProduceRequest) -> Reply {
+    let (mut guards, question) = match prepare(&call, &request) {
+        Ok(prepared) => prepared,
+        Err(guards) => return append_and_reply(call, request, &guards),
+    };
+    let Some(question) = question else { return append_and_reply(call, request, &guards) };
+    let config = &call.broker.config.transactions;
+    let until = now() + config.add_backoff_max;
+    let backoff = config.add_backoff;
+    let asked = match question.ask(&call) {
+        Asked::Now(outcome) if !question.is_too_early(&outcome, until) => {
+            question.settle(outcome, &mut guards);
+            return append_and_reply(call, request, &guards);
+        }
+        asked => asked,
+    };
+    Reply::Exclusive(Box::pin(async move {
+        let mut outcome = answered(asked).await;
+        while question.is_too_early(&outcome, until) {
+            sleep_until(now() + backoff).await;
+            outcome = answered(question.ask(&call)).await;
+        }
+        question.settle(outcome, &mut guards);
+        match append_and_reply(call, request, &guards) {
+            Reply::Now(frame) => frame,
+            Reply::Parked(answer) | Reply::Exclusive(answer) => answer.await,
+            Reply::Nothing | Reply::Close(_) => crate::frame::Frame::default(),
+        }
+    }))
+}
+
+/// Finds what the coordinator has to be asked about. The error refuses everything.
+fn prepare(call: &Call, request: &ProduceRequest) -> Result<(Guards, Option<Question>), Guards> {
+    let membership = Membership::of(call.version, ABORTABLE);
+    let verifies = membership == Membership::Added || call.broker.partitions.verifies_transactions();
+    let mut guards = Guards::default();
+    let mut places: Vec<(Arc<Partition>, BatchHeader)> = Vec::new();
+    for topic in &request.topic_data {
+        for data in &topic.partition_data {
+            let header = data.records.as_ref().and_then(|records| BatchHeader::parse(records).ok());
+            let Some(header) = header.filter(|header| header.attributes.is_transactional()) else { continue };
+            // What is not here is refused when it is to be appended.
+            if let Ok(place) = find(call, topic, data.index) {
+                places.push((place, header));
+            }
+        }
+    }
+    let Some((_, first)) = places.first() else { return Ok((guards, None)) };
+    let producer = Producer { id: first.producer_id, epoch: first.producer_epoch };
+    if places.iter().any(|(_, header)| (header.producer_id, header.producer_epoch) != (producer.id, producer.epoch)) {
+        for (place, _) in places {
+            guards.refuse(place.id.clone(), ErrorCode::InvalidProducerIdMapping, membership);
+        }
+        return Err(guards);
+    }
+    let mut unverified = BTreeMap::new();
+    for (place, _) in places {
+        match place.begin_verification(producer.id, producer.epoch) {
+            _ if !verifies => drop(guards.0.insert(place.id.clone(), Ok(Guard::Unchecked))),
+            Ok(None) => {}
+            Ok(Some(guard)) => {
+                let guard = guard.beginning_at_zero_if(membership == Membership::Added);
+                unverified.insert(place.id.clone(), guard);
+            }
+            Err(error) => guards.refuse(place.id.clone(), error, membership),
+        }
+    }
+    let transactional_id = request.transactional_id.clone().filter(|_| !unverified.is_empty());
+    let question =
+        transactional_id.map(|transactional_id| Question { transactional_id, producer, membership, unverified });
+    Ok((guards, question))
+}
+
+/// What a client is told that cannot write. Older ones do not go on after the errors of coordinators.
+fn told(error: ErrorCode, membership: Membership) -> (ErrorCode, Option<String>) {
+    let is_passing = match error {
+        ErrorCode::NetworkException
+        | ErrorCode::CoordinatorLoadInProgress
+        | ErrorCode::CoordinatorNotAvailable
+        | ErrorCode::NotCoordinator => true,
+        ErrorCode::ConcurrentTransactions => membership != Membership::Added,
+        _ => false,
+    };
+    match error {
+        _ if is_passing => {
+            let why = "Unable to verify the partition has been added to the transaction. Underlying error:";
+            (ErrorCode::NotEnoughReplicas, Some(format!("{why} {}", error.name())))
+        }
+        ErrorCode::InvalidTxnState => (error, Some("Partition was not added to the transaction".to_owned())),
+        other => (other, None),
+    }
+}

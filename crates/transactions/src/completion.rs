@@ -1,0 +1,152 @@
+//! From a decision to its end: a marker goes to every partition of the transaction, and when all have it, the log says so.
+
+use std::time::Duration;
+
+use bytestring::ByteString;
+use thalweg_coordinator::{Effect, Now};
+use thalweg_metadata::MetadataImage;
+use thalweg_wire::ErrorCode;
+
+use crate::outbox::Timer;
+use crate::request::{Answer, Producer};
+use crate::shard::{At, Plan, Shard};
+use crate::transaction::{Partitions, State};
+
+/// After so long markers that could not be written are tried again.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// What a shard has done elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Write these markers, and report them with [`Shard::markers_written`].
+    WriteMarkers(Markers),
+    /// Get a producer id that nobody ever had for [`Shard::abort_overdue`]: without one the transaction of this id, which has
+    /// lasted too long, cannot be aborted.
+    FindProducerId(ByteString),
+}
+
+/// How a transaction has ended, for the partitions that it wrote to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Markers {
+    /// Whose transaction it is.
+    pub transactional_id: ByteString,
+    /// What the markers say of the producer.
+    pub producer: Producer,
+    /// Whether its records count.
+    pub committed: bool,
+    /// The epoch in which this node leads the coordinator's partition: it fences older coordinators.
+    pub coordinator_epoch: i32,
+    /// The protocol: since 2 the markers' epoch is above that of the records (KIP-890).
+    pub transaction_version: i16,
+    /// Where they go.
+    pub partitions: Partitions,
+}
+
+/// What became of one marker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Of which topic.
+    pub topic: Box<str>,
+    /// In which partition.
+    pub partition: i32,
+    /// Whether it is written and committed there.
+    pub result: Result<(), ErrorCode>,
+}
+
+/// A decided transaction whose partitions do not all know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Completion {
+    /// Those that are not known to have the marker.
+    pub(crate) missing: Partitions,
+}
+
+impl Shard {
+    /// An errand was done: this became of markers. What is not named counts as not written.
+    pub fn markers_written(
+        &mut self,
+        now: Now,
+        image: &MetadataImage,
+        markers: &Markers,
+        written: &[Written],
+    ) -> Vec<Effect<Answer, Errand>> {
+        let at = At { now, image };
+        self.note_markers(at, markers, written);
+        self.effects(at)
+    }
+
+    /// A decision is in the log: the partitions are told.
+    pub(crate) fn begin_completion(&mut self, at: At<'_>, id: &ByteString) {
+        if let Some(entry) = self.ids.get_mut(id) {
+            assert!(entry.completion.is_none(), "a transaction is completed once");
+            entry.completion = Some(Completion { missing: entry.transaction.partitions.clone() });
+            self.go_on(at, id);
+        }
+    }
+
+    /// Does what is missing.
+    pub(crate) fn go_on(&mut self, at: At<'_>, id: &ByteString) {
+        let Some((entry, completion)) = self.ids.get(id).and_then(|entry| Some((entry, entry.completion.as_ref()?)))
+        else {
+            return;
+        };
+        let transaction = &entry.transaction;
+        assert!(transaction.state.is_prepared(), "only what is decided is completed");
+        if completion.missing.is_empty() {
+            let plan = Plan { next: transaction.to_complete(at.now.timestamp), last_epoch: entry.last_epoch };
+            self.change(at, id, plan, None);
+            return;
+        }
+        self.outbox.send(Errand::WriteMarkers(Markers {
+            transactional_id: id.clone(),
+            producer: Producer { id: transaction.producer, epoch: transaction.epoch },
+            committed: transaction.state == State::PrepareCommit,
+            coordinator_epoch: self.epoch.0,
+            transaction_version: transaction.client_version,
+            partitions: completion.missing.clone(),
+        }));
+    }
+
+    /// What became of markers. They are tried again where there is hope; a partition that is gone needs none.
+    pub(crate) fn note_markers(&mut self, at: At<'_>, markers: &Markers, written: &[Written]) {
+        let id = &markers.transactional_id;
+        let Some(entry) = self.ids.get_mut(id) else { return };
+        let transaction = &entry.transaction;
+        // What a former coordinator wrote does not fence it: only this one's own markers count.
+        let is_current = markers.coordinator_epoch == self.epoch.0
+            && (transaction.producer, transaction.epoch) == (markers.producer.id, markers.producer.epoch);
+        let (true, Some(completion)) = (is_current, &mut entry.completion) else { return };
+        let mut is_fenced = false;
+        for Written { topic, partition, result } in written {
+            let exists = || at.image.topics().by_name(topic).is_some_and(|topic| topic.partition(*partition).is_some());
+            match result {
+                Err(ErrorCode::InvalidProducerEpoch | ErrorCode::TransactionCoordinatorFenced) => is_fenced = true,
+                Err(ErrorCode::UnknownTopicOrPartition) if !exists() => {
+                    remove(&mut completion.missing, topic, *partition)
+                }
+                Err(_) => {}
+                Ok(()) => remove(&mut completion.missing, topic, *partition),
+            }
+        }
+        if completion.missing.is_empty() {
+            self.go_on(at, id);
+        } else if !is_fenced {
+            self.retry_completion(at, id.clone());
+        }
+        // Where a newer producer or coordinator has written, this marker is refused for ever: as in Kafka, the transaction
+        // then stays as it is until its coordinator is loaded anew.
+    }
+
+    /// What is missing is tried again a little later.
+    pub(crate) fn retry_completion(&mut self, at: At<'_>, id: ByteString) {
+        self.outbox.timers.set(Timer::Completion(id), at.now.moment.after(RETRY));
+    }
+}
+
+fn remove(partitions: &mut Partitions, topic: &str, index: i32) {
+    if let Some(indexes) = partitions.get_mut(topic) {
+        indexes.remove(&index);
+        if indexes.is_empty() {
+            partitions.remove(topic);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What time does: transactions that last too long are aborted, ids that nobody uses are forgotten.
+
+use bytestring::ByteString;
+use thalweg_base::{ProducerId, Timestamp};
+use thalweg_coordinator::{Effect, Now};
+use thalweg_metadata::MetadataImage;
+
+use crate::completion::Errand;
+use crate::outbox::{After, Timer};
+use crate::records;
+use crate::request::Answer;
+use crate::shard::{At, Shard};
+use crate::transaction::{State, Transaction};
+
+/// So many ids are forgotten in one write: their records are far below what a topic takes in a batch.
+const FORGOTTEN_MAX: usize = 500;
+
+impl Shard {
+    /// An errand was done: aborts a transaction that has lasted too long, if it still does, with a producer id that nobody
+    /// ever had.
+    pub fn abort_overdue(
+        &mut self,
+        now: Now,
+        image: &MetadataImage,
+        id: &ByteString,
+        fresh: ProducerId,
+    ) -> Vec<Effect<Answer, Errand>> {
+        let at = At { now, image };
+        self.abort_if_overdue(at, id, Some(fresh));
+        self.effects(at)
+    }
+
+    /// What is due at this timer.
+    pub(crate) fn due(&mut self, at: At<'_>, timer: Timer) {
+        match timer {
+            Timer::Overdue => {
+                self.outbox.timers.set(Timer::Overdue, at.now.moment.after(self.settings.abort_interval));
+                let overdue = self.ids.iter().filter(|(_, entry)| is_overdue(&entry.transaction, at.now.timestamp));
+                for (id, _) in overdue {
+                    self.outbox.timers.set(Timer::Abort(id.clone()), at.now.moment);
+                }
+            }
+            Timer::Abort(id) => self.abort_if_overdue(at, &id, None),
+            Timer::Expiry => self.forget_idle(at),
+            Timer::Completion(id) => self.go_on(at, &id),
+        }
+    }
+
+    fn abort_if_overdue(&mut self, at: At<'_>, id: &ByteString, fresh: Option<ProducerId>) {
+        let entry = self.ids.get(id).filter(|entry| is_overdue(&entry.transaction, at.now.timestamp));
+        let Some(entry) = entry else { return };
+        match entry.to_abort(at, fresh) {
+            Some(plan) => self.change(at, id, plan, None),
+            None => self.outbox.send(Errand::FindProducerId(id.clone())),
+        }
+    }
+
+    fn forget_idle(&mut self, at: At<'_>) {
+        let since = Timestamp(at.now.timestamp.0.saturating_sub(self.settings.id_expiration_ms));
+        let is_idle = |transaction: &Transaction| transaction.state.may_expire() && transaction.updated <= since;
+        let mut idle = self.ids.iter().filter(|(_, entry)| is_idle(&entry.transaction)).map(|(id, _)| id);
+        let records: Result<Vec<_>, _> = idle.by_ref().take(FORGOTTEN_MAX).map(records::tombstone).collect();
+        let due =
+            if idle.next().is_some() { at.now.moment } else { at.now.moment.after(self.settings.expiry_interval) };
+        self.outbox.timers.set(Timer::Expiry, due);
+        if records.as_ref().is_ok_and(Vec::is_empty) {
+            return;
+        }
+        self.outbox.write(records, After::Nothing);
+    }
+}
+
+/// Whether it is open for longer than its producer wanted.
+fn is_overdue(transaction: &Transaction, now: Timestamp) -> bool {
+    let due = transaction.started.0.saturating_add(i64::from(transaction.timeout_ms));
+    transaction.state == State::Ongoing && !transaction.is_two_phase() && due < now.0
+}
