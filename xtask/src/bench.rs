@@ -1,21 +1,29 @@
-//! `cargo xtask bench [--against kafka] ...`: builds the node and the benchmark, and measures one beside the other.
+//! `cargo xtask bench [--against kafka] [--against bare] ...`: builds the node and the benchmark, and measures one beside the other.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::test::{root, target};
 
-/// Runs `bench/` against this tree's release build; `--against kafka` adds Apache Kafka, everything else is the
-/// benchmark's own (`cargo xtask bench --help`).
+/// Runs `bench/` against this tree's release build; `--against kafka` adds Apache Kafka, `--against bare` the least that
+/// answers a client, everything else is the benchmark's own (`cargo xtask bench --help`).
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let mut rest = arguments.to_vec();
-    let mut brokers = vec!["--thalweg".to_owned(), target().join("release/thalweg").display().to_string()];
-    if let Some(at) = rest.iter().position(|argument| argument == "--against") {
+    let built = |name: &str| target().join("release").join(name).display().to_string();
+    let mut brokers = vec!["--thalweg".to_owned(), built("thalweg")];
+    while let Some(at) = rest.iter().position(|argument| argument == "--against") {
         let against: Vec<String> = rest.splice(at..(at + 2).min(rest.len()), []).collect();
-        if against.get(1).map(String::as_str) != Some("kafka") {
-            return Err("--against knows kafka; name other brokers with --broker NAME=HOST:PORT,PID".to_owned());
+        match against.get(1).map(String::as_str) {
+            Some("kafka") => {
+                brokers.extend(["--kafka".to_owned(), root().join("interop/kafka/kafka").display().to_string()]);
+            }
+            Some("bare") => {
+                cargo(&["build", "--release", "--package", "thalweg-work"], &root())?;
+                let command = format!("bare={} bare {{port}} {{dir}}", built("thalweg-work"));
+                brokers.extend(["--command".to_owned(), command]);
+            }
+            _ => return Err("--against knows kafka and bare; others: --command or --broker".to_owned()),
         }
-        brokers.extend(["--kafka".to_owned(), root().join("interop/kafka/kafka").display().to_string()]);
     }
     cargo(&["build", "--release", "--package", "thalweg"], &root())?;
     let bench = root().join("bench");

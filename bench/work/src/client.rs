@@ -31,8 +31,18 @@ impl Client {
 
     /// Sends one request and gives its answer without its length.
     pub fn ask(&mut self, frame: &[u8]) -> Result<Bytes, String> {
+        self.send(frame)?;
+        self.receive()
+    }
+
+    /// Sends one request.
+    pub fn send(&mut self, frame: &[u8]) -> Result<(), String> {
+        self.stream.write_all(frame).map_err(|e| format!("the node does not listen: {e}"))
+    }
+
+    /// The next answer without its length.
+    pub fn receive(&mut self) -> Result<Bytes, String> {
         let failed = |e: std::io::Error| format!("the node does not answer: {e}");
-        self.stream.write_all(frame).map_err(failed)?;
         let mut len = [0; 4];
         self.stream.read_exact(&mut len).map_err(failed)?;
         let len = u32::from_be_bytes(len) as usize;

@@ -8,12 +8,14 @@ mod bare;
 mod baseline;
 mod client;
 mod counted;
+mod load;
 mod pieces;
 mod requests;
 mod valgrind;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use pieces::Piece;
 use requests::Ask;
@@ -27,6 +29,7 @@ const USAGE: &str = "usage: thalweg-work check|record NODE BASELINE   compares w
        thalweg-work calls NODE REQUEST            the system calls of a request, by name
        thalweg-work time                          how long the pieces take here, in nanoseconds
        thalweg-work bare PORT DIR                  the least that answers a Kafka client: a floor for comparisons
+       thalweg-work load ADDRESS PID SECONDS [REQUEST..] requests to any broker here, as fast as it answers
        thalweg-work piece NAME                    runs one piece: what valgrind looks at
 NODE is a release build of thalweg. Needs valgrind.";
 
@@ -46,6 +49,10 @@ fn main() -> ExitCode {
         ["bare", port, dir] => match port.parse() {
             Ok(port) => bare::serve(port, Path::new(dir)),
             Err(e) => Err(format!("{port} is no port: {e}")),
+        },
+        ["load", address, pid, seconds, ref names @ ..] => match seconds.parse() {
+            Ok(seconds) => load::run(address, pid, Duration::from_secs(seconds), names),
+            Err(e) => Err(format!("{seconds} are no seconds: {e}")),
         },
         ["piece", name] => pieces::run(name),
         _ => Err(USAGE.to_owned()),
