@@ -29,26 +29,34 @@ const NAMES: [&str; 11] = [
 ];
 /// Kafka's loggers that operators know, and the parts of this node that do the same work. What is below one of them by its
 /// dots stands for the same parts.
-const OF_KAFKA: [(&str, &[&str]); 18] = [
+const OF_KAFKA: [(&str, &[&str]); 24] = [
     ("kafka", &["thalweg", "thalweg_broker"]),
     ("kafka.authorizer.logger", &["thalweg_broker::handlers"]),
+    ("kafka.cluster", &["thalweg_broker::drivers"]),
     ("kafka.coordinator.group", &["thalweg_broker::drivers::groups"]),
     ("kafka.log", &["thalweg_storage"]),
+    ("kafka.log.LogCleaner", &["thalweg_broker::drivers::cleaning"]),
     ("kafka.network", &["thalweg_broker::listener"]),
     ("kafka.request.logger", &["thalweg_broker::dispatch"]),
     ("kafka.server", &["thalweg_broker::handlers", "thalweg_broker::node"]),
+    ("kafka.server.ReplicaManager", &["thalweg_broker::drivers"]),
     ("org.apache.kafka", &["thalweg", "thalweg_broker", "thalweg_storage"]),
     ("org.apache.kafka.controller", &["thalweg_broker::drivers::metadata"]),
+    ("org.apache.kafka.coordinator.common", &["thalweg_broker::drivers::groups"]),
     ("org.apache.kafka.coordinator.group", &["thalweg_broker::drivers::groups"]),
     ("org.apache.kafka.image", &["thalweg_broker::drivers::metadata"]),
+    ("org.apache.kafka.metadata", &["thalweg_broker::drivers::metadata"]),
     ("org.apache.kafka.raft", &["thalweg_broker::drivers::metadata"]),
     ("org.apache.kafka.server", &["thalweg_broker::handlers", "thalweg_broker::node"]),
     ("org.apache.kafka.server.network", &["thalweg_broker::listener"]),
+    ("org.apache.kafka.snapshot", &["thalweg_broker::drivers::metadata"]),
     ("org.apache.kafka.storage", &["thalweg_storage"]),
     ("org.apache.kafka.storage.internals.log.Cleaner", &["thalweg_broker::drivers::cleaning"]),
     ("org.apache.kafka.storage.internals.log.LogCleaner", &["thalweg_broker::drivers::cleaning"]),
     ("state.change.logger", &["thalweg_broker::drivers"]),
 ];
+/// Kafka's classes that log, one a line: `kafka-configs.sh` sets the level of no logger that was not listed.
+const CLASSES: &str = include_str!("loggers/kafka.tbl");
 /// A name of a class is never longer.
 const NAME_BYTES_MAX: usize = 255;
 /// So many loggers of Kafka's may have a level of their own: more than any operator sets.
@@ -93,7 +101,8 @@ impl Loggers {
     pub(crate) fn levels(&self) -> BTreeMap<String, String> {
         let Some(inner) = &self.0 else { return BTreeMap::new() };
         let set = inner.levels.lock();
-        let known = NAMES.into_iter().chain(OF_KAFKA.map(|(name, _)| name)).chain([ROOT]);
+        let classes = CLASSES.lines().filter(|line| !line.starts_with('#'));
+        let known = NAMES.into_iter().chain(OF_KAFKA.map(|(name, _)| name)).chain(classes).chain([ROOT]);
         let names: BTreeSet<&str> = known.chain(set.keys().map(String::as_str)).collect();
         let parts = of_parts(&set);
         let level =

@@ -44,7 +44,7 @@ fn loggers_of_kafka_stand_for_the_parts_of_this_node_that_do_their_work() {
     let applied: Arc<Mutex<String>> = Arc::default();
     let seen = Arc::clone(&applied);
     let loggers = Loggers::new(move |filter| *seen.lock() = filter.to_owned());
-    let reaper = "org.apache.kafka.server.quota.ClientQuotaManager$ThrottledChannelReaper";
+    let reaper = "org.apache.kafka.server.quota.SomeQuotaManager$Reaper";
     assert!(!loggers.levels().contains_key(reaper));
     for (name, level, filter) in [
         ("kafka.request.logger", "DEBUG", "info,thalweg_broker::dispatch=debug"),
@@ -84,4 +84,16 @@ fn what_is_no_name_of_a_class_is_no_logger() {
         let refused = loggers.change(&[(name, SET, Some("INFO"))], true).map_err(|refusal| refusal.message);
         assert_eq!(refused, Err(Some(format!("Logger {name} does not exist!"))));
     }
+}
+
+#[test]
+fn every_class_that_is_listed_may_be_set() {
+    let loggers = Loggers::new(|_| {});
+    for name in loggers.levels().keys() {
+        assert_eq!(loggers.change(&[(name, SET, Some("WARN"))], true), Ok(()), "{name}");
+    }
+    let class = "org.apache.kafka.server.quota.ClientQuotaManager$ThrottledChannelReaper";
+    assert_eq!(loggers.change(&[(class, SET, Some("DEBUG"))], false), Ok(()));
+    assert_eq!(loggers.change(&[(class, DELETE, None), ("root", SET, Some("ERROR"))], false), Ok(()));
+    assert_eq!(loggers.levels()[class], "ERROR");
 }
