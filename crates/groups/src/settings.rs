@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
+use thalweg_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+
+use crate::consumer::{Refusal, validate};
 
 /// The broker's configuration as groups need it. The defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,6 +130,16 @@ impl Settings {
     pub fn allows_session_timeout(&self, ms: i32) -> bool {
         let asked = u64::try_from(ms).map(Duration::from_millis);
         asked.is_ok_and(|asked| self.session_timeout_min <= asked && asked <= self.session_timeout_max)
+    }
+
+    /// What a heartbeat of a consumer group is answered that no group would take, wherever the group's coordinator is.
+    #[must_use]
+    pub fn refuse_consumer_heartbeat(
+        &self,
+        request: &ConsumerGroupHeartbeatRequest,
+        version: i16,
+    ) -> Option<ConsumerGroupHeartbeatResponse> {
+        validate(request, version, &self.consumer_assignors).err().map(Refusal::into_heartbeat)
     }
 
     /// The session timeout of members of the consumer group `group`: its own if it has one that the broker allows.

@@ -15,6 +15,9 @@ pub(crate) fn handle(call: Call, request: ConsumerGroupHeartbeatRequest) -> Repl
     if !serves_consumer_protocol(&call) {
         return Reply::Now(call.answer(&refused(ErrorCode::UnsupportedVersion)));
     }
+    if let Some(response) = call.broker.config.groups.rules.refuse_consumer_heartbeat(&request, call.version) {
+        return Reply::Now(call.answer(&response));
+    }
     let group = request.group_id.clone();
     let asked = call.broker.groups.ask(&group, &caller(&call), Request::ConsumerGroupHeartbeat(request));
     reply(call, asked, move |_, outcome| expect_answer!(outcome, ConsumerGroupHeartbeat).unwrap_or_else(refused))

@@ -33,7 +33,7 @@ pub(super) type Heartbeat = Decision<m::ConsumerGroupHeartbeatResponse>;
 ///
 /// # Errors
 /// If the request contradicts itself or asks for what there is not.
-pub(super) fn validate(
+pub(crate) fn validate(
     request: &m::ConsumerGroupHeartbeatRequest,
     version: i16,
     assignors: &[String],

@@ -31,4 +31,6 @@ mod tests;
 pub(crate) use decision::Timer;
 pub(crate) use describe::CommitCheck;
 pub(crate) use group::ConsumerGroup;
+pub(crate) use heartbeat::validate;
+pub(crate) use refusal::Refusal;
 pub(crate) use serve::After;

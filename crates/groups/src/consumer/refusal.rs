@@ -1,6 +1,7 @@
 //! Why a consumer group refuses a request.
 
 use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::ConsumerGroupHeartbeatResponse;
 
 /// An error code and the text that goes with it, as Kafka words it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,15 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
+    }
+
+    /// The heartbeat's answer.
+    pub(crate) fn into_heartbeat(self) -> ConsumerGroupHeartbeatResponse {
+        ConsumerGroupHeartbeatResponse {
+            error_code: self.code.code(),
+            error_message: Some(self.message.into()),
+            ..ConsumerGroupHeartbeatResponse::default()
+        }
     }
 
     pub(super) fn invalid(message: &str) -> Self {

@@ -143,12 +143,7 @@ impl Shard {
         match self.decide_heartbeat(at, caller, &request) {
             Ok(decision) => self.carry_out(at, &request.group_id, decision, answer, None),
             Err(refusal) => {
-                let response = m::ConsumerGroupHeartbeatResponse {
-                    error_code: refusal.code.code(),
-                    error_message: Some(refusal.message.into()),
-                    ..Default::default()
-                };
-                self.outbox.answer(ticket, Answer::ConsumerGroupHeartbeat(response));
+                self.outbox.answer(ticket, Answer::ConsumerGroupHeartbeat(refusal.into_heartbeat()));
             }
         }
     }
