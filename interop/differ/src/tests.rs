@@ -1,5 +1,6 @@
 //! The language, the codec and the golden files, without any node.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::known::fits;
@@ -98,4 +99,49 @@ fn a_star_stands_for_any_text() {
     assert!(fits("*name=a*", "Metadata topics=[{name=a}]"));
     assert!(fits("*", ""));
     assert!(!fits("a*b", "abc") && !fits("a", "ab"));
+}
+
+/// The error codes in an answer.
+fn codes(answer: &Value, found: &mut Vec<String>) {
+    match answer {
+        Value::Struct(fields) => {
+            for (name, value) in fields {
+                if name.to_ascii_lowercase().ends_with("errorcode") {
+                    found.push(value.line());
+                }
+                codes(value, found);
+            }
+        }
+        Value::List(values) => values.iter().for_each(|value| codes(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_error_code_that_is_listed_as_asked_is_in_an_answer_of_kafkas() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut given = BTreeSet::new();
+    for file in std::fs::read_dir(home.join("golden")).expect("golden files") {
+        let text = std::fs::read_to_string(file.expect("a file").path()).expect("a golden file");
+        for pair in golden::parse(&text).expect("golden answers") {
+            let api = pair.request.split(' ').find(|word| !word.starts_with('@')).unwrap_or_default().to_owned();
+            let mut found = Vec::new();
+            codes(&pair.answer, &mut found);
+            given.extend(found.into_iter().map(|code| (api.clone(), code)));
+        }
+    }
+    let listed = std::fs::read_to_string(home.join("errors.txt")).expect("the list");
+    let mut missing = Vec::new();
+    for line in listed.lines().filter(|line| !line.starts_with('#')) {
+        let parts: Vec<&str> = line.split(" | ").collect();
+        match parts[..] {
+            [api, codes] => {
+                let unseen = codes.split(' ').filter(|code| !given.contains(&(api.to_owned(), (*code).to_owned())));
+                missing.extend(unseen.map(|code| format!("{api} {code}")));
+            }
+            [_, _, _] => {}
+            _ => panic!("an API and its codes are wanted: {line}"),
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
 }
