@@ -91,7 +91,8 @@ impl MetadataLog {
         let mut snapshots = snapshots::list(&dir)?;
         let whole = snapshots::newest_whole(&snapshots)?;
         // Damaged ones that are newer stay where they are, for whoever wants to look at them.
-        snapshots.truncate(whole.as_ref().map_or(0, |(at, _)| at + 1));
+        let damaged = snapshots.split_off(whole.as_ref().map_or(0, |(at, _)| at + 1));
+        reaches(&log, snapshots.last(), damaged.last())?;
         if let (Some(Snapshot { id: newest, path, .. }), Some((_, bytes))) = (snapshots.last(), whole) {
             // A record in a snapshot counts as if it stood right before the log.
             let before = Offset(newest.offset.0 - 1);
@@ -290,6 +291,18 @@ impl MetadataLog {
     /// Syncs and closes all files.
     pub(crate) fn close(self) -> Result<(), Fault> {
         self.log.close().map(|_| ())
+    }
+}
+
+/// Checks that the log, or a whole snapshot, reaches as far as a damaged one did.
+fn reaches(log: &Log, whole: Option<&Snapshot>, damaged: Option<&Snapshot>) -> Result<(), LoadError> {
+    let end = log.log_end().max(whole.map_or(Offset::ZERO, |whole| whole.id.offset));
+    match damaged.filter(|damaged| damaged.id.offset > end) {
+        None => Ok(()),
+        Some(Snapshot { path, .. }) => {
+            let reason = format!("is damaged, and neither the log nor another snapshot goes beyond offset {end}");
+            Err(LoadError::State { path: path.clone(), reason })
+        }
     }
 }
 

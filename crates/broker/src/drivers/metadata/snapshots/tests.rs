@@ -129,6 +129,21 @@ fn a_node_begins_with_an_older_snapshot_when_newer_ones_are_damaged() {
 }
 
 #[test]
+fn a_node_does_not_begin_where_decisions_are_lost_with_a_damaged_snapshot() {
+    let cluster = nine_topics();
+    let newest = list(cluster.log.dir()).expect("a directory").pop().expect("a snapshot");
+    let bytes = fs::read(&newest.path).expect("a snapshot");
+    fs::remove_file(&newest.path).expect("the disk is well");
+    let beyond = newest.path.with_file_name(format!("{:020}-{:010}{SUFFIX}", 12, 1));
+    fs::write(&beyond, &bytes[1..]).expect("the disk is well");
+    cluster.log.close().expect("the disk is well");
+    let refused = MetadataLog::open(cluster.dir.path(), LogConfig::default(), Timestamp(0)).err();
+    let told =
+        format!("{} is damaged, and neither the log nor another snapshot goes beyond offset 9", beyond.display());
+    assert_eq!(refused.map(|error| error.to_string()), Some(told));
+}
+
+#[test]
 fn a_snapshot_tells_when_its_last_record_was_written() {
     let cluster = nine_topics();
     let snapshots = list(cluster.log.dir()).expect("a directory");
