@@ -148,6 +148,6 @@ async fn producers_expire_from_the_start_on_without_the_delay_of_other_work_on_l
     let request = m::DescribeProducersRequest { topics: vec![asked] };
     let expired =
         async { while !cluster.ask(&request, 0).await.topics[0].partitions[0].active_producers.is_empty() {} };
-    tokio::time::timeout(std::time::Duration::from_secs(60), expired).await.expect("the producer expires");
+    tokio::time::timeout(std::time::Duration::from_secs(120), expired).await.expect("the producer expires");
     cluster.stop().await;
 }
