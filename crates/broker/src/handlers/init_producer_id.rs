@@ -38,6 +38,10 @@ async fn initialized(call: &Call, request: InitProducerIdRequest) -> Result<Prod
         let id = call.broker.producer_ids.next(&call.broker.metadata).await?;
         return Ok(Producer { id, epoch: ProducerEpoch(0) });
     };
+    // No coordinator keeps a transaction without a name: that is said wherever it would be.
+    if transactional_id.is_empty() {
+        return Err(ErrorCode::InvalidRequest);
+    }
     let ask = |fresh| Request::InitProducerId {
         transactional_id: transactional_id.clone(),
         timeout_ms: request.transaction_timeout_ms,
