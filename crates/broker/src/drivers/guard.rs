@@ -42,17 +42,17 @@ impl Guard {
     }
 
     /// Whether a batch may be appended, of which `header` is the header.
-    pub(super) fn check(&self, log: &Log, header: &BatchHeader, ended: u64) -> Result<(), ErrorCode> {
+    pub(super) fn check(&self, log: &Log, header: &BatchHeader, ended: u64) -> Result<(), (ErrorCode, &'static str)> {
         let (id, epoch) = (header.producer_id, header.producer_epoch);
         let known = log.producer(id);
         if known.is_some_and(|known| epoch < known.epoch()) {
-            return Err(ErrorCode::InvalidProducerEpoch);
+            return Err((ErrorCode::InvalidProducerEpoch, "its epoch is smaller than the last seen one"));
         }
         if !self.holds(log, id, epoch, ended) {
-            return Err(ErrorCode::InvalidTxnState);
+            return Err((ErrorCode::InvalidTxnState, "it is not part of an open transaction"));
         }
         if matches!(self, Self::Verified { from_zero: true, .. }) && known.is_none() && header.base_sequence != 0 {
-            return Err(ErrorCode::OutOfOrderSequenceNumber);
+            return Err((ErrorCode::OutOfOrderSequenceNumber, "its producer has no first record here"));
         }
         Ok(())
     }

@@ -378,7 +378,9 @@ impl Partition {
     ) -> Result<Appended, AppendRefused> {
         let mut state = self.lock();
         if let (Some(log), Some(batch)) = (&state.log, batches.first()) {
-            guard.check(log, &batch.header(), state.ended).map_err(AppendRefused::Error)?;
+            guard
+                .check(log, &batch.header(), state.ended)
+                .map_err(|(error, why)| AppendRefused::Sequence(error, why.to_owned()))?;
         }
         self.append_to(&mut state, batches, Origin::Client, acks, now, moment)
     }

@@ -56,6 +56,10 @@ impl Marker {
     /// The batch that says so.
     pub(crate) fn batch(&self, now: Timestamp) -> Result<PreparedBatch, ErrorCode> {
         let (producer_id, producer_epoch) = (self.producer.id, self.producer.epoch);
+        if producer_id.0 < 0 || producer_epoch.0 < 0 {
+            // What Kafka answers when it has run into its own check.
+            return Err(ErrorCode::UnknownServerError);
+        }
         let options =
             BatchOptions { producer_id, producer_epoch, transactional: true, control: true, ..BatchOptions::default() };
         let mut builder = BatchBuilder::new(options);
