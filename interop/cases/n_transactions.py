@@ -1,9 +1,10 @@
 """Transactions: what is committed is read once and whole, what is not is not read; clients, tools, fencing, time and kills."""
 
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from cases.b_confluent import read_all
+from harness import nodes
 from harness.case import case, contains, equal, eventually, expect
 
 WAIT = 60
@@ -191,3 +192,31 @@ def performance(it):
     )  # fmt: skip
     contains(out, "5000 records sent", "the summary")
     equal(len(values_of(it.bootstrap, topic, 4)), 5000, "what is committed")
+
+
+@case("transactions/java/a_directory_moves_with_open_ones", own_node=True, slow=True, seconds=600)
+def moves(it):
+    """From Apache Kafka to Thalweg and back, with a kill -9 each time: what was committed stays, what was open goes on or is aborted."""
+    home, identity = it.home / "node", "mover"
+    kafka, thalweg = nodes.Kafka(), nodes.Thalweg()
+    node, wanted, topic = kafka.start(home), [], "moved"
+    admin = AdminClient({"bootstrap.servers": node.bootstrap})
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(60)
+    for number, following in enumerate([thalweg, kafka, thalweg]):
+        producer = producer_of(node.bootstrap, identity)
+        producer.begin_transaction()
+        kept = [f"{number}-kept-{part}" for part in range(4)]
+        write(producer, topic, kept, 2)
+        producer.commit_transaction(WAIT)
+        wanted += kept
+        producer.begin_transaction()
+        write(producer, topic, [f"{number}-lost-{part}" for part in range(4)], 2)
+        node.kill()
+        node = following.start(home)
+        described = it.java("kafka-transactions.sh", "--bootstrap-server", node.bootstrap, "describe", "--transactional-id", identity)
+        contains(described, "Ongoing", "the description")
+        contains(described, f"{topic}-0", "the description")
+        del producer
+    producer_of(node.bootstrap, identity)
+    equal(values_of(node.bootstrap, topic, 2), sorted(wanted), "what is committed")
+    node.stop()
