@@ -122,7 +122,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Reads the record at `bytes[*at..]`, checks all of its lengths, and moves `at` behind it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(bytes: &[u8], at: &mut usize) -> Result<Self, Fault> {
         // A copy, so that the position stays in a register.
         let mut here = *at;
