@@ -12,8 +12,10 @@ use crate::request::{Answer, Producer};
 use crate::shard::{At, Plan, Shard};
 use crate::transaction::{Partitions, State};
 
-/// After so long markers that could not be written are tried again.
+/// After so long what could not be written is tried again; each time twice as long, up to 32 times.
 const RETRY: Duration = Duration::from_millis(50);
+/// So often the wait is doubled.
+const DOUBLINGS_MAX: u32 = 5;
 
 /// What a shard has done elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Written {
 pub(crate) struct Completion {
     /// Those that are not known to have the marker.
     pub(crate) missing: Partitions,
+    /// How often something was not written.
+    failures: u32,
 }
 
 impl Shard {
@@ -78,7 +82,7 @@ impl Shard {
     pub(crate) fn begin_completion(&mut self, at: At<'_>, id: &ByteString) {
         if let Some(entry) = self.ids.get_mut(id) {
             assert!(entry.completion.is_none(), "a transaction is completed once");
-            entry.completion = Some(Completion { missing: entry.transaction.partitions.clone() });
+            entry.completion = Some(Completion { missing: entry.transaction.partitions.clone(), failures: 0 });
             self.go_on(at, id);
         }
     }
@@ -138,7 +142,10 @@ impl Shard {
 
     /// What is missing is tried again a little later.
     pub(crate) fn retry_completion(&mut self, at: At<'_>, id: ByteString) {
-        self.outbox.timers.set(Timer::Completion(id), at.now.moment.after(RETRY));
+        let Some(completion) = self.ids.get_mut(&id).and_then(|entry| entry.completion.as_mut()) else { return };
+        let wait = RETRY * (1 << completion.failures.min(DOUBLINGS_MAX));
+        completion.failures = completion.failures.saturating_add(1);
+        self.outbox.timers.set(Timer::Completion(id), at.now.moment.after(wait));
     }
 }
 

@@ -45,7 +45,7 @@ impl Shard {
     }
 
     fn plan_init(&self, at: At<'_>, id: &ByteString, init: Init) -> Result<Begun, Refusal> {
-        let timeout_ms = check(&self.settings, id, &init)?;
+        let timeout_ms = timeout_of(&self.settings, id, &init)?;
         let now = at.now.timestamp;
         let Some(entry) = self.ids.get(id) else {
             let fresh = init.fresh.ok_or(Refusal::NeedsProducerId)?;
@@ -68,8 +68,8 @@ impl Shard {
     }
 }
 
-/// The timeout that counts.
-fn check(settings: &Settings, id: &ByteString, init: &Init) -> Result<i32, ErrorCode> {
+/// The timeout that counts; or why the request is refused whoever asks.
+pub(crate) fn timeout_of(settings: &Settings, id: &ByteString, init: &Init) -> Result<i32, ErrorCode> {
     if id.is_empty() {
         return Err(ErrorCode::InvalidRequest);
     }

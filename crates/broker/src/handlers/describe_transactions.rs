@@ -20,8 +20,6 @@ pub(crate) async fn handle(call: Call, request: DescribeTransactionsRequest) -> 
         transaction_states.push(match answered(asked).await {
             Ok(Answer::Described(described)) => described,
             Ok(_) => refused(ErrorCode::UnknownServerError),
-            // No partition is asked for an id that is none.
-            Err(_) if transactional_id.is_empty() => refused(ErrorCode::InvalidRequest),
             Err(error) => refused(error),
         });
     }

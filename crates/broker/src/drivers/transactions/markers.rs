@@ -15,7 +15,7 @@ use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
 use thalweg_transactions::{Markers, Producer, Written};
 use thalweg_wire::ErrorCode;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::drivers::acknowledged::Awaited;
 use crate::drivers::groups::Groups;
@@ -99,7 +99,7 @@ impl MarkerWriter {
                 Ok(None) => written.push(marker.written(Ok(()))),
                 Ok(Some(awaited)) => waiting.push((marker, awaited)),
                 Err(error) => {
-                    info!(topic = %marker.topic, partition = marker.partition, error = error.name(), "a marker is not written");
+                    debug!(topic = %marker.topic, partition = marker.partition, error = error.name(), "a marker is not written");
                     written.push(marker.written(Err(error)));
                 }
             }

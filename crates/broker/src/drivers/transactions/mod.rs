@@ -114,7 +114,8 @@ impl Transactions {
 
     /// Asks the coordinator of a transactional id.
     pub(crate) fn ask(&self, transactional_id: &str, request: Request) -> Asked {
-        match self.at(self.partition_of(transactional_id)) {
+        let checked = request.check(&self.role().config.rules);
+        match checked.and_then(|()| self.at(self.partition_of(transactional_id))) {
             Ok(coordinator) => coordinator.ask_for(request),
             Err(error) => Asked::Now(Err(error)),
         }
