@@ -309,10 +309,11 @@ impl Log {
         unstable.map_or(high_watermark, |offset| offset.max(self.log_start).min(high_watermark))
     }
 
-    /// The high watermark moved on: transactions that ended below it are no longer remembered. To be called with each
+    /// The high watermark moved on: transactions that ended below it are no longer remembered. Says whether there were
+    /// such: then readers of committed records may go on, with records that were there before. To be called with each
     /// advance; it costs nothing when there are no transactions.
-    pub fn replicated(&mut self, high_watermark: Offset) {
-        self.producers.replicated(high_watermark);
+    pub fn replicated(&mut self, high_watermark: Offset) -> bool {
+        self.producers.replicated(high_watermark)
     }
 
     /// Follows the directory to a new name in the same log directory, as a deletion does first.

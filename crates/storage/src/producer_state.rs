@@ -151,11 +151,12 @@ impl ProducerState {
         }
     }
 
-    /// The high watermark is now `offset`: transactions that ended below it need not be remembered.
-    pub(crate) fn replicated(&mut self, offset: Offset) {
-        if !self.unreplicated.is_empty() {
-            self.unreplicated.retain(|_, last| *last >= offset);
-        }
+    /// The high watermark is now `offset`: transactions that ended below it need not be remembered. Says whether there was
+    /// any.
+    pub(crate) fn replicated(&mut self, offset: Offset) -> bool {
+        let before = self.unreplicated.len();
+        self.unreplicated.retain(|_, last| *last >= offset);
+        self.unreplicated.len() < before
     }
 
     /// Forgets producers that wrote nothing for `expiration_ms` and have no open transaction.

@@ -1,18 +1,59 @@
 //! What keeps records from being appended to a transaction that is over, which nobody would ever end.
 
+use std::collections::VecDeque;
+
 use thalweg_base::{ProducerEpoch, ProducerId};
-use thalweg_records::BatchHeader;
+use thalweg_records::{BatchHeader, PreparedBatch};
 use thalweg_storage::Log;
 use thalweg_wire::ErrorCode;
+
+/// So many ends of transactions are remembered in a partition, 2 KiB: the coordinator answers long before as many others
+/// have ended. Whoever comes later is told to begin anew, which loses nothing.
+const ENDS_MAX: usize = 256;
+
+/// Whose transactions have ended in a partition since it was opened.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    count: u64,
+    /// The producers of the last ones.
+    newest: VecDeque<ProducerId>,
+}
+
+impl Ends {
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Notes the markers among these batches.
+    pub(super) fn note(&mut self, batches: &[PreparedBatch]) {
+        for header in batches.iter().map(PreparedBatch::header).filter(|header| header.attributes.is_control()) {
+            if self.newest.len() == ENDS_MAX {
+                self.newest.pop_front();
+            }
+            self.newest.push_back(header.producer_id);
+            self.count += 1;
+        }
+    }
+
+    /// Whether none of this producer has ended since there were `before`, as far as that is still known.
+    fn has_none_since(&self, before: u64, id: ProducerId) -> bool {
+        // More than now: they were counted in another partition, which had this one's name before.
+        let since = self.count.checked_sub(before).and_then(|since| usize::try_from(since).ok());
+        since.is_some_and(|since| {
+            since <= self.newest.len() && self.newest.iter().rev().take(since).all(|ended| *ended != id)
+        })
+    }
+}
 
 /// By what right a record of a transaction is appended (KIP-890).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Guard {
     /// The transaction must be open here already.
     Open,
-    /// The coordinator has said that it is open, unless one has ended here since.
+    /// The coordinator has said that it is open, unless one of its producer has ended here since.
     Verified {
-        /// So many had ended here before the coordinator was asked.
+        /// So many, of any producer, had ended here before the coordinator was asked.
         ended: u64,
         /// A producer of which nothing is known has to begin with its first record.
         from_zero: bool,
@@ -32,23 +73,23 @@ impl Guard {
     }
 
     /// Whether the transaction of a producer is open in a log, as far as this says.
-    pub(super) fn holds(&self, log: &Log, id: ProducerId, epoch: ProducerEpoch, ended_now: u64) -> bool {
+    pub(super) fn holds(&self, log: &Log, id: ProducerId, epoch: ProducerEpoch, ends: &Ends) -> bool {
         match self {
             Self::Unchecked => true,
             _ if log.has_ongoing_txn(id, epoch) => true,
             Self::Open => false,
-            Self::Verified { ended, .. } => *ended == ended_now,
+            Self::Verified { ended, .. } => ends.has_none_since(*ended, id),
         }
     }
 
     /// Whether a batch may be appended, of which `header` is the header.
-    pub(super) fn check(&self, log: &Log, header: &BatchHeader, ended: u64) -> Result<(), (ErrorCode, &'static str)> {
+    pub(super) fn check(&self, log: &Log, header: &BatchHeader, ends: &Ends) -> Result<(), (ErrorCode, &'static str)> {
         let (id, epoch) = (header.producer_id, header.producer_epoch);
         let known = log.producer(id);
         if known.is_some_and(|known| epoch < known.epoch()) {
             return Err((ErrorCode::InvalidProducerEpoch, "its epoch is smaller than the last seen one"));
         }
-        if !self.holds(log, id, epoch, ended) {
+        if !self.holds(log, id, epoch, ends) {
             return Err((ErrorCode::InvalidTxnState, "it is not part of an open transaction"));
         }
         if matches!(self, Self::Verified { from_zero: true, .. }) && known.is_none() && header.base_sequence != 0 {

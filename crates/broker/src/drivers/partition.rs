@@ -19,7 +19,7 @@ use thalweg_sys::time::Duration;
 use thalweg_wire::ErrorCode;
 use tracing::error;
 
-use super::guard::Guard;
+use super::guard::{Ends, Guard};
 use super::log_dirs::Health;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
@@ -179,8 +179,8 @@ struct State {
     waiting: Waiters,
     /// Bytes that were appended and not yet announced to those who wait.
     unannounced_bytes: i64,
-    /// How many transactions have ended here since the partition was opened.
-    ended: u64,
+    /// The transactions that have ended here.
+    ends: Ends,
     /// The directory that the log is in; `None` when that is not known, because a directory could not be read.
     dir: Option<Arc<Health>>,
     failed: bool,
@@ -215,12 +215,14 @@ impl State {
 
     fn carry_out(&mut self, effects: &Effects) {
         if let Some(high_watermark) = effects.high_watermark {
-            if let Some(log) = &mut self.log {
-                log.replicated(high_watermark);
-            }
+            let has_ended = self.log.as_mut().is_some_and(|log| log.replicated(high_watermark));
             self.touch();
             let bytes = std::mem::take(&mut self.unannounced_bytes);
-            self.waiting.arrived(bytes.max(1));
+            match has_ended {
+                // Readers of committed records have counted nothing of a transaction until now.
+                true => self.waiting.wake_all(),
+                false => self.waiting.arrived(bytes.max(1)),
+            }
         }
     }
 }
@@ -250,8 +252,8 @@ impl Partition {
         settings: Arc<Settings>,
     ) -> Arc<Self> {
         let failed = log.is_none();
-        let state =
-            State { log, leader: None, waiting: Waiters::default(), unannounced_bytes: 0, ended: 0, dir, failed };
+        let (waiting, ends) = (Waiters::default(), Ends::default());
+        let state = State { log, leader: None, waiting, unannounced_bytes: 0, ends, dir, failed };
         let cleaning = Cleaning::default();
         let (settings, state) = (RwLock::new(settings), Mutex::new(state));
         Arc::new(Self { id, topic_id, traffic: Traffic::default(), settings, state, cleaning })
@@ -379,7 +381,7 @@ impl Partition {
         let mut state = self.lock();
         if let (Some(log), Some(batch)) = (&state.log, batches.first()) {
             guard
-                .check(log, &batch.header(), state.ended)
+                .check(log, &batch.header(), &state.ends)
                 .map_err(|(error, why)| AppendRefused::Sequence(error, why.to_owned()))?;
         }
         self.append_to(&mut state, batches, Origin::Client, acks, now, moment)
@@ -395,7 +397,7 @@ impl Partition {
         moment: Moment,
     ) -> Result<Appended, AppendRefused> {
         let absent = state.absent();
-        let State { log: Some(log), leader: Some(leader), unannounced_bytes, ended, .. } = state else {
+        let State { log: Some(log), leader: Some(leader), unannounced_bytes, ends, .. } = state else {
             return Err(AppendRefused::Error(absent));
         };
         leader.may_append(acks).map_err(|refusal| AppendRefused::Error(error_of(refusal)))?;
@@ -422,7 +424,7 @@ impl Partition {
                 let end = appended.last_offset.next();
                 let bytes = batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
                 *unannounced_bytes += bytes.cast_signed();
-                *ended += u64::from(origin != Origin::Client && ends_transaction(batches));
+                ends.note(batches);
                 self.traffic.appended((end.0 - appended.first_offset.0).unsigned_abs(), bytes);
                 let effects = leader.appended(end, moment);
                 let ack = leader.ack(end);
@@ -450,13 +452,13 @@ impl Partition {
         if log.producer(id).is_some_and(|known| epoch < known.epoch()) {
             return Err(ErrorCode::InvalidProducerEpoch);
         }
-        Ok((!log.has_ongoing_txn(id, epoch)).then_some(Guard::Verified { ended: state.ended, from_zero: false }))
+        Ok((!log.has_ongoing_txn(id, epoch)).then_some(Guard::Verified { ended: state.ends.count(), from_zero: false }))
     }
 
     /// Whether the transaction of a producer is open here, or has not ended since `guard` was given.
     pub(crate) fn is_in_transaction(&self, id: ProducerId, epoch: ProducerEpoch, guard: &Guard) -> bool {
         let state = self.lock();
-        state.log.as_ref().is_some_and(|log| guard.holds(log, id, epoch, state.ended))
+        state.log.as_ref().is_some_and(|log| guard.holds(log, id, epoch, &state.ends))
     }
 
     /// What has become of an append that ends at `end`.
@@ -701,10 +703,6 @@ impl Partition {
         state.waiting.wake_all();
         state.log.take()
     }
-}
-
-fn ends_transaction(batches: &[PreparedBatch]) -> bool {
-    batches.iter().any(|batch| batch.header().attributes.is_control())
 }
 
 fn error_of(refusal: Refusal) -> ErrorCode {

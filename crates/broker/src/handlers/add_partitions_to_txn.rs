@@ -2,7 +2,7 @@
 //! were added (KIP-890).
 
 use thalweg_base::{ProducerEpoch, ProducerId};
-use thalweg_metadata::MetadataImage;
+use thalweg_metadata::{MetadataImage, topic_name};
 use thalweg_transactions::{Answer, Partitions, Producer, Request};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::add_partitions_to_txn_request::{
@@ -45,12 +45,15 @@ pub(crate) async fn handle(call: Call, request: AddPartitionsToTxnRequest) -> Ad
 
 async fn added(call: &Call, transaction: &AddPartitionsToTxnTransaction) -> Vec<AddPartitionsToTxnTopicResult> {
     let (topics, image) = (&transaction.topics, call.broker.image());
-    if topics.iter().any(|topic| topic.partitions.iter().any(|index| !exists(&image, &topic.name, *index))) {
+    let unfit = |topic: &str, index| match exists(&image, topic, index) {
+        // Markers would be written into what belongs to the coordinators.
+        _ if call.version < BATCHED && topic_name::is_internal(topic) => Some(ErrorCode::TopicAuthorizationFailed),
+        true => None,
+        false => Some(ErrorCode::UnknownTopicOrPartition),
+    };
+    if topics.iter().any(|topic| topic.partitions.iter().any(|index| unfit(&topic.name, *index).is_some())) {
         // All or nothing.
-        return results(topics, |topic, index| match exists(&image, topic, index) {
-            true => ErrorCode::OperationNotAttempted,
-            false => ErrorCode::UnknownTopicOrPartition,
-        });
+        return results(topics, |topic, index| unfit(topic, index).unwrap_or(ErrorCode::OperationNotAttempted));
     }
     let mut partitions = Partitions::new();
     for topic in topics.iter().filter(|topic| !topic.partitions.is_empty()) {

@@ -4,10 +4,12 @@ use bytes::Bytes;
 use m::produce_request::{PartitionProduceData, TopicProduceData};
 use thalweg_base::{ProducerEpoch, ProducerId, Timestamp, Uuid};
 use thalweg_records::{BatchBuilder, BatchOptions};
+use thalweg_sys::net::TcpStream;
+use thalweg_sys::task;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
-use crate::client::Cluster;
+use crate::client::{Cluster, exchange};
 
 const ID: &str = "id";
 
@@ -201,5 +203,126 @@ async fn an_administrator_ends_what_hangs() {
     let errors: Vec<_> = answer.topics.iter().map(|topic| (&*topic.name, topic.partitions[0].error_code)).collect();
     assert_eq!(errors, [("missing", ErrorCode::UnknownTopicOrPartition.code()), ("t", 0)]);
     assert_eq!(ends(&mut cluster).await, (2, 2));
+    cluster.stop().await;
+}
+
+/// A whole transaction of one record, by a client of its own. Gives the producer's next epoch.
+async fn transact(stream: &mut TcpStream, id: &str, topic_id: Uuid, producer: (i64, i16)) -> (i64, i16) {
+    let partition_data = vec![PartitionProduceData { index: 0, records: Some(batch(producer, 0)) }];
+    let request = m::ProduceRequest {
+        transactional_id: Some(id.into()),
+        acks: -1,
+        timeout_ms: 10_000,
+        topic_data: vec![TopicProduceData { topic_id, partition_data, ..Default::default() }],
+    };
+    loop {
+        let answer = exchange(stream, &request, 13).await.responses.remove(0).partition_responses.remove(0);
+        match ErrorCode::from(answer.error_code) {
+            ErrorCode::None => break,
+            ErrorCode::ConcurrentTransactions => {}
+            other => panic!("{id} in epoch {}: {other:?}", producer.1),
+        }
+    }
+    let (producer_id, producer_epoch) = producer;
+    let request = m::EndTxnRequest { transactional_id: id.into(), producer_id, producer_epoch, committed: true };
+    let ended = exchange(stream, &request, 5).await;
+    assert_eq!(ended.error_code, 0, "{id} in epoch {producer_epoch}");
+    (ended.producer_id, ended.producer_epoch)
+}
+
+#[tokio::test]
+async fn producers_of_one_partition_do_not_disturb_one_another() {
+    const PRODUCERS: usize = 6;
+    const TRANSACTIONS: i16 = 12;
+    let dir = tempfile::tempdir().expect("a directory");
+    // Each coordinator waits for the disk, so that much happens while a partition is being added.
+    let log_dirs = dir.path().display().to_string();
+    let properties = [("log.dirs", &*log_dirs), ("log.flush.interval.messages", "1")];
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    let topic = cluster.create("t", &[]).await;
+    let ids: Vec<String> = (0..PRODUCERS).map(|at| format!("id-{at}")).collect();
+    let keys = ids.iter().map(|id| id.as_str().into()).collect();
+    let find = m::FindCoordinatorRequest { key_type: 1, coordinator_keys: keys, ..Default::default() };
+    assert_eq!(cluster.ask(&find, 6).await.coordinators[0].error_code, 0);
+    let mut clients = Vec::new();
+    for id in ids {
+        let mut stream = cluster.connect().await;
+        clients.push(task::spawn(async move {
+            let request = m::InitProducerIdRequest {
+                transactional_id: Some(id.as_str().into()),
+                transaction_timeout_ms: 60_000,
+                ..m::InitProducerIdRequest::default()
+            };
+            let given = exchange(&mut stream, &request, 5).await;
+            assert_eq!(given.error_code, 0);
+            let mut producer = (given.producer_id, given.producer_epoch);
+            for _ in 0..TRANSACTIONS {
+                producer = transact(&mut stream, &id, topic, producer).await;
+            }
+        }));
+    }
+    for client in clients {
+        client.await.expect("a client that is not refused");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_waiting_reader_of_committed_records_is_told_of_the_end_of_a_transaction() {
+    use m::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+    let (mut cluster, topic, producer) = begun(&[]).await;
+    let mut builder = BatchBuilder::new(BatchOptions {
+        producer_id: ProducerId(producer.0),
+        producer_epoch: ProducerEpoch(producer.1),
+        base_sequence: 0,
+        transactional: true,
+        ..BatchOptions::default()
+    });
+    builder.append(Timestamp(1), None, Some(&[7; 4000]), &[]);
+    let records = builder.build().expect("a batch");
+    let mut reader = cluster.connect().await;
+    let fetched = task::spawn(async move {
+        // Less than the records, and far more than a marker.
+        let partition = FetchPartition { partition_max_bytes: 1 << 20, ..Default::default() };
+        let topics = vec![FetchTopic { topic: "t".into(), partitions: vec![partition], ..Default::default() }];
+        let request = FetchRequest {
+            replica_id: -1,
+            max_wait_ms: 120_000,
+            min_bytes: 2000,
+            max_bytes: 1 << 20,
+            isolation_level: 1,
+            topics,
+            ..Default::default()
+        };
+        exchange(&mut reader, &request, 12).await.responses.remove(0).partitions.remove(0)
+    });
+    assert_eq!(produce(&mut cluster, topic, 13, records).await, (ErrorCode::None, None));
+    // By now it has looked, and found nothing.
+    assert_eq!(ends(&mut cluster).await, (1, 0));
+    assert_eq!(end(&mut cluster, producer, true).await.0, ErrorCode::None);
+    let patience = thalweg_sys::time::Duration::from_secs(60);
+    let fetched = thalweg_sys::time::timeout(patience, fetched).await.expect("it does not wait for its time to pass");
+    assert_eq!(fetched.expect("an answer").last_stable_offset, 2);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn clients_do_not_add_internal_topics_by_themselves() {
+    let (mut cluster, _, producer) = begun(&[]).await;
+    let topics = ["__transaction_state", "t"].map(|name| m::add_partitions_to_txn_request::AddPartitionsToTxnTopic {
+        name: name.into(),
+        partitions: vec![0],
+    });
+    let request = m::AddPartitionsToTxnRequest {
+        v3_and_below_transactional_id: ID.into(),
+        v3_and_below_producer_id: producer.0,
+        v3_and_below_producer_epoch: producer.1,
+        v3_and_below_topics: topics.into(),
+        ..m::AddPartitionsToTxnRequest::default()
+    };
+    let answer = cluster.ask(&request, 3).await.results_by_topic_v3_and_below;
+    let errors: Vec<_> =
+        answer.iter().map(|topic| ErrorCode::from(topic.results_by_partition[0].partition_error_code)).collect();
+    assert_eq!(errors, [ErrorCode::TopicAuthorizationFailed, ErrorCode::OperationNotAttempted]);
     cluster.stop().await;
 }
