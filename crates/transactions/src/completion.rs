@@ -1,5 +1,6 @@
 //! From a decision to its end: a marker goes to every partition of the transaction, and when all have it, the log says so.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytestring::ByteString;
@@ -119,11 +120,11 @@ impl Shard {
         let is_current = markers.coordinator_epoch == self.epoch.0
             && (transaction.producer, transaction.epoch) == (markers.producer.id, markers.producer.epoch);
         let (true, Some(completion)) = (is_current, &mut entry.completion) else { return };
-        let mut is_fenced = false;
+        let mut refused = 0_usize;
         for Written { topic, partition, result } in written {
             let exists = || at.image.topics().by_name(topic).is_some_and(|topic| topic.partition(*partition).is_some());
             match result {
-                Err(ErrorCode::InvalidProducerEpoch | ErrorCode::TransactionCoordinatorFenced) => is_fenced = true,
+                Err(ErrorCode::InvalidProducerEpoch | ErrorCode::TransactionCoordinatorFenced) => refused += 1,
                 Err(ErrorCode::UnknownTopicOrPartition) if !exists() => {
                     remove(&mut completion.missing, topic, *partition)
                 }
@@ -133,11 +134,11 @@ impl Shard {
         }
         if completion.missing.is_empty() {
             self.go_on(at, id);
-        } else if !is_fenced {
+        } else if refused < completion.missing.values().map(BTreeSet::len).sum::<usize>() {
             self.retry_completion(at, id.clone());
         }
-        // Where a newer producer or coordinator has written, this marker is refused for ever: as in Kafka, the transaction
-        // then stays as it is until its coordinator is loaded anew.
+        // Where a newer producer or coordinator has written, this marker is refused for ever: when nothing else is missing, the
+        // transaction stays as it is until its coordinator is loaded anew, as in Kafka.
     }
 
     /// What is missing is tried again a little later.

@@ -12,8 +12,10 @@ use crate::request::Answer;
 use crate::shard::{At, Shard};
 use crate::transaction::{State, Transaction};
 
-/// So many ids are forgotten in one write: their records are far below what a topic takes in a batch.
+/// So many ids are forgotten in one write,
 const FORGOTTEN_MAX: usize = 500;
+/// and so many bytes of them at most, after the first: below what a topic takes in a batch.
+const FORGOTTEN_BYTES_MAX: usize = 256 << 10;
 
 impl Shard {
     /// An errand was done: aborts a transaction that has lasted too long, if it still does, with a producer id that nobody
@@ -58,15 +60,21 @@ impl Shard {
     fn forget_idle(&mut self, at: At<'_>) {
         let since = Timestamp(at.now.timestamp.0.saturating_sub(self.settings.id_expiration_ms));
         let is_idle = |transaction: &Transaction| transaction.state.may_expire() && transaction.updated <= since;
-        let mut idle = self.ids.iter().filter(|(_, entry)| is_idle(&entry.transaction)).map(|(id, _)| id);
-        let records: Result<Vec<_>, _> = idle.by_ref().take(FORGOTTEN_MAX).map(records::tombstone).collect();
-        let due =
-            if idle.next().is_some() { at.now.moment } else { at.now.moment.after(self.settings.expiry_interval) };
-        self.outbox.timers.set(Timer::Expiry, due);
+        let mut idle = self.ids.iter().filter(|(_, entry)| is_idle(&entry.transaction)).map(|(id, _)| id).peekable();
+        let (mut bytes, mut forgotten) = (0, Vec::new());
+        while let Some(id) = idle.next_if(|id| {
+            bytes += id.len();
+            forgotten.is_empty() || forgotten.len() < FORGOTTEN_MAX && bytes <= FORGOTTEN_BYTES_MAX
+        }) {
+            forgotten.push(id);
+        }
+        let more = idle.peek().is_some();
+        let records: Result<Vec<_>, _> = forgotten.into_iter().map(records::tombstone).collect();
+        self.outbox.timers.set(Timer::Expiry, at.now.moment.after(self.settings.expiry_interval));
         if records.as_ref().is_ok_and(Vec::is_empty) {
             return;
         }
-        self.outbox.write(records, After::Nothing);
+        self.outbox.write(records, After::Forgotten { more });
     }
 }
 

@@ -26,8 +26,11 @@ pub(crate) enum Timer {
 /// What follows once a write was carried out or refused.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum After {
-    /// Nothing: nobody waits for it.
-    Nothing,
+    /// Ids were forgotten that nobody used.
+    Forgotten {
+        /// Whether there are others.
+        more: bool,
+    },
     /// A transactional id has changed.
     Changed {
         /// Which.

@@ -66,13 +66,15 @@ pub struct Shard {
     pub(crate) outbox: Outbox,
     /// Whether the log was replayed and requests are answered.
     loaded: bool,
+    /// How many records were passed over, because this version does not know them.
+    unknown_records: usize,
 }
 
 impl Shard {
     /// A shard without ids, whose partition this node leads in `epoch`.
     #[must_use]
     pub fn new(settings: Settings, epoch: LeaderEpoch) -> Self {
-        Self { settings, epoch, ids: BTreeMap::new(), outbox: Outbox::default(), loaded: false }
+        Self { settings, epoch, ids: BTreeMap::new(), outbox: Outbox::default(), loaded: false, unknown_records: 0 }
     }
 
     /// A request has arrived.
@@ -113,6 +115,12 @@ impl Shard {
         self.effects(at)
     }
 
+    /// How many records of the log were passed over, because this version does not know them.
+    #[must_use]
+    pub fn unknown_records(&self) -> usize {
+        self.unknown_records
+    }
+
     /// How many transactional ids there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -136,7 +144,16 @@ impl Shard {
     }
 
     fn finish(&mut self, at: At<'_>, after: After, result: Result<(), ErrorCode>) {
-        let After::Changed { id, last_epoch, answer } = after else { return };
+        let (id, last_epoch, answer) = match after {
+            After::Changed { id, last_epoch, answer } => (id, last_epoch, answer),
+            After::Forgotten { more } => {
+                // What could not be written now is tried when it is time again.
+                if more && result.is_ok() {
+                    self.outbox.timers.set(Timer::Expiry, at.now.moment);
+                }
+                return;
+            }
+        };
         if let Some((ticket, answer)) = answer {
             let answer = match result {
                 Ok(()) => answer,
@@ -144,13 +161,11 @@ impl Shard {
             };
             self.outbox.answer(ticket, answer);
         }
-        let Some(entry) = self.ids.get_mut(&id) else { return };
         if result.is_err() {
-            if entry.completion.is_some() {
-                self.retry_completion(at, id);
-            }
+            self.retry_completion(at, id);
             return;
         }
+        let Some(entry) = self.ids.get_mut(&id) else { return };
         entry.last_epoch = last_epoch;
         if entry.transaction.state.is_prepared() {
             self.begin_completion(at, &id);
@@ -184,7 +199,7 @@ impl Machine for Shard {
                 }
             },
             Ok((id, None)) => drop(self.ids.remove(&id)),
-            Err(_) => {}
+            Err(_) => self.unknown_records += 1,
         }
     }
 

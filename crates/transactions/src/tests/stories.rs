@@ -171,6 +171,60 @@ fn ids_that_nobody_uses_are_forgotten() {
 }
 
 #[test]
+fn ids_that_cannot_be_forgotten_now_are_left_until_it_is_time_again() {
+    let mut bed = Testbed::new(2);
+    for number in 0..600 {
+        // Of 3 KB each.
+        bed.init(&format!("{number:03000}"), None, number).expect("a producer");
+    }
+    bed.refuses = Some(ErrorCode::NotEnoughReplicas);
+    let week = 604_800_000;
+    bed.pass(week + 3_600_000);
+    assert_eq!(bed.shard.len(), 600);
+    bed.refuses = None;
+    bed.pass(3_600_000);
+    assert!(bed.shard.is_empty());
+}
+
+#[test]
+fn where_one_marker_is_refused_for_ever_the_others_are_still_written() {
+    let mut bed = Testbed::new(2);
+    bed.init("id", None, 7).expect("a producer");
+    bed.add("id", producer(7, 0), partitions("a", &[0, 1]), 2).expect("partitions");
+    bed.end("id", producer(7, 0), true, 2, 0).expect("an end");
+    for failures in 0..8 {
+        let markers = bed.take_markers();
+        assert_eq!(markers.len(), 1, "after {failures} failures they are tried again");
+        let refused = written(&markers[0], |_, partition| match partition {
+            0 => Err(ErrorCode::InvalidProducerEpoch),
+            _ => Err(ErrorCode::KafkaStorageError),
+        });
+        bed.tell(|shard, now, image| shard.markers_written(now, image, &markers[0], &refused));
+        bed.pass(if failures < 2 { 200 } else { 1600 });
+    }
+    let markers = bed.take_markers();
+    let written = written(&markers[0], |_, partition| match partition {
+        0 => Err(ErrorCode::InvalidProducerEpoch),
+        _ => Ok(()),
+    });
+    bed.tell(|shard, now, image| shard.markers_written(now, image, &markers[0], &written));
+    bed.pass(10_000);
+    assert!(bed.take_markers().is_empty(), "nothing else is missing");
+    assert_eq!(bed.state("id"), "PrepareCommit", "a decision does not change");
+}
+
+#[test]
+fn records_that_this_version_does_not_know_are_counted_and_passed_over() {
+    let mut bed = Testbed::new(2);
+    bed.init("id", None, 7).expect("a producer");
+    let mut newer = bed.log[0].clone();
+    newer.value = Some(bytes::Bytes::from_static(&[0, 9]));
+    bed.log.push(newer);
+    bed.reload();
+    assert_eq!((bed.shard.unknown_records(), bed.shard.len()), (1, 1));
+}
+
+#[test]
 fn a_partition_that_is_gone_needs_no_marker() {
     let mut bed = Testbed::new(2);
     bed.init("id", None, 7).expect("a producer");

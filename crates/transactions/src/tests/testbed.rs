@@ -90,6 +90,8 @@ impl Testbed {
             match effect {
                 Effect::Write { write, producer, records } => {
                     assert_eq!(producer, None, "no transaction is part of another");
+                    let bytes: usize = records.iter().map(|record| record.key.len()).sum();
+                    assert!(bytes < 1 << 20, "a topic takes the batch");
                     if self.refuses.is_none() {
                         for record in &records {
                             let offset = Offset(self.log.len() as i64);

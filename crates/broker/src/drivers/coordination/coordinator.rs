@@ -115,8 +115,8 @@ impl<R: Role> Coordinator<R> {
         let partition = &self.partition.id;
         match loaded.await {
             Ok(Ok((shard, end))) => {
+                self.surroundings.role.loaded(&shard, begun.elapsed());
                 self.activate(shard, end);
-                self.surroundings.role.loaded(begun.elapsed());
                 let ms = begun.elapsed().as_millis();
                 info!(%partition, %end, ms, "loaded what the partition coordinates");
             }

@@ -44,7 +44,7 @@ pub(crate) trait Role: Debug + Sized + Send + Sync + 'static {
     fn carry_out(&self, coordinator: &Arc<Coordinator<Self>>, errand: <Self::Shard as Machine>::Errand);
 
     /// A shard was loaded, and how long that took.
-    fn loaded(&self, _took: Duration) {}
+    fn loaded(&self, _shard: &Self::Shard, _took: Duration) {}
 
     /// A shard is coordinated here no more.
     fn ended(&self, _shard: &Self::Shard) {}

@@ -61,7 +61,7 @@ impl Role for GroupRole {
         match errand {}
     }
 
-    fn loaded(&self, took: Duration) {
+    fn loaded(&self, _shard: &Shard, took: Duration) {
         self.history.loaded(took);
     }
 

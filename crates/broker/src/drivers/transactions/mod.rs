@@ -64,6 +64,16 @@ impl Role for TransactionRole {
         Shard::new(self.config.rules.clone(), epoch)
     }
 
+    fn loaded(&self, shard: &Shard, _took: Duration) {
+        let records = shard.unknown_records();
+        if records > 0 {
+            warn!(
+                records,
+                "records of __transaction_state were passed over: what they say is not known to this version"
+            );
+        }
+    }
+
     fn carry_out(&self, coordinator: &Arc<Coordinator<Self>>, errand: <Shard as Machine>::Errand) {
         let coordinator = Arc::clone(coordinator);
         match errand {
