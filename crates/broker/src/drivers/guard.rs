@@ -1,6 +1,6 @@
 //! What keeps records from being appended to a transaction that is over, which nobody would ever end.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use thalweg_base::{ProducerEpoch, ProducerId};
 use thalweg_records::{BatchHeader, PreparedBatch};
@@ -11,29 +11,56 @@ use thalweg_wire::ErrorCode;
 /// have ended. Whoever comes later is told to begin anew, which loses nothing.
 const ENDS_MAX: usize = 256;
 
-/// Whose transactions have ended in a partition since it was opened.
+/// So many producers without history may wait in a partition for their first records; of more, the order is not watched.
+const ATTEMPTS_MAX: usize = 256;
+
+/// What is noted of the transactions of a partition since it was opened: whose have ended, and who wants to begin.
 #[derive(Debug, Default)]
-pub(super) struct Ends {
+pub(super) struct Watch {
+    /// So many have ended.
     count: u64,
     /// The producers of the last ones.
     newest: VecDeque<ProducerId>,
+    /// Producers of which nothing is known, and the lowest sequence number with which they asked to begin.
+    attempts: BTreeMap<ProducerId, (ProducerEpoch, i32)>,
 }
 
-impl Ends {
-    /// How many there were.
-    pub(super) fn count(&self) -> u64 {
+impl Watch {
+    /// How many have ended.
+    pub(super) fn ended(&self) -> u64 {
         self.count
     }
 
-    /// Notes the markers among these batches.
+    /// Notes what these batches, which were appended, say of transactions.
     pub(super) fn note(&mut self, batches: &[PreparedBatch]) {
-        for header in batches.iter().map(PreparedBatch::header).filter(|header| header.attributes.is_control()) {
+        for header in batches.iter().map(PreparedBatch::header).filter(|header| header.attributes.is_transactional()) {
+            self.attempts.remove(&header.producer_id);
+            if !header.attributes.is_control() {
+                continue;
+            }
             if self.newest.len() == ENDS_MAX {
                 self.newest.pop_front();
             }
             self.newest.push_back(header.producer_id);
             self.count += 1;
         }
+    }
+
+    /// A producer of which nothing is known wants to begin with this sequence number.
+    pub(super) fn attempted(&mut self, id: ProducerId, epoch: ProducerEpoch, sequence: i32) {
+        let lowest = match self.attempts.get(&id) {
+            Some((known, lowest)) if *known == epoch => sequence.min(*lowest),
+            Some((known, _)) if *known > epoch => return,
+            None if self.attempts.len() == ATTEMPTS_MAX => return,
+            _ => sequence,
+        };
+        self.attempts.insert(id, (epoch, lowest));
+    }
+
+    /// Whether a record with a lower sequence number wants to be the first one: this one may have overtaken it.
+    fn is_overtaking(&self, header: &BatchHeader) -> bool {
+        let attempt = self.attempts.get(&header.producer_id);
+        attempt.is_some_and(|(epoch, lowest)| *epoch == header.producer_epoch && header.base_sequence > *lowest)
     }
 
     /// Whether none of this producer has ended since there were `before`, as far as that is still known.
@@ -73,27 +100,38 @@ impl Guard {
     }
 
     /// Whether the transaction of a producer is open in a log, as far as this says.
-    pub(super) fn holds(&self, log: &Log, id: ProducerId, epoch: ProducerEpoch, ends: &Ends) -> bool {
+    pub(super) fn holds(&self, log: &Log, id: ProducerId, epoch: ProducerEpoch, watch: &Watch) -> bool {
         match self {
             Self::Unchecked => true,
             _ if log.has_ongoing_txn(id, epoch) => true,
             Self::Open => false,
-            Self::Verified { ended, .. } => ends.has_none_since(*ended, id),
+            Self::Verified { ended, .. } => watch.has_none_since(*ended, id),
         }
     }
 
     /// Whether a batch may be appended, of which `header` is the header.
-    pub(super) fn check(&self, log: &Log, header: &BatchHeader, ends: &Ends) -> Result<(), (ErrorCode, &'static str)> {
+    pub(super) fn check(
+        &self,
+        log: &Log,
+        header: &BatchHeader,
+        watch: &Watch,
+    ) -> Result<(), (ErrorCode, &'static str)> {
         let (id, epoch) = (header.producer_id, header.producer_epoch);
         let known = log.producer(id);
         if known.is_some_and(|known| epoch < known.epoch()) {
             return Err((ErrorCode::InvalidProducerEpoch, "its epoch is smaller than the last seen one"));
         }
-        if !self.holds(log, id, epoch, ends) {
+        if !self.holds(log, id, epoch, watch) {
             return Err((ErrorCode::InvalidTxnState, "it is not part of an open transaction"));
         }
         if matches!(self, Self::Verified { from_zero: true, .. }) && known.is_none() && header.base_sequence != 0 {
             return Err((ErrorCode::OutOfOrderSequenceNumber, "its producer has no first record here"));
+        }
+        if matches!(self, Self::Verified { .. }) && known.is_none() && watch.is_overtaking(header) {
+            return Err((
+                ErrorCode::OutOfOrderSequenceNumber,
+                "records of its producer that come first were not appended yet",
+            ));
         }
         Ok(())
     }

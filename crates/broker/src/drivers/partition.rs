@@ -12,14 +12,14 @@ use thalweg_records::PreparedBatch;
 use thalweg_replica::epochs::{EpochEnd, diverging};
 use thalweg_replica::{Ack, Acks, Assignment, Effects, FetchParams, Leader, LogEnds, Refusal};
 use thalweg_storage::{
-    AbortedTxn, AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, FlushPlan, Log, Origin, ProducerRefusal,
-    ReadError, ReadPlan, ReadRefusal, TimestampedOffset,
+    AbortedTxn, AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, FlushPlan, Log, Origin, Producer,
+    ProducerRefusal, ReadError, ReadPlan, ReadRefusal, TimestampedOffset,
 };
 use thalweg_sys::time::Duration;
 use thalweg_wire::ErrorCode;
 use tracing::error;
 
-use super::guard::{Ends, Guard};
+use super::guard::{Guard, Watch};
 use super::log_dirs::Health;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
@@ -179,8 +179,8 @@ struct State {
     waiting: Waiters,
     /// Bytes that were appended and not yet announced to those who wait.
     unannounced_bytes: i64,
-    /// The transactions that have ended here.
-    ends: Ends,
+    /// The transactions here.
+    watch: Watch,
     /// The directory that the log is in; `None` when that is not known, because a directory could not be read.
     dir: Option<Arc<Health>>,
     failed: bool,
@@ -252,8 +252,8 @@ impl Partition {
         settings: Arc<Settings>,
     ) -> Arc<Self> {
         let failed = log.is_none();
-        let (waiting, ends) = (Waiters::default(), Ends::default());
-        let state = State { log, leader: None, waiting, unannounced_bytes: 0, ends, dir, failed };
+        let (waiting, watch) = (Waiters::default(), Watch::default());
+        let state = State { log, leader: None, waiting, unannounced_bytes: 0, watch, dir, failed };
         let cleaning = Cleaning::default();
         let (settings, state) = (RwLock::new(settings), Mutex::new(state));
         Arc::new(Self { id, topic_id, traffic: Traffic::default(), settings, state, cleaning })
@@ -381,7 +381,7 @@ impl Partition {
         let mut state = self.lock();
         if let (Some(log), Some(batch)) = (&state.log, batches.first()) {
             guard
-                .check(log, &batch.header(), &state.ends)
+                .check(log, &batch.header(), &state.watch)
                 .map_err(|(error, why)| AppendRefused::Sequence(error, why.to_owned()))?;
         }
         self.append_to(&mut state, batches, Origin::Client, acks, now, moment)
@@ -397,7 +397,7 @@ impl Partition {
         moment: Moment,
     ) -> Result<Appended, AppendRefused> {
         let absent = state.absent();
-        let State { log: Some(log), leader: Some(leader), unannounced_bytes, ends, .. } = state else {
+        let State { log: Some(log), leader: Some(leader), unannounced_bytes, watch, .. } = state else {
             return Err(AppendRefused::Error(absent));
         };
         leader.may_append(acks).map_err(|refusal| AppendRefused::Error(error_of(refusal)))?;
@@ -424,7 +424,7 @@ impl Partition {
                 let end = appended.last_offset.next();
                 let bytes = batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
                 *unannounced_bytes += bytes.cast_signed();
-                ends.note(batches);
+                watch.note(batches);
                 self.traffic.appended((end.0 - appended.first_offset.0).unsigned_abs(), bytes);
                 let effects = leader.appended(end, moment);
                 let ack = leader.ack(end);
@@ -444,21 +444,29 @@ impl Partition {
         }
     }
 
-    /// Whether a producer may go on with its transaction here: `None` if it is open, else what to append with once the
-    /// coordinator has said that it is.
-    pub(crate) fn begin_verification(&self, id: ProducerId, epoch: ProducerEpoch) -> Result<Option<Guard>, ErrorCode> {
-        let state = self.lock();
+    /// Whether a producer may go on with its transaction here, with this sequence number if it matters: `None` if it is open,
+    /// else what to append with once the coordinator has said that it is.
+    pub(crate) fn begin_verification(
+        &self,
+        id: ProducerId,
+        epoch: ProducerEpoch,
+        sequence: Option<i32>,
+    ) -> Result<Option<Guard>, ErrorCode> {
+        let mut state = self.lock();
         let (log, _) = state.serving()?;
-        if log.producer(id).is_some_and(|known| epoch < known.epoch()) {
-            return Err(ErrorCode::InvalidProducerEpoch);
+        let (known, is_open) = (log.producer(id).map(Producer::epoch), log.has_ongoing_txn(id, epoch));
+        match (known, sequence) {
+            (Some(known), _) if epoch < known => return Err(ErrorCode::InvalidProducerEpoch),
+            (None, Some(sequence)) => state.watch.attempted(id, epoch, sequence),
+            _ => {}
         }
-        Ok((!log.has_ongoing_txn(id, epoch)).then_some(Guard::Verified { ended: state.ends.count(), from_zero: false }))
+        Ok((!is_open).then_some(Guard::Verified { ended: state.watch.ended(), from_zero: false }))
     }
 
     /// Whether the transaction of a producer is open here, or has not ended since `guard` was given.
     pub(crate) fn is_in_transaction(&self, id: ProducerId, epoch: ProducerEpoch, guard: &Guard) -> bool {
         let state = self.lock();
-        state.log.as_ref().is_some_and(|log| guard.holds(log, id, epoch, &state.ends))
+        state.log.as_ref().is_some_and(|log| guard.holds(log, id, epoch, &state.watch))
     }
 
     /// What has become of an append that ends at `end`.

@@ -92,7 +92,7 @@ async fn verify(call: &Call, request: &TxnOffsetCommitRequest, producer: Produce
     if membership != Membership::Added && !call.broker.partitions.verifies_transactions() {
         return Ok(Guard::Unchecked);
     }
-    let Some(guard) = place.begin_verification(producer.id, producer.epoch).map_err(refused_write)? else {
+    let Some(guard) = place.begin_verification(producer.id, producer.epoch, None).map_err(refused_write)? else {
         return Ok(Guard::Open);
     };
     let partitions = Partitions::from([(CONSUMER_OFFSETS.into(), BTreeSet::from([index]))]);

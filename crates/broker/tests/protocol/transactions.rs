@@ -326,3 +326,68 @@ async fn clients_do_not_add_internal_topics_by_themselves() {
     assert_eq!(errors, [ErrorCode::TopicAuthorizationFailed, ErrorCode::OperationNotAttempted]);
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn records_do_not_overtake_the_first_ones_of_their_producer() {
+    let (mut cluster, topic, producer) = begun(&[]).await;
+    let add = m::AddPartitionsToTxnRequest {
+        v3_and_below_transactional_id: ID.into(),
+        v3_and_below_producer_id: producer.0,
+        v3_and_below_producer_epoch: producer.1,
+        v3_and_below_topics: vec![m::add_partitions_to_txn_request::AddPartitionsToTxnTopic {
+            name: "t".into(),
+            partitions: vec![0],
+        }],
+        ..m::AddPartitionsToTxnRequest::default()
+    };
+    // The first one is not verified, and the producer writes it again only after the second.
+    assert_eq!(produce(&mut cluster, topic, 11, batch(producer, 0)).await.0, ErrorCode::TransactionAbortable);
+    assert_eq!(
+        cluster.ask(&add, 3).await.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code,
+        0
+    );
+    assert_eq!(produce(&mut cluster, topic, 11, batch(producer, 1)).await.0, ErrorCode::OutOfOrderSequenceNumber);
+    for sequence in [0, 1] {
+        assert_eq!(produce(&mut cluster, topic, 11, batch(producer, sequence)).await, (ErrorCode::None, None));
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_open_transaction_outlives_its_node_and_a_topic_that_is_deleted_meanwhile() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log_dirs = dir.path().display().to_string();
+    let properties = [("log.dirs", &*log_dirs)];
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    let (topic, other) = (cluster.create("t", &[]).await, cluster.create("other", &[]).await);
+    let find = m::FindCoordinatorRequest { key_type: 1, coordinator_keys: vec![ID.into()], ..Default::default() };
+    assert_eq!(cluster.ask(&find, 6).await.coordinators[0].error_code, 0);
+    let producer = init(&mut cluster).await.expect("a producer");
+    for topic in [topic, other] {
+        assert_eq!(produce(&mut cluster, topic, 13, batch(producer, 0)).await, (ErrorCode::None, None));
+    }
+    let mut cluster = Cluster::start_in(cluster.stop_only().await, &properties).await;
+    assert_eq!(ends(&mut cluster).await, (1, 0));
+    assert_eq!(produce(&mut cluster, topic, 13, batch(producer, 1)).await, (ErrorCode::None, None));
+    cluster.delete("other").await;
+    let again = cluster.create("other", &[]).await;
+    let (error, next) = loop {
+        // The coordinator may still be loading.
+        match end(&mut cluster, producer, true).await {
+            (ErrorCode::CoordinatorLoadInProgress | ErrorCode::NotCoordinator, _) => {}
+            other => break other,
+        }
+    };
+    assert_eq!((error, next), (ErrorCode::None, (producer.0, producer.1 + 1)));
+    for topic in [topic, again] {
+        let answered = loop {
+            match produce(&mut cluster, topic, 13, batch(next, 0)).await {
+                (ErrorCode::ConcurrentTransactions, _) => {}
+                other => break other,
+            }
+        };
+        assert_eq!(answered, (ErrorCode::None, None), "the transaction before is complete");
+    }
+    assert_eq!(ends(&mut cluster).await, (4, 3));
+    cluster.stop().await;
+}

@@ -143,8 +143,8 @@ fn prepare(call: &Call, request: &ProduceRequest) -> Result<(Guards, Option<Ques
         return Err(guards);
     }
     let mut unverified = BTreeMap::new();
-    for (place, _) in places {
-        match place.begin_verification(producer.id, producer.epoch) {
+    for (place, header) in places {
+        match place.begin_verification(producer.id, producer.epoch, verifies.then_some(header.base_sequence)) {
             _ if !verifies => drop(guards.0.insert(place.id.clone(), Ok(Guard::Unchecked))),
             Ok(None) => {}
             Ok(Some(guard)) => {
