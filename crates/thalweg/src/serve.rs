@@ -66,6 +66,7 @@ impl<E: std::error::Error> From<E> for Failed {
 impl Serve {
     /// Runs until Ctrl-C or SIGTERM.
     pub(crate) fn run(self) -> ExitCode {
+        thalweg_sys::process::take_small_pages();
         let logs = match Logs::start(self.log_format, self.log_level.as_deref()) {
             Ok(logs) => logs,
             Err(e) => {
