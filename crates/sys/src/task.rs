@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
+use std::task::Context;
 
 pub use tokio::task::JoinHandle;
 
@@ -12,6 +14,12 @@ where
     F::Output: Send + 'static,
 {
     tokio::spawn(future)
+}
+
+/// Wakes whoever polls with `cx` again, after other tasks and after a look at what has arrived meanwhile: for a task
+/// that could go on but has had its turn.
+pub fn let_others_go_first(cx: &mut Context<'_>) {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
 /// Runs `work` (fsync, recovery, cold reads) where it may block. In the simulator it runs at once, in the one thread.

@@ -21,6 +21,9 @@ use crate::frame::{FileRange, Frame, Piece};
 /// How many pieces one write names: more than a burst of small answers has.
 const SLICES_MAX: usize = 64;
 
+/// After so many bytes others go first, though the socket would take more.
+const AT_ONCE_MAX: usize = 1 << 20;
+
 /// A read that waits for the disk, with the length of what it reads.
 type Reading = Pin<Box<dyn Future<Output = io::Result<(Chunk, usize)>> + Send>>;
 
@@ -56,14 +59,20 @@ impl Outbox {
         self.bytes += frame.move_to(&mut self.pieces);
     }
 
-    /// Writes until the socket takes no more; ready when all is written.
+    /// Writes until the socket takes no more, or enough for once; ready when all is written.
     pub(super) fn poll_flush(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut at_once = 0;
         while !self.pieces.is_empty() {
+            if at_once >= AT_ONCE_MAX {
+                task::let_others_go_first(cx);
+                return Poll::Pending;
+            }
             let written = ready!(self.poll_write(stream, cx))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
+            at_once += written;
         }
         Poll::Ready(Ok(()))
     }

@@ -114,8 +114,8 @@ impl Cluster {
     }
 }
 
-/// Asks, and gives the answer.
-pub(crate) async fn exchange<Q: Request>(stream: &mut TcpStream, request: &Q, version: i16) -> Q::Response {
+/// A request as it goes over the wire.
+pub(crate) fn frame_of<Q: Request>(request: &Q, version: i16) -> BytesMut {
     let header = m::RequestHeader {
         request_api_key: Q::API.code(),
         request_api_version: version,
@@ -129,7 +129,12 @@ pub(crate) async fn exchange<Q: Request>(stream: &mut TcpStream, request: &Q, ve
     let mut frame = BytesMut::new();
     frame.put_u32(u32::try_from(body.len()).expect("a short request"));
     frame.extend_from_slice(&body);
-    stream.write_all(&frame).await.expect("the node reads");
+    frame
+}
+
+/// Asks, and gives the answer.
+pub(crate) async fn exchange<Q: Request>(stream: &mut TcpStream, request: &Q, version: i16) -> Q::Response {
+    stream.write_all(&frame_of(request, version)).await.expect("the node reads");
     let len = stream.read_i32().await.expect("an answer");
     let mut answer = vec![0; usize::try_from(len).expect("a length")];
     stream.read_exact(&mut answer).await.expect("a whole answer");

@@ -14,4 +14,5 @@ mod restarting;
 mod security;
 mod telemetry;
 mod transactions;
+mod turns;
 mod watching;
