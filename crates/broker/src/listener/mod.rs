@@ -90,6 +90,8 @@ impl Listener {
             }
         }
         drop(open);
+        // Who comes now is refused at once, and may turn to another broker, instead of waiting for nobody.
+        drop(self.socket);
         let _ = all_closed.recv().await;
     }
 
