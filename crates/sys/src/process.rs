@@ -108,8 +108,8 @@ pub fn open_files_max() -> u64 {
 }
 
 /// Keeps the kernel from giving this process memory in pages of 2 MB (transparent huge pages), of which an allocator
-/// touches a small part and which the kernel clears whole: without them a node holds half as much memory, and small
-/// requests cost up to a third less. To be called before memory is taken. Does nothing on systems without such pages.
+/// touches a small part: without them a node holds half as much memory. To be called before memory is taken. Does nothing
+/// on systems without such pages.
 pub fn take_small_pages() {
     #[cfg(all(not(sim), target_os = "linux"))]
     {
