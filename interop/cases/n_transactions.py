@@ -24,6 +24,17 @@ def write(producer, topic, values, partitions=1):
     producer.flush(WAIT)
 
 
+def commit_and_leave_open(producer, topic, number):
+    """Commits one transaction to both partitions, which it returns the values of, and leaves another open."""
+    kept = [f"{number}-kept-{part}" for part in range(4)]
+    producer.begin_transaction()
+    write(producer, topic, kept, 2)
+    producer.commit_transaction(WAIT)
+    producer.begin_transaction()
+    write(producer, topic, [f"{number}-lost-{part}" for part in range(4)], 2)
+    return kept
+
+
 def values_of(bootstrap, topic, partitions=1, isolation="read_committed"):
     records = read_all(bootstrap, topic, partitions, isolation_level=isolation)
     return sorted(message.value().decode() for message in records)
@@ -147,13 +158,7 @@ def kill(it):
     identity = it.new_name("id")
     for number in range(10):
         producer = producer_of(it.bootstrap, identity)
-        producer.begin_transaction()
-        kept = [f"{number}-kept-{part}" for part in range(4)]
-        write(producer, topic, kept, 2)
-        producer.commit_transaction(WAIT)
-        wanted += kept
-        producer.begin_transaction()
-        write(producer, topic, [f"{number}-lost-{part}" for part in range(4)], 2)
+        wanted += commit_and_leave_open(producer, topic, number)
         node.kill()
         node = it.start()
         it.use(node)
@@ -204,13 +209,7 @@ def moves(it):
     admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(60)
     for number, following in enumerate([thalweg, kafka, thalweg]):
         producer = producer_of(node.bootstrap, identity)
-        producer.begin_transaction()
-        kept = [f"{number}-kept-{part}" for part in range(4)]
-        write(producer, topic, kept, 2)
-        producer.commit_transaction(WAIT)
-        wanted += kept
-        producer.begin_transaction()
-        write(producer, topic, [f"{number}-lost-{part}" for part in range(4)], 2)
+        wanted += commit_and_leave_open(producer, topic, number)
         node.kill()
         node = following.start(home)
         described = it.java("kafka-transactions.sh", "--bootstrap-server", node.bootstrap, "describe", "--transactional-id", identity)

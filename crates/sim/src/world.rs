@@ -56,6 +56,31 @@ pub fn with_node_and<'a>(seed: u64, properties: &'static [(&'static str, &'stati
     sim
 }
 
+/// Lets the node's power fail so many times, each after `steps_min` steps and as many more as the seed says, and lets it
+/// recover after the last.
+///
+/// # Panics
+/// When a simulated program fails.
+pub fn fail_power(sim: &mut turmoil::Sim<'_>, seed: u64, times: u32, steps_min: u64) {
+    let mut state = seed;
+    let mut draw = |range: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % range
+    };
+    let steps = |sim: &mut turmoil::Sim<'_>, count: u64| {
+        for _ in 0..count {
+            sim.step().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        }
+    };
+    for _ in 0..times {
+        steps(sim, steps_min + draw(1500));
+        sim.crash(NODE);
+        steps(sim, draw(100));
+        sim.bounce(NODE);
+    }
+    steps(sim, 1000);
+}
+
 fn config(properties: &[(&str, &str)]) -> Result<NodeConfig, Box<dyn Error>> {
     let overrides = [
         ("listeners", "PLAINTEXT://0.0.0.0:9092,CONTROLLER://0.0.0.0:9093"),

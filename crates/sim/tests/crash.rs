@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use thalweg_base::Uuid;
-use thalweg_sim::client::Client;
-use thalweg_sim::world::{ADDRESS, NODE, Outcome, seeds, with_node};
+use thalweg_sim::story::connect;
+use thalweg_sim::world::{Outcome, fail_power, seeds, with_node};
 
 /// What a producer knows: the topic, and what was acknowledged, by offset.
 #[derive(Default)]
@@ -16,17 +16,6 @@ struct Known {
     topic: Option<Uuid>,
     acknowledged: Vec<(i64, Vec<u8>)>,
     sent: u64,
-}
-
-async fn connect() -> Client {
-    loop {
-        match Client::connect(ADDRESS).await {
-            Ok(client) => return client,
-            Err(_) => thalweg_sys::time::timeout(Duration::from_millis(50), std::future::pending::<()>())
-                .await
-                .unwrap_or_default(),
-        }
-    }
 }
 
 /// Produces numbered records until the connection breaks.
@@ -76,25 +65,7 @@ fn run(seed: u64, crashes: u32, configs: &'static [(&str, &str)]) -> (Records, R
         }
         Ok(()) as Outcome
     });
-    // Where the power fails follows from the seed.
-    let mut state = seed;
-    let mut draw = |range: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % range
-    };
-    for _ in 0..crashes {
-        for _ in 0..200 + draw(1500) {
-            sim.step().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-        }
-        sim.crash(NODE);
-        for _ in 0..draw(100) {
-            sim.step().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-        }
-        sim.bounce(NODE);
-    }
-    for _ in 0..1000 {
-        sim.step().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-    }
+    fail_power(&mut sim, seed, crashes, 200);
     *stop.borrow_mut() = true;
     sim.run().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
     let acknowledged = std::mem::take(&mut known.borrow_mut().acknowledged);

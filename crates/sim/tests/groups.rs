@@ -10,7 +10,8 @@ use std::time::Duration;
 use m::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use thalweg_base::Uuid;
 use thalweg_sim::client::Client;
-use thalweg_sim::world::{ADDRESS, NODE, Outcome, seeds, with_node_and};
+use thalweg_sim::story::{connect, pause};
+use thalweg_sim::world::{Outcome, fail_power, seeds, with_node_and};
 use thalweg_wire::messages as m;
 
 const GROUP: &str = "g";
@@ -22,20 +23,6 @@ struct Known {
     acknowledged: i64,
     sent: i64,
     commits: u32,
-}
-
-async fn connect() -> Client {
-    loop {
-        match Client::connect(ADDRESS).await {
-            Ok(client) => return client,
-            Err(_) => pause().await,
-        }
-    }
-}
-
-async fn pause() {
-    let never = std::future::pending::<()>();
-    thalweg_sys::time::timeout(Duration::from_millis(50), never).await.unwrap_or_default();
 }
 
 /// The committed offset, as soon as the group is loaded.
@@ -107,24 +94,7 @@ fn committed_offsets_survive_power_failures_and_never_go_back() {
             check(&of_client.borrow(), found);
             Ok(()) as Outcome
         });
-        // Where the power fails follows from the seed.
-        let mut state = seed;
-        let mut draw = |range: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % range
-        };
-        let steps = |sim: &mut turmoil::Sim<'_>, count: u64| {
-            for _ in 0..count {
-                sim.step().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-            }
-        };
-        for _ in 0..3 {
-            steps(&mut sim, 200 + draw(1500));
-            sim.crash(NODE);
-            steps(&mut sim, draw(100));
-            sim.bounce(NODE);
-        }
-        steps(&mut sim, 1000);
+        fail_power(&mut sim, seed, 3, 200);
         *stop.borrow_mut() = true;
         sim.run().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         assert!(known.borrow().commits > 10, "seed {seed}: only {} commits were acknowledged", known.borrow().commits);

@@ -12,7 +12,8 @@ use thalweg_base::{ProducerEpoch, ProducerId, Timestamp, Uuid};
 use thalweg_records::control::ControlType;
 use thalweg_records::{BatchBuilder, BatchOptions, batches};
 use thalweg_sim::client::Client;
-use thalweg_sim::world::{ADDRESS, NODE, Outcome, seeds, with_node_and};
+use thalweg_sim::story::{connect, pause};
+use thalweg_sim::world::{Outcome, fail_power, seeds, with_node_and};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
@@ -25,20 +26,6 @@ struct Known {
     begun: u64,
     asked_commit: BTreeSet<u64>,
     told: BTreeMap<u64, bool>,
-}
-
-async fn connect() -> Client {
-    loop {
-        match Client::connect(ADDRESS).await {
-            Ok(client) => return client,
-            Err(_) => pause().await,
-        }
-    }
-}
-
-async fn pause() {
-    let never = std::future::pending::<()>();
-    thalweg_sys::time::timeout(Duration::from_millis(50), never).await.unwrap_or_default();
 }
 
 /// Who the producer is from now on, once what it left is aborted.
@@ -198,24 +185,7 @@ fn transactions_are_whole_and_as_they_were_told_through_power_failures() {
             assert!(a.is_subset(&known.asked_commit), "seed {seed}: nothing is committed that nobody asked for");
             Ok(()) as Outcome
         });
-        // Where the power fails follows from the seed.
-        let mut state = seed;
-        let mut draw = |range: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % range
-        };
-        let steps = |sim: &mut turmoil::Sim<'_>, count: u64| {
-            for _ in 0..count {
-                sim.step().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-            }
-        };
-        for _ in 0..3 {
-            steps(&mut sim, 300 + draw(1500));
-            sim.crash(NODE);
-            steps(&mut sim, draw(100));
-            sim.bounce(NODE);
-        }
-        steps(&mut sim, 1000);
+        fail_power(&mut sim, seed, 3, 300);
         *stop.borrow_mut() = true;
         sim.run().unwrap_or_else(|e| panic!("seed {seed}: {e}"));
         let told = known.borrow().told.len();
