@@ -13,6 +13,7 @@
 //!
 //! When the partition is led elsewhere, the driver drops the shard and refuses every ticket that is open.
 
+mod outbox;
 mod timers;
 
 use std::convert::Infallible;
@@ -22,6 +23,7 @@ use thalweg_base::{Moment, Offset, ProducerEpoch, ProducerId, Timestamp};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_wire::ErrorCode;
 
+pub use outbox::Outbox;
 pub use timers::Timers;
 
 /// The two clocks: one orders and says when something is due, the other dates what is written.
@@ -31,6 +33,15 @@ pub struct Now {
     pub moment: Moment,
     /// The date.
     pub timestamp: Timestamp,
+}
+
+/// When something is decided, and how the cluster looks then.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// When.
+    pub now: Now,
+    /// The cluster.
+    pub image: &'a MetadataImage,
 }
 
 /// A request that waits for its answer. The driver hands them out and never gives one twice.

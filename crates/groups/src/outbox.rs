@@ -1,10 +1,10 @@
-//! What a shard has decided and its driver is to do, and what it waits for.
+//! What a shard of groups waits for, and what follows its writes.
 
-use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 
 use bytestring::ByteString;
 use thalweg_base::{ProducerEpoch, ProducerId, Uuid};
-use thalweg_coordinator::{Effect, LogRecord, Ticket, Timers, WriteId};
+use thalweg_coordinator::Ticket;
 
 use crate::census::Tally;
 use crate::consumer;
@@ -44,37 +44,34 @@ pub(crate) enum After {
     Consumer(consumer::After),
 }
 
-/// See the module.
+/// What the shard has decided and its driver is to do, where its ids come from, and what is counted of it.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// What is due when.
-    pub(crate) timers: Timers<Timer>,
-    effects: Vec<Effect<Answer>>,
-    writes: BTreeMap<WriteId, After>,
-    next_write: u64,
-    /// What follows writes whose records no schema can hold.
-    unwritable: Vec<After>,
+    decided: Decided,
     random: u64,
     /// What is counted for those who watch.
     pub(crate) tally: Tally,
 }
 
+type Decided = thalweg_coordinator::Outbox<Timer, After, Answer>;
+
+impl Deref for Outbox {
+    type Target = Decided;
+
+    fn deref(&self) -> &Decided {
+        &self.decided
+    }
+}
+
+impl DerefMut for Outbox {
+    fn deref_mut(&mut self) -> &mut Decided {
+        &mut self.decided
+    }
+}
+
 impl Outbox {
     pub(crate) fn new(random: u64) -> Self {
-        Self {
-            timers: Timers::default(),
-            effects: Vec::new(),
-            writes: BTreeMap::new(),
-            next_write: 0,
-            unwritable: Vec::new(),
-            random,
-            tally: Tally::default(),
-        }
-    }
-
-    /// Answers a request.
-    pub(crate) fn answer(&mut self, ticket: Ticket, answer: Answer) {
-        self.effects.push(Effect::Answer { ticket, answer });
+        Self { decided: Decided::default(), random, tally: Tally::default() }
     }
 
     /// Writes `records` as one batch if there are any; `after` follows in any case.
@@ -95,16 +92,7 @@ impl Outbox {
             }
             return;
         }
-        let encoded: Result<Vec<LogRecord>, _> = records.iter().map(Record::encode).collect();
-        match encoded {
-            Ok(records) => {
-                let write = WriteId(self.next_write);
-                self.next_write += 1;
-                self.writes.insert(write, after);
-                self.effects.push(Effect::Write { write, producer, records });
-            }
-            Err(_) => self.unwritable.push(after),
-        }
+        self.decided.write(producer, records.iter().map(Record::encode).collect(), after);
     }
 
     /// Writes any number of records in as many batches as it takes; `after` follows the last.
@@ -115,26 +103,6 @@ impl Outbox {
             self.write(batch, After::Nothing);
         }
         self.write(rest, after);
-    }
-
-    /// Whether a write waits to be carried out: nothing more may be decided before that.
-    pub(crate) fn has_writes(&self) -> bool {
-        !self.writes.is_empty() || !self.unwritable.is_empty()
-    }
-
-    /// What follows the write `id`.
-    pub(crate) fn reported(&mut self, id: WriteId) -> Option<After> {
-        self.writes.remove(&id)
-    }
-
-    /// What follows a write that cannot be carried out at all.
-    pub(crate) fn pop_unwritable(&mut self) -> Option<After> {
-        self.unwritable.pop()
-    }
-
-    /// What the driver is to do.
-    pub(crate) fn take_effects(&mut self) -> Vec<Effect<Answer>> {
-        std::mem::take(&mut self.effects)
     }
 
     /// A random UUID (version 4) as text, from the seed.

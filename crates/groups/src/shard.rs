@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use thalweg_base::{LeaderEpoch, Moment, ProducerId};
-use thalweg_coordinator::{Effect, LogRecord, Machine, Now, Origin, Ticket, WriteId, refused_write};
+use thalweg_coordinator::{At, Effect, LogRecord, Machine, Now, Origin, Ticket, WriteId, refused_write};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_wire::ErrorCode;
 
@@ -14,15 +14,6 @@ use crate::outbox::{After, Outbox, Timer};
 use crate::records::Record;
 use crate::request::{Answer, Caller, Request};
 use crate::settings::Settings;
-
-/// When something is decided, and how the cluster looks then.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct At<'a> {
-    /// When.
-    pub(crate) now: Now,
-    /// The cluster.
-    pub(crate) image: &'a MetadataImage,
-}
 
 /// One partition of `__consumer_offsets` and the groups that live there.
 ///

@@ -1,11 +1,11 @@
 //! AddPartitionsToTxn: what a transaction writes to, so that its end is told there. It comes before the first record.
 
 use bytestring::ByteString;
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 
 use crate::request::{Answer, Producer};
-use crate::shard::{At, Entry, Plan, Shard};
+use crate::shard::{Entry, Plan, Shard};
 use crate::transaction::{Partitions, State, Transaction};
 
 impl Shard {

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytestring::ByteString;
-use thalweg_coordinator::{Effect, Now};
+use thalweg_coordinator::{At, Effect, Now};
 use thalweg_metadata::MetadataImage;
 use thalweg_wire::ErrorCode;
 
 use crate::outbox::Timer;
 use crate::request::{Answer, Producer};
-use crate::shard::{At, Plan, Shard};
+use crate::shard::{Plan, Shard};
 use crate::transaction::{Partitions, State};
 
 /// After so long what could not be written is tried again; each time twice as long, up to 32 times.

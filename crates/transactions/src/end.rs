@@ -6,12 +6,12 @@
 
 use bytestring::ByteString;
 use thalweg_base::{ProducerEpoch, ProducerId};
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_metadata::feature::TRANSACTION_VERSION;
 use thalweg_wire::ErrorCode;
 
 use crate::request::{Answer, Producer, Refusal};
-use crate::shard::{At, Entry, Plan, Shard};
+use crate::shard::{Entry, Plan, Shard};
 use crate::transaction::{EPOCH_BUMPS, NO_EPOCH, State, Transaction, next};
 
 /// What EndTxn says, the id aside.

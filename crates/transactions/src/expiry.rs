@@ -2,14 +2,14 @@
 
 use bytestring::ByteString;
 use thalweg_base::{ProducerId, Timestamp};
-use thalweg_coordinator::{Effect, Now};
+use thalweg_coordinator::{At, Effect, Now};
 use thalweg_metadata::MetadataImage;
 
 use crate::completion::Errand;
 use crate::outbox::{After, Timer};
 use crate::records;
 use crate::request::Answer;
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 use crate::transaction::{State, Transaction};
 
 /// So many ids are forgotten in one write,
@@ -74,7 +74,7 @@ impl Shard {
         if records.as_ref().is_ok_and(Vec::is_empty) {
             return;
         }
-        self.outbox.write(records, After::Forgotten { more });
+        self.outbox.write(None, records, After::Forgotten { more });
     }
 }
 

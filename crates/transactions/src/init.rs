@@ -2,12 +2,12 @@
 
 use bytestring::ByteString;
 use thalweg_base::{ProducerEpoch, ProducerId};
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 
 use crate::request::{Answer, Producer, Refusal};
 use crate::settings::Settings;
-use crate::shard::{At, Entry, Plan, Shard};
+use crate::shard::{Entry, Plan, Shard};
 use crate::transaction::{NO_EPOCH, State, Transaction, is_exhausted, next};
 
 /// What InitProducerId says, the id aside.

@@ -1,12 +1,13 @@
 //! DescribeTransactions and ListTransactions (KIP-664).
 
 use bytestring::ByteString;
+use thalweg_coordinator::At;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::describe_transactions_response::{TopicData, TransactionState as Described};
 use thalweg_wire::messages::list_transactions_response::TransactionState as Listed;
 
 use crate::pattern::Filter;
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 impl Shard {
     /// How a transactional id is. While it is being completed, its partitions are those that are not known to know.

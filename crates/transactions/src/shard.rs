@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytestring::ByteString;
 use thalweg_base::{LeaderEpoch, Moment, ProducerEpoch};
-use thalweg_coordinator::{Effect, LogRecord, Machine, Now, Origin, Ticket, WriteId, refused_write};
+use thalweg_coordinator::{At, Effect, LogRecord, Machine, Now, Origin, Ticket, WriteId, refused_write};
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::feature::TRANSACTION_VERSION;
 use thalweg_wire::ErrorCode;
@@ -17,15 +17,6 @@ use crate::records;
 use crate::request::{Answer, Request};
 use crate::settings::Settings;
 use crate::transaction::{NO_EPOCH, Transaction};
-
-/// When something is decided, and how the cluster looks then.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct At<'a> {
-    /// When.
-    pub(crate) now: Now,
-    /// The cluster.
-    pub(crate) image: &'a MetadataImage,
-}
 
 /// One transactional id.
 ///
@@ -140,7 +131,7 @@ impl Shard {
         let id = ByteString::from(&**id);
         let record = records::encode(&id, &plan.next, level);
         let after = After::Changed { id, last_epoch: plan.last_epoch, answer };
-        self.outbox.write(record.map(|record| vec![record]), after);
+        self.outbox.write(None, record.map(|record| vec![record]), after);
     }
 
     fn finish(&mut self, at: At<'_>, after: After, result: Result<(), ErrorCode>) {

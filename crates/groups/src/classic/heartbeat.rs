@@ -1,6 +1,6 @@
 //! Heartbeat.
 
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
@@ -8,7 +8,7 @@ use super::group::State;
 use super::rebalance::Desk;
 use crate::group::Group;
 use crate::request::Answer;
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 impl Shard {
     /// Heartbeat.

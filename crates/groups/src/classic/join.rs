@@ -1,7 +1,7 @@
 //! JoinGroup.
 
 use bytestring::ByteString;
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
@@ -12,7 +12,7 @@ use super::replay;
 use crate::group::{Group, owned};
 use crate::outbox::After;
 use crate::request::{Answer, Caller, Request, refused_join};
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 /// From this version on, a member is told its id and joins with it (KIP-394).
 const MEMBER_ID_REQUIRED_FROM: i16 = 4;

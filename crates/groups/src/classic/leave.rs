@@ -1,6 +1,6 @@
 //! LeaveGroup.
 
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 use thalweg_wire::messages::leave_group_request::MemberIdentity;
@@ -10,7 +10,7 @@ use super::group::State;
 use super::rebalance::Desk;
 use crate::group::Group;
 use crate::request::{Answer, Caller};
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 /// Up to this version, one member leaves at a time, and says its id beside the group's.
 const ONE_MEMBER_UP_TO: i16 = 2;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use thalweg_coordinator::Now;
+use thalweg_coordinator::{At, Now};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
@@ -14,7 +14,7 @@ use crate::group::Group;
 use crate::outbox::{After, Outbox, Timer};
 use crate::request::{Answer, refused_join};
 use crate::settings::Settings;
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 /// How long a new member may be silent until it has finished its first JoinGroup: for so long a rebalance may take, and
 /// a client that went away meanwhile is noticed by nothing else.

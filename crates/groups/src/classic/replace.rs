@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytestring::ByteString;
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
@@ -13,7 +13,7 @@ use super::member::Protocols;
 use super::rebalance::Desk;
 use crate::outbox::After;
 use crate::request::{Answer, refused_join};
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 /// From this version on, a leader that comes back is shown the members, and told not to assign anything (KIP-814).
 const SKIP_ASSIGNMENT_FROM: i16 = 9;

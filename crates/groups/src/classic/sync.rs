@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
@@ -13,7 +13,7 @@ use super::rebalance::Desk;
 use crate::group::Group;
 use crate::outbox::{After, Timer};
 use crate::request::Answer;
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 /// A leader's assignment, until the log has it.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,9 +6,10 @@ use bytestring::ByteString;
 
 use super::group::Refresh;
 use super::migrate::Downgrade;
+use thalweg_coordinator::At;
+
 use crate::records::Record;
 use crate::settings::Settings;
-use crate::shard::At;
 
 /// What a consumer group waits for; each of one member.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use thalweg_coordinator::At;
 use thalweg_metadata::MetadataImage;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
@@ -25,7 +26,6 @@ use super::target::target_record;
 use crate::classic::{self, ClassicGroup, Protocols};
 use crate::records::Record;
 use crate::settings::Settings;
-use crate::shard::At;
 
 /// The protocol type of consumers.
 pub(super) const PROTOCOL_TYPE: &str = "consumer";

@@ -1,7 +1,7 @@
 //! What a shard does for its consumer groups.
 
 use bytestring::ByteString;
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
@@ -17,7 +17,7 @@ use crate::group::{Group, owned};
 use crate::outbox;
 use crate::records::Record;
 use crate::request::{Answer, Caller, refused_join};
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 /// When a timer is tried again whose records could not be written.
 const RETRY: std::time::Duration = std::time::Duration::from_millis(500);

@@ -2,7 +2,7 @@
 
 use bytestring::ByteString;
 use thalweg_base::{ProducerEpoch, ProducerId, Uuid};
-use thalweg_coordinator::Ticket;
+use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 use thalweg_wire::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
@@ -15,7 +15,7 @@ use crate::group::Group;
 use crate::outbox::After;
 use crate::records::Record;
 use crate::request::{Answer, Caller, Request};
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 /// From this version of OffsetCommit on, clients know that a group may not exist (KIP-848).
 const KNOWS_MISSING_GROUPS: i16 = 9;

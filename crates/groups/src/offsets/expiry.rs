@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use thalweg_base::Timestamp;
+use thalweg_coordinator::At;
 
 use super::{ByTopic, Committed, Offsets, delete};
 use crate::census::offsets_taken_back;
@@ -11,7 +12,7 @@ use crate::group::Group;
 use crate::outbox::{After, Timer};
 use crate::records::Record;
 use crate::settings::Settings;
-use crate::shard::{At, Shard};
+use crate::shard::Shard;
 
 /// How many records one look writes at most. This bounds the memory of a look at a million offsets.
 const RECORDS_PER_LOOK_MAX: usize = 10_000;
