@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::time::{Instant, timeout_at};
+
 #[cfg(not(sim))]
 pub use tokio::net::{TcpListener, TcpStream};
 #[cfg(sim)]
@@ -44,6 +46,44 @@ pub async fn listen(addr: SocketAddr, options: SocketOptions) -> io::Result<TcpL
 #[cfg(sim)]
 pub async fn listen(addr: SocketAddr, _options: SocketOptions) -> io::Result<TcpListener> {
     TcpListener::bind(addr).await
+}
+
+/// What the kernel is asked for on behalf of a connection that is made. The default lets it adapt both buffers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// The size of the receive buffer in bytes; `None` lets the kernel adapt it.
+    pub receive_buffer: Option<u32>,
+    /// The size of the send buffer in bytes; `None` lets the kernel adapt it.
+    pub send_buffer: Option<u32>,
+}
+
+/// Connects to `addr`. The connection sends at once what is written (`TCP_NODELAY`) and notices a peer that is gone
+/// (`SO_KEEPALIVE`).
+///
+/// # Errors
+/// When nobody listens there; [`io::ErrorKind::TimedOut`] when there is no connection by `deadline`.
+pub async fn connect(addr: SocketAddr, options: ConnectOptions, deadline: Instant) -> io::Result<TcpStream> {
+    timeout_at(deadline, connect_to(addr, options)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(not(sim))]
+async fn connect_to(addr: SocketAddr, options: ConnectOptions) -> io::Result<TcpStream> {
+    let socket = if addr.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+    if let Some(bytes) = options.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    socket.set_keepalive(true)?;
+    let stream = socket.connect(addr).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+#[cfg(sim)]
+async fn connect_to(addr: SocketAddr, _options: ConnectOptions) -> io::Result<TcpStream> {
+    TcpStream::connect(addr).await
 }
 
 /// The addresses that `host` stands for; an empty host means every interface.

@@ -1,7 +1,7 @@
 //! Time: the monotonic clock with its timers, and the wall clock.
 
 pub use std::time::Duration;
-pub use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+pub use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout, timeout_at};
 
 /// The monotonic clock.
 #[must_use]

@@ -1,0 +1,132 @@
+//! Why a request has no useful answer.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thalweg_wire::{ApiKey, DecodeError, EncodeError, ErrorCode};
+
+use crate::Peer;
+
+/// Why a request has no useful answer. Every variant names the peer where there was one.
+///
+/// It is cheap to clone, since one broken connection fails every request that was in flight on it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name of the peer's host stands for no address.
+    #[error("cannot resolve the host of {peer}: {source}")]
+    Resolve {
+        /// The peer.
+        peer: Peer,
+        /// What the resolver says.
+        source: Arc<io::Error>,
+    },
+    /// No connection could be made.
+    #[error("cannot connect to {peer}: {source}")]
+    Connect {
+        /// The peer.
+        peer: Peer,
+        /// What the kernel says.
+        source: Arc<io::Error>,
+    },
+    /// There was no answer within the time that the request had. Whether it was carried out is not known.
+    #[error("{peer} did not answer {api} within {} ms", after.as_millis())]
+    TimedOut {
+        /// The peer.
+        peer: Peer,
+        /// The API of the request.
+        api: Api,
+        /// How much time the request had.
+        after: Duration,
+    },
+    /// The connection ended before the answer came. Whether the request was carried out is not known.
+    #[error("the connection to {peer} ended: {reason}")]
+    Disconnected {
+        /// The peer.
+        peer: Peer,
+        /// Why it ended.
+        reason: Arc<str>,
+    },
+    /// The peer and this client have no version of the API in common, or the peer does not have the forced one.
+    #[error("{peer} does not support {api}{}", describe_versions(*version, *theirs))]
+    UnsupportedVersion {
+        /// The peer.
+        peer: Peer,
+        /// The API.
+        api: Api,
+        /// The version that was asked for, if the caller chose one.
+        version: Option<i16>,
+        /// The versions that the peer has; `None` if it does not have the API.
+        theirs: Option<(i16, i16)>,
+    },
+    /// The request says something that the chosen version has no field for. Nothing was sent.
+    #[error("{api} version {version} cannot express the request: {source}")]
+    Encode {
+        /// The API.
+        api: Api,
+        /// The version.
+        version: i16,
+        /// What cannot be expressed.
+        source: EncodeError,
+    },
+    /// The answer is not an encoding of the API's response.
+    #[error("{peer} sent a malformed response to {api} version {version}: {source}")]
+    Decode {
+        /// The peer.
+        peer: Peer,
+        /// The API.
+        api: Api,
+        /// The version.
+        version: i16,
+        /// What is wrong with the bytes.
+        source: DecodeError,
+    },
+    /// The broker refused.
+    #[error("{peer} refused {api}: {}", describe_refusal(*code, message.as_deref()))]
+    Refused {
+        /// The peer.
+        peer: Peer,
+        /// The API.
+        api: Api,
+        /// Kafka's error code.
+        code: ErrorCode,
+        /// The broker's own words, if it sent any.
+        message: Option<Arc<str>>,
+    },
+}
+
+/// An API as errors name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api(pub ApiKey);
+
+impl std::fmt::Display for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+impl Error {
+    /// Whether the same request may succeed when it is sent again, perhaps to another node: the connection is at fault,
+    /// or the broker's error code is a retriable one.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Resolve { .. } | Self::Connect { .. } | Self::TimedOut { .. } | Self::Disconnected { .. } => true,
+            Self::Refused { code, .. } => code.is_retriable(),
+            Self::UnsupportedVersion { .. } | Self::Encode { .. } | Self::Decode { .. } => false,
+        }
+    }
+}
+
+fn describe_versions(version: Option<i16>, theirs: Option<(i16, i16)>) -> String {
+    let wanted = version.map(|version| format!(" version {version}")).unwrap_or_default();
+    match theirs {
+        Some((low, high)) => format!("{wanted}; it has versions {low} to {high}"),
+        None => wanted,
+    }
+}
+
+fn describe_refusal(code: ErrorCode, message: Option<&str>) -> String {
+    format!("{code}: {}", message.unwrap_or_else(|| code.message()))
+}
