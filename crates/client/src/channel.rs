@@ -125,6 +125,15 @@ impl Channel {
         }
     }
 
+    /// The connection, if there is one that stands.
+    #[must_use]
+    pub fn standing(&self) -> Option<Connection> {
+        match &self.shared.state.lock().stage {
+            Stage::Up(connection) if connection.ended().is_none() => Some(connection.clone()),
+            _ => None,
+        }
+    }
+
     fn step(&self) -> Step {
         let mut state = self.shared.state.lock();
         let at = now();

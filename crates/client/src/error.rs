@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thalweg_wire::{ApiKey, DecodeError, EncodeError, ErrorCode};
 
-use crate::Peer;
+use crate::{Destination, Peer};
 
 /// Why a request has no useful answer. Every variant names the peer where there was one.
 ///
@@ -82,6 +82,20 @@ pub enum Error {
         /// What is wrong with the bytes.
         source: DecodeError,
     },
+    /// No node of the cluster can be reached.
+    #[error("{}", describe_attempts(tried))]
+    Unreachable {
+        /// Why, for each address that was tried.
+        tried: Arc<[Error]>,
+    },
+    /// The cluster does not say where the request belongs.
+    #[error("{destination} is not known: {code}: {}", code.message())]
+    Unroutable {
+        /// The place.
+        destination: Destination,
+        /// Why it is not known, as an error code of Kafka's.
+        code: ErrorCode,
+    },
     /// The broker refused.
     #[error("{peer} refused {api}: {}", describe_refusal(*code, message.as_deref()))]
     Refused {
@@ -113,10 +127,21 @@ impl Error {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Resolve { .. } | Self::Connect { .. } | Self::TimedOut { .. } | Self::Disconnected { .. } => true,
+            Self::Unreachable { .. } => true,
             Self::Refused { code, .. } => code.is_retriable(),
+            // A node that is not there now may come back.
+            Self::Unroutable { code, .. } => code.is_retriable() || *code == ErrorCode::BrokerNotAvailable,
             Self::UnsupportedVersion { .. } | Self::Encode { .. } | Self::Decode { .. } => false,
         }
     }
+}
+
+fn describe_attempts(tried: &[Error]) -> String {
+    if tried.is_empty() {
+        return "no node could be asked in time".to_owned();
+    }
+    let reasons: Vec<String> = tried.iter().map(ToString::to_string).collect();
+    reasons.join("; ")
 }
 
 fn describe_versions(version: Option<i16>, theirs: Option<(i16, i16)>) -> String {

@@ -1,20 +1,32 @@
 //! A client of any Kafka cluster from version 2.1 to 4.4: connections, metadata, admin, producer and consumer.
 //!
-//! [`Connection`] is one connection to one node, [`Channel`] keeps one to an address and makes it again when it breaks.
+//! [`Client`] finds the node that a request is for, keeps connections and tries again. Below it, [`Channel`] keeps a
+//! connection to one address and makes it again when it breaks, and [`Connection`] is one such connection.
 
 mod backoff;
 mod channel;
+mod client;
+mod cluster;
+mod config;
 mod connection;
+mod destination;
 mod error;
 #[cfg(test)]
+#[path = "tests/fake.rs"]
 mod fake;
 mod peer;
+mod properties;
 mod stream;
 mod versions;
 
 pub use backoff::Backoff;
 pub use channel::{Channel, ChannelOptions};
+pub use client::{Client, Lane};
+pub use cluster::{Cluster, Node, Partition, Topic};
+pub use config::{Bootstrap, ClientConfig};
 pub use connection::{Connection, ConnectionOptions, InFlight};
+pub use destination::Destination;
 pub use error::{Api, Error};
 pub use peer::{ParsePeerError, Peer};
+pub use properties::{ConfigError, Properties};
 pub use versions::ApiVersions;
