@@ -185,7 +185,7 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::DescribeCluster, |call, body| at_once(&call, body, h::describe_cluster::handle)),
     api(ApiKey::DescribeTopicPartitions, |call, body| at_once(&call, body, h::describe_topic_partitions::handle)),
     api(ApiKey::DescribeQuorum, |call, body| at_once(&call, body, h::describe_quorum::handle)),
-    api(ApiKey::DeleteRecords, |call, body| at_once(&call, body, h::delete_records::handle)),
+    api(ApiKey::DeleteRecords, |call, body| waiting(call, body, h::delete_records::handle)),
     api(ApiKey::OffsetForLeaderEpoch, |call, body| at_once(&call, body, h::offset_for_leader_epoch::handle)),
     api(ApiKey::DescribeProducers, |call, body| at_once(&call, body, h::describe_producers::handle)),
     api(ApiKey::DescribeLogDirs, |call, body| waiting(call, body, h::describe_log_dirs::handle)),

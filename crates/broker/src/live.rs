@@ -8,7 +8,6 @@ use parking_lot::RwLock;
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable, UpdateMode};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
-use thalweg_sys::task;
 use tracing::info;
 
 use crate::broker::Broker;
@@ -90,9 +89,7 @@ pub(crate) async fn reload(broker: &Broker, read: &NodeConfig) -> Reloaded {
         return reloaded;
     }
     broker.properties.set(now);
-    let (partitions, image) = (Arc::clone(&broker.partitions), broker.image());
-    // Every partition is told its settings anew: that may be many.
-    let _ = task::blocking(move || partitions.defaults_changed(&image)).await;
+    broker.partitions.defaults_changed().await;
     apply_limits(broker).await;
     reloaded
 }

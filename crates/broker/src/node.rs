@@ -30,6 +30,7 @@ use crate::drivers::maintenance::{Intervals, Maintenance};
 use crate::drivers::metadata::{
     Acting, Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings, Retention, SnapshotPolicy,
 };
+use crate::drivers::partition::Local;
 use crate::drivers::partitions::Partitions;
 use crate::drivers::presence::{self, Presence};
 use crate::drivers::producer_ids::ProducerIds;
@@ -255,11 +256,10 @@ impl Starting {
         let previous = previous_epoch(&dirs);
         let properties = Properties::new(config.properties.clone());
         let partitions = Arc::new(Partitions::new(
-            config.node_id,
+            Local { id: config.node_id, started: self.started },
             dirs,
             Arc::clone(&properties),
             broker_limits(config),
-            self.started,
         ));
         let (groups, transactions) = self.coordinators(&partitions);
         let (metadata, quorum) = self.start_quorum(voter, &partitions, &groups, &transactions)?;

@@ -78,9 +78,12 @@ pub enum Refusal {
     StaleBrokerEpoch,
 }
 
-/// What became of an `acks=-1` append.
+/// What became of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
+    /// The leader's own disk does not have it yet, and the topic asks for that: stay parked, whatever the time limit of
+    /// the request is.
+    Unsynced,
     /// Not every replica in sync has it yet: stay parked.
     Waiting,
     /// It is committed.
@@ -220,6 +223,15 @@ struct Pending {
     joining: Option<NodeId>,
 }
 
+/// Records that the leader's own disk must have before they are committed or acknowledged (`flush.messages`, `flush.ms`).
+#[derive(Clone, Copy, Debug)]
+struct Unsynced {
+    /// The first of them.
+    from: Offset,
+    /// The end of the last one that must be synced. What was appended after it is held back only by those before it.
+    to: Offset,
+}
+
 /// A partition's leader: knows how far each replica has fetched, and from that how far consumers may read.
 ///
 /// It touches no disk, socket or clock: its driver feeds it what happened and carries out the effects, in order. One
@@ -227,6 +239,7 @@ struct Pending {
 ///
 /// Invariants, checked after every event:
 /// - `log_start <= high_watermark <= log_end`, and the high watermark never moves back.
+/// - The high watermark never passes records that have to be synced first, and were not.
 /// - No replica in sync, or about to be, is known to end before the high watermark, unless it was so in an older epoch.
 /// - The leader is never among its own followers, and always in the ISR that it proposes.
 #[derive(Clone, Debug)]
@@ -238,6 +251,7 @@ pub struct Leader {
     partition_epoch: PartitionEpoch,
     log_start: Offset,
     log_end: Offset,
+    unsynced: Option<Unsynced>,
     high_watermark: Offset,
     low_watermark: Option<Offset>,
     limits: Limits,
@@ -257,6 +271,7 @@ impl Leader {
             partition_epoch: assignment.partition_epoch,
             log_start: log.start,
             log_end: log.end,
+            unsynced: None,
             high_watermark: log.high_watermark.clamp(log.start, log.end),
             low_watermark: None,
             limits,
@@ -347,9 +362,37 @@ impl Leader {
         self.advance(now)
     }
 
-    /// What became of an `acks=-1` append whose last record lies before `end`.
+    /// As [`Leader::appended`], where what was appended must be synced before it is committed: report by
+    /// [`Leader::synced`]. Followers may have it earlier.
+    pub fn appended_unsynced(&mut self, log_end: Offset, now: Moment) -> Effects {
+        let from = self.unsynced.map_or(self.log_end, |unsynced| unsynced.from);
+        self.unsynced = Some(Unsynced { from, to: log_end });
+        self.appended(log_end, now)
+    }
+
+    /// The leader's disk has everything before `offset`.
+    pub fn synced(&mut self, offset: Offset, now: Moment) -> Effects {
+        let Some(unsynced) = self.unsynced else { return Effects::default() };
+        let still = (offset < unsynced.to).then(|| Unsynced { from: unsynced.from.max(offset), ..unsynced });
+        self.unsynced = still;
+        self.advance(now)
+    }
+
+    /// Whether records wait for [`Leader::synced`].
     #[must_use]
-    pub fn ack(&self, end: Offset) -> Ack {
+    pub fn waits_for_sync(&self) -> bool {
+        self.unsynced.is_some()
+    }
+
+    /// What became of an append whose last record lies before `end`.
+    #[must_use]
+    pub fn ack(&self, end: Offset, acks: Acks) -> Ack {
+        if self.unsynced.is_some_and(|unsynced| unsynced.from < end) {
+            return Ack::Unsynced;
+        }
+        if acks == Acks::Leader {
+            return Ack::Committed;
+        }
         if self.high_watermark < end {
             return Ack::Waiting;
         }
@@ -508,7 +551,7 @@ impl Leader {
             return None;
         }
         let joining = self.joining();
-        let mut committed = self.log_end;
+        let mut committed = self.unsynced.map_or(self.log_end, |unsynced| unsynced.from);
         for follower in &self.followers {
             let counts = self.isr.contains(&follower.id) || joining == Some(follower.id);
             if counts || (follower.is_eligible() && follower.is_caught_up(self.log_end, self.limits.lag_max, now)) {
@@ -542,6 +585,8 @@ impl Leader {
 
     fn check(&self) {
         assert!(self.high_watermark <= self.log_end, "only what is in the log is committed");
+        let unsynced_from = self.unsynced.map_or(self.log_end, |unsynced| unsynced.from);
+        assert!(self.high_watermark <= unsynced_from, "what must be synced is committed only afterwards");
         assert!(self.log_start <= self.high_watermark, "uncommitted records are not deleted");
         assert!(self.followers.iter().all(|follower| follower.id != self.local), "a leader does not follow itself");
     }

@@ -10,7 +10,7 @@ use thalweg_metadata::MetadataImage;
 use thalweg_metadata::image::TopicImage;
 use thalweg_replica::TopicRef;
 use thalweg_storage::names::{self, DirKind};
-use thalweg_storage::{Fault, Log};
+use thalweg_storage::{Fault, Flush, Log};
 use thalweg_sys::{fs, task};
 use tracing::{error, warn};
 
@@ -183,12 +183,16 @@ impl Partitions {
         let settings = self.settings(image, &topic.name, id);
         let log_dir = &self.dirs()[*dir];
         let hints = log_dir.checkpoints.hints(id);
-        let (log, recovered) = Log::open(path, Some(topic.id), settings.log.clone(), &hints, now())?;
+        let (mut log, recovered) = Log::open(path, Some(topic.id), settings.log.clone(), &hints, now())?;
         if recovered.truncated_bytes > 0 || recovered.removed_segments > 0 {
             warn!(partition = %id, bytes = recovered.truncated_bytes, segments = recovered.removed_segments, "cut off what was not whole at the end of the log");
         }
+        // What a killed process left unsynced is shown only once it is as durable as the topic asks.
+        if log.is_flush_due(now()) {
+            log.flush(Flush::All, now())?;
+        }
         let high_watermark = log_dir.checkpoints.high_watermark(id);
-        let partition = Partition::new(id.clone(), topic.id, log, &log_dir.health, settings);
+        let partition = Partition::new(id.clone(), topic.id, log, &log_dir.health, settings, self.local());
         Ok(Some(Opened { partition, high_watermark, dir: *dir }))
     }
 }

@@ -47,6 +47,11 @@ impl Parked {
         self.woken.notify_one();
     }
 
+    /// Completes when the request was woken.
+    pub(crate) async fn woken(&self) {
+        self.woken.notified().await;
+    }
+
     /// Completes when the request was woken or its time is over; says whether it was woken.
     pub(crate) async fn woken_before(&self, deadline: Instant) -> bool {
         tokio::select! {

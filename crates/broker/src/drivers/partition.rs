@@ -3,8 +3,8 @@
 //! The lock is held for the decisions and the one write of an append, never while records are read or synced.
 
 use std::fmt::Display;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition, Uuid};
@@ -12,76 +12,28 @@ use thalweg_records::PreparedBatch;
 use thalweg_replica::epochs::{EpochEnd, diverging};
 use thalweg_replica::{Ack, Acks, Assignment, Effects, FetchParams, Leader, LogEnds, Refusal};
 use thalweg_storage::{
-    AbortedTxn, AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, FlushPlan, Log, Origin, Producer,
+    AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, Flush, FlushPlan, Log, Origin, Producer,
     ProducerRefusal, ReadError, ReadPlan, ReadRefusal, TimestampedOffset,
 };
-use thalweg_sys::time::Duration;
+use thalweg_sys::task;
+use thalweg_sys::time::{Duration, Instant};
 use thalweg_wire::ErrorCode;
 use tracing::error;
 
 use super::guard::{Guard, Watch};
 use super::log_dirs::Health;
+use super::maintenance::flush;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
-use crate::metrics::{Total, Traffic};
+use crate::metrics::Traffic;
 
-/// Who reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reader {
-    /// A client: up to the high watermark.
-    Consumer,
-    /// Another replica: up to the end of the log.
-    Follower(NodeId),
-}
+mod reading;
+#[cfg(all(test, not(sim)))]
+mod tests;
+mod view;
 
-/// How far a client reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Isolation {
-    /// To the high watermark.
-    ReadUncommitted,
-    /// To the first record of a transaction that is still open.
-    ReadCommitted,
-    /// To the end of the log: replicas.
-    LogEnd,
-}
-
-/// What a look at a partition found, before any record is read.
-pub(crate) struct Look {
-    pub(crate) error: ErrorCode,
-    /// -1 with an error.
-    pub(crate) high_watermark: Offset,
-    /// -1 with an error.
-    pub(crate) last_stable: Offset,
-    /// -1 with an error.
-    pub(crate) log_start: Offset,
-    /// The client's log has another history from here on.
-    pub(crate) diverging: Option<EpochEnd>,
-    /// What to read, if there is something.
-    pub(crate) read: Option<ReadPlan>,
-    /// The transactions in what is read that were aborted, for a reader of committed records.
-    pub(crate) aborted: Vec<AbortedTxn>,
-}
-
-impl Look {
-    /// Nothing but an error.
-    pub(crate) fn refused(error: ErrorCode) -> Self {
-        let unknown = Offset(-1);
-        Self {
-            error,
-            high_watermark: unknown,
-            last_stable: unknown,
-            log_start: unknown,
-            diverging: None,
-            read: None,
-            aborted: Vec::new(),
-        }
-    }
-
-    /// How many bytes of records there are to read.
-    pub(crate) fn bytes(&self) -> usize {
-        self.read.as_ref().map_or(0, ReadPlan::len)
-    }
-}
+pub(crate) use self::reading::{Isolation, Look, OffsetQuery, Reader};
+pub(crate) use self::view::{LogView, View};
 
 /// What an append did.
 #[derive(Clone, Copy, Debug)]
@@ -91,12 +43,24 @@ pub(crate) struct Appended {
     pub(crate) end: Offset,
     pub(crate) log_append_time: Option<Timestamp>,
     pub(crate) log_start: Offset,
-    /// What has become of it as for `acks=-1`.
+    /// What has become of it.
     pub(crate) ack: Ack,
     /// A segment was finished and should be flushed.
     pub(crate) rolled: bool,
-    /// `flush.messages` or `flush.ms` ask for a flush before the answer.
-    pub(crate) flush_due: bool,
+}
+
+/// This node, as its partitions see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Local {
+    pub(crate) id: NodeId,
+    /// When the node started: moments are counted from there.
+    pub(crate) started: Instant,
+}
+
+impl Local {
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
 }
 
 /// Why nothing was appended.
@@ -108,50 +72,12 @@ pub(crate) enum AppendRefused {
     Sequence(ErrorCode, String),
 }
 
-/// What `ListOffsets` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OffsetQuery {
-    Latest,
-    Earliest,
-    MaxTimestamp,
-    EarliestLocal,
-    LatestTiered,
-    EarliestPendingUpload,
-    /// The first record that is not older than this.
-    At(Timestamp),
-}
-
-/// A partition as the metrics tell of it.
-#[derive(Clone, Debug)]
-pub(crate) struct View {
-    pub(crate) id: TopicPartition,
-    pub(crate) topic_id: Uuid,
-    /// `None` while the log is offline or closed.
-    pub(crate) log: Option<LogView>,
-    /// `None` while this node does not lead.
-    pub(crate) high_watermark: Option<Offset>,
-    /// Its log cannot be used.
-    pub(crate) offline: bool,
-    /// `min.insync.replicas`
-    pub(crate) min_in_sync: usize,
-    pub(crate) traffic: Total,
-}
-
-/// A log as the metrics tell of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LogView {
-    pub(crate) start: Offset,
-    pub(crate) end: Offset,
-    /// For the high watermark, or the end where this node does not lead.
-    pub(crate) last_stable: Offset,
-    pub(crate) bytes: u64,
-    pub(crate) segments: usize,
-    pub(crate) producers: usize,
-}
-
-/// See the module.
+/// A partition on this node; the module says what is done under its lock.
 #[derive(Debug)]
 pub(crate) struct Partition {
+    /// Itself, for the task that syncs it.
+    this: Weak<Self>,
+    local: Local,
     pub(crate) id: TopicPartition,
     pub(crate) topic_id: Uuid,
     pub(crate) traffic: Traffic,
@@ -184,6 +110,10 @@ struct State {
     /// The directory that the log is in; `None` when that is not known, because a directory could not be read.
     dir: Option<Arc<Health>>,
     failed: bool,
+    /// Its topic was deleted.
+    removed: bool,
+    /// A task syncs the log for those who wait for that.
+    syncing: bool,
 }
 
 impl State {
@@ -203,8 +133,14 @@ impl State {
         }
     }
 
+    /// Why nobody is served. Also a request that named the topic by its id and waited here while it was deleted gets
+    /// Kafka's UNKNOWN_TOPIC_OR_PARTITION.
     fn absent(&self) -> ErrorCode {
-        if self.failed { ErrorCode::KafkaStorageError } else { ErrorCode::NotLeaderOrFollower }
+        match (self.removed, self.failed) {
+            (true, _) => ErrorCode::UnknownTopicOrPartition,
+            (false, true) => ErrorCode::KafkaStorageError,
+            (false, false) => ErrorCode::NotLeaderOrFollower,
+        }
     }
 
     fn touch(&self) {
@@ -235,28 +171,46 @@ impl Partition {
         log: Log,
         dir: &Arc<Health>,
         settings: Arc<Settings>,
+        local: Local,
     ) -> Arc<Self> {
-        Self::with(id, topic_id, Some(log), Some(Arc::clone(dir)), settings)
+        Self::with(id, topic_id, Some((log, Arc::clone(dir))), settings, local)
     }
 
     /// A partition whose log is, or may be, in a directory that cannot be used.
-    pub(crate) fn offline(id: TopicPartition, topic_id: Uuid, settings: Arc<Settings>) -> Arc<Self> {
-        Self::with(id, topic_id, None, None, settings)
+    pub(crate) fn offline(id: TopicPartition, topic_id: Uuid, settings: Arc<Settings>, local: Local) -> Arc<Self> {
+        Self::with(id, topic_id, None, settings, local)
     }
 
     fn with(
         id: TopicPartition,
         topic_id: Uuid,
-        log: Option<Log>,
-        dir: Option<Arc<Health>>,
+        log: Option<(Log, Arc<Health>)>,
         settings: Arc<Settings>,
+        local: Local,
     ) -> Arc<Self> {
         let failed = log.is_none();
-        let (waiting, watch) = (Waiters::default(), Watch::default());
-        let state = State { log, leader: None, waiting, unannounced_bytes: 0, watch, dir, failed };
-        let cleaning = Cleaning::default();
-        let (settings, state) = (RwLock::new(settings), Mutex::new(state));
-        Arc::new(Self { id, topic_id, traffic: Traffic::default(), settings, state, cleaning })
+        let (log, dir) = log.unzip();
+        let state = State {
+            log,
+            leader: None,
+            waiting: Waiters::default(),
+            unannounced_bytes: 0,
+            watch: Watch::default(),
+            dir,
+            failed,
+            removed: false,
+            syncing: false,
+        };
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            local,
+            id,
+            topic_id,
+            traffic: Traffic::default(),
+            settings: RwLock::new(settings),
+            state: Mutex::new(state),
+            cleaning: Cleaning::default(),
+        })
     }
 
     /// The state. When the directory has failed meanwhile, nothing of it is used any more.
@@ -290,8 +244,8 @@ impl Partition {
         self.cleaning.gave_up.load(Ordering::Relaxed)
     }
 
-    /// Puts another log into the place of this one, while nobody appends: `make` is given the old one. Gives the old one;
-    /// `None` when there is none.
+    /// Puts another log into the place of this one, while nobody appends: `make` is given the old one. The new one gets the
+    /// configuration of now, which may have changed since it was opened. Gives the old one; `None` when there is none.
     pub(crate) fn replace_log<E>(
         &self,
         dir: &Arc<Health>,
@@ -299,10 +253,11 @@ impl Partition {
     ) -> Option<Result<Log, E>> {
         let mut state = self.lock();
         let log = state.log.as_mut()?;
-        let new = match make(log) {
+        let mut new = match make(log) {
             Ok(new) => new,
             Err(e) => return Some(Err(e)),
         };
+        new.set_config(self.settings().log.clone());
         let old = std::mem::replace(log, new);
         state.dir = Some(Arc::clone(dir));
         Some(Ok(old))
@@ -417,8 +372,8 @@ impl Partition {
                 let base = duplicate.first_offset;
                 // Kafka tells the timestamp of the first copy, whoever set it.
                 let log_append_time = Some(duplicate.timestamp);
-                let ack = leader.ack(end);
-                Ok(Appended { base, end, log_append_time, log_start, ack, rolled: false, flush_due: false })
+                let ack = leader.ack(end, acks);
+                Ok(Appended { base, end, log_append_time, log_start, ack, rolled: false })
             }
             AppendOutcome::Appended(appended) => {
                 let end = appended.last_offset.next();
@@ -426,20 +381,43 @@ impl Partition {
                 *unannounced_bytes += bytes.cast_signed();
                 watch.note(batches);
                 self.traffic.appended((end.0 - appended.first_offset.0).unsigned_abs(), bytes);
-                let effects = leader.appended(end, moment);
-                let ack = leader.ack(end);
-                let flush_due = log.is_flush_due(now);
+                let must_sync = log.is_flush_due(now);
+                let effects = match must_sync {
+                    true => leader.appended_unsynced(end, moment),
+                    false => leader.appended(end, moment),
+                };
+                let ack = leader.ack(end, acks);
                 state.carry_out(&effects);
-                let log_append_time = appended.log_append_time;
-                Ok(Appended {
-                    base: appended.first_offset,
-                    end,
-                    log_append_time,
-                    log_start,
-                    ack,
-                    rolled: appended.rolled,
-                    flush_due,
-                })
+                if must_sync {
+                    self.begin_sync(state);
+                }
+                let (base, log_append_time) = (appended.first_offset, appended.log_append_time);
+                Ok(Appended { base, end, log_append_time, log_start, ack, rolled: appended.rolled })
+            }
+        }
+    }
+
+    /// Starts the task that syncs the log for those who wait for that, unless it is at work: one sync at a time serves all
+    /// that was appended before it began.
+    fn begin_sync(&self, state: &mut State) {
+        if state.syncing {
+            return;
+        }
+        state.syncing = true;
+        let this = Weak::clone(&self.this);
+        task::spawn(async move {
+            // Interrupted when the node goes down.
+            let _ = task::blocking(move || this.upgrade().map(|this| this.sync_while_needed())).await;
+        });
+    }
+
+    fn sync_while_needed(&self) {
+        loop {
+            flush(self, Flush::All);
+            let mut state = self.lock();
+            if !state.leader.as_ref().is_some_and(Leader::waits_for_sync) {
+                state.syncing = false;
+                return;
             }
         }
     }
@@ -470,9 +448,14 @@ impl Partition {
     }
 
     /// What has become of an append that ends at `end`.
-    pub(crate) fn ack(&self, end: Offset) -> Result<Ack, ErrorCode> {
+    pub(crate) fn ack(&self, end: Offset, acks: Acks) -> Result<Ack, ErrorCode> {
         let state = self.lock();
-        state.serving().map(|(_, leader)| leader.ack(end))
+        state.serving().map(|(_, leader)| leader.ack(end, acks))
+    }
+
+    /// Whether this node leads, and can.
+    pub(crate) fn leads(&self) -> bool {
+        self.lock().leader.is_some()
     }
 
     /// `request` is to be woken when something becomes readable or changes here.
@@ -677,8 +660,14 @@ impl Partition {
         if let Some(dir) = &state.dir {
             dir.flushes.record(took);
         }
-        if let Some(log) = &mut state.log {
-            log.flushed(plan, now);
+        let Some(log) = &mut state.log else { return };
+        log.flushed(plan, now);
+        let durable = log.recovery_point();
+        if let Some(leader) = state.leader.as_mut().filter(|leader| leader.waits_for_sync()) {
+            let effects = leader.synced(durable, self.local.moment());
+            state.carry_out(&effects);
+            // Some wait for the disk alone, whatever the followers have.
+            state.waiting.wake_all();
         }
     }
 
@@ -702,6 +691,12 @@ impl Partition {
         });
         let (id, topic_id, traffic) = (self.id.clone(), self.topic_id, self.traffic.total());
         View { id, topic_id, log, high_watermark, offline: state.failed, min_in_sync, traffic }
+    }
+
+    /// The topic was deleted: takes the log out. Whoever waits learns that there is no such partition.
+    pub(crate) fn remove(&self) -> Option<Log> {
+        self.lock().removed = true;
+        self.take_log()
     }
 
     /// Takes the log out: from here on nobody is served.

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_base::metrics::Times;
-use thalweg_base::{Moment, NodeId, Offset, Timestamp, TopicPartition, Uuid};
+use thalweg_base::{Moment, Offset, Timestamp, TopicPartition, Uuid};
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, TopicConfig};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType, PartitionRegistration, TopicImage};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_replica::{Assignment, PartitionEpoch, TopicRef};
 use thalweg_storage::names::{self, DirKind};
 use thalweg_storage::{Fault, Log, OpenHints};
-use thalweg_sys::time::{Instant, wall_clock_ms};
+use thalweg_sys::time::wall_clock_ms;
 use thalweg_sys::{fs, task};
 use thalweg_wire::ErrorCode;
 use tracing::{error, info, warn};
@@ -23,7 +23,7 @@ use super::cleaning::CleanerSettings;
 use super::log_dirs::{LogDir, LogDirs, Offsets};
 use super::moving::Moves;
 use super::opening::Opened;
-use super::partition::{Partition, View};
+use super::partition::{Local, Partition, View};
 use super::removing::Removals;
 use super::settings::{BrokerLimits, Settings, value};
 use crate::live::Properties;
@@ -48,11 +48,10 @@ struct Tables {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Partitions {
-    node_id: NodeId,
+    local: Local,
     dirs: LogDirs,
     properties: Arc<Properties>,
     limits: BrokerLimits,
-    started: Instant,
     tables: RwLock<Tables>,
     /// Where each partition's log is, by index in `dirs`.
     places: Mutex<BTreeMap<(Uuid, i32), usize>>,
@@ -101,24 +100,17 @@ pub(crate) struct DirContent {
 }
 
 impl Partitions {
-    pub(crate) fn new(
-        node_id: NodeId,
-        dirs: LogDirs,
-        properties: Arc<Properties>,
-        limits: BrokerLimits,
-        started: Instant,
-    ) -> Self {
+    pub(crate) fn new(local: Local, dirs: LogDirs, properties: Arc<Properties>, limits: BrokerLimits) -> Self {
         let none = ConfigMap::new();
         let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &properties.get() };
         let cleaner = RwLock::new(CleanerSettings::of(&broker));
         let verification = AtomicBool::new(verifies(&broker));
         let moves = Moves::new(&broker);
         Self {
-            node_id,
+            local,
             dirs,
             properties,
             limits,
-            started,
             tables: RwLock::default(),
             places: Mutex::default(),
             departed: Mutex::default(),
@@ -132,8 +124,13 @@ impl Partitions {
         }
     }
 
+    /// This node, as its partitions see it.
+    pub(super) fn local(&self) -> Local {
+        self.local
+    }
+
     fn moment(&self) -> Moment {
-        Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
+        self.local.moment()
     }
 
     /// The partition, or Kafka's error for why it is not here.
@@ -199,13 +196,13 @@ impl Partitions {
     fn mark_missing(&self, image: &MetadataImage) {
         for topic in image.topics().iter() {
             for (&index, registration) in &topic.partitions {
-                let here = registration.replicas.contains(&self.node_id);
+                let here = registration.replicas.contains(&self.local.id);
                 if !here || self.find(TopicRef::Id(topic.id), index).is_ok() {
                     continue;
                 }
                 let id = TopicPartition::new(Arc::clone(&topic.name), index);
                 let settings = self.settings(image, &topic.name, &id);
-                self.insert(Partition::offline(id, topic.id, settings), None);
+                self.insert(Partition::offline(id, topic.id, settings, self.local), None);
             }
         }
     }
@@ -233,7 +230,7 @@ impl Partitions {
         }
         for diff in &changes.partitions_changed {
             let Some(registration) = &diff.after else { continue };
-            if registration.replicas.contains(&self.node_id) {
+            if registration.replicas.contains(&self.local.id) {
                 self.host(after, &diff.topic, diff.partition, registration);
             }
         }
@@ -251,7 +248,7 @@ impl Partitions {
                     error!(topic = %topic.name, partition = index, error = %fault, "the log cannot be created; the partition is offline here");
                     let id = TopicPartition::new(Arc::clone(&topic.name), index);
                     let settings = self.settings(image, &topic.name, &id);
-                    self.insert(Partition::offline(id, topic.id, settings), None);
+                    self.insert(Partition::offline(id, topic.id, settings, self.local), None);
                     return;
                 }
             },
@@ -276,7 +273,7 @@ impl Partitions {
             let path = place.path.join(names::dir_name(&id));
             match Log::open(&path, Some(topic.id), settings.log.clone(), &hints, now()) {
                 Ok((log, _)) => {
-                    let partition = Partition::new(id, topic.id, log, &place.health, settings);
+                    let partition = Partition::new(id, topic.id, log, &place.health, settings, self.local);
                     self.note_place(&partition, registration, dir);
                     self.insert(Arc::clone(&partition), Some(dir));
                     return Ok(partition);
@@ -295,7 +292,7 @@ impl Partitions {
     /// The controller is told where the replica is, unless it knows.
     fn note_place(&self, partition: &Partition, registration: &PartitionRegistration, dir: usize) {
         let directory = self.dirs[dir].id;
-        if registration.directory(self.node_id) != Some(directory) {
+        if registration.directory(self.local.id) != Some(directory) {
             let placement = Placement { directory, topic: partition.topic_id, partition: partition.id.partition };
             self.misplaced.lock().push(placement);
             self.dirs.noticed().notify_one();
@@ -313,7 +310,7 @@ impl Partitions {
     /// The directory for a new log: the one that the metadata names, else the one with the fewest partitions; `None` when
     /// all have failed.
     fn place(&self, registration: &PartitionRegistration) -> Option<usize> {
-        let assigned = registration.directory(self.node_id);
+        let assigned = registration.directory(self.local.id);
         let usable = |dir: &usize| !self.dirs[*dir].health.is_failed();
         if let Some(dir) = self.dirs.iter().position(|dir| Some(dir.id) == assigned).filter(usable) {
             return Some(dir);
@@ -340,7 +337,7 @@ impl Partitions {
     }
 
     fn lead(&self, partition: &Partition, registration: &PartitionRegistration, high_watermark: Offset) {
-        if registration.leader != self.node_id {
+        if registration.leader != self.local.id {
             partition.stop_leading();
             return;
         }
@@ -350,7 +347,7 @@ impl Partitions {
             replicas: registration.replicas.clone(),
             isr: registration.isr.clone(),
         };
-        partition.lead(self.node_id, &assignment, high_watermark, self.moment());
+        partition.lead(self.local.id, &assignment, high_watermark, self.moment());
     }
 
     fn remove_topic(&self, topic: &TopicImage) {
@@ -368,7 +365,7 @@ impl Partitions {
                 self.dirs[dir].health.touch();
             }
             *self.departed.lock() += partition.traffic.total();
-            let Some(mut log) = partition.take_log() else { continue };
+            let Some(mut log) = partition.remove() else { continue };
             let name = names::renamed_dir_name(&partition.id, DirKind::Deleted, thalweg_sys::random::bytes16());
             match log.rename_dir(&name) {
                 Ok(()) => {
@@ -405,14 +402,20 @@ impl Partitions {
         }
     }
 
-    /// The node's own defaults for topics have changed.
-    pub(crate) fn defaults_changed(&self, image: &MetadataImage) {
-        self.reconfigure(image, &[ConfigResource::cluster()]);
+    /// The node's own defaults for topics have changed. Before the logs are opened there is nothing to do.
+    pub(crate) async fn defaults_changed(self: &Arc<Self>) {
+        // Under this lock, so that no older image overwrites what a newer one says.
+        let applied = self.applied.lock().await;
+        let Some(image) = applied.clone() else { return };
+        let this = Arc::clone(self);
+        if task::blocking(move || this.reconfigure(&image, &[ConfigResource::cluster()])).await.is_err() {
+            error!("the node's new defaults could not be applied to its partitions");
+        }
     }
 
     fn with_broker_configs<T>(&self, image: &MetadataImage, look: impl FnOnce(&BrokerConfigs<'_>) -> T) -> T {
         let none = ConfigMap::new();
-        let node = ConfigResource { kind: ConfigResourceType::Broker, name: self.node_id.to_string().into() };
+        let node = ConfigResource { kind: ConfigResourceType::Broker, name: self.local.id.to_string().into() };
         let configs = image.configs();
         look(&BrokerConfigs {
             dynamic_node: configs.get(&node).unwrap_or(&none),

@@ -56,9 +56,6 @@ fn append_and_reply(call: Call, request: ProduceRequest, guards: &Guards) -> Rep
     let no_answer = request.acks == 0;
     let (mut response, waiting) = append_all(&call, request, guards);
     if no_answer {
-        for append in waiting.iter().map(|waiting| &waiting.append).filter(|append| append.flush) {
-            call.broker.maintenance.flush_soon(&append.place, Flush::All);
-        }
         return match first_error(&response) {
             Some(error) => Reply::Close(format!("a produce with acks=0 failed: {}", error.name())),
             None => Reply::Nothing,
@@ -104,14 +101,14 @@ fn append_all(call: &Call, request: ProduceRequest, guards: &Guards) -> (Produce
             partition_responses.push(match appended {
                 Ok((place, appended)) => {
                     let acks = acks.unwrap_or(Acks::Leader);
-                    let (flush, end) = (appended.flush_due, appended.end);
-                    if flush || acks == Acks::All && appended.ack == Ack::Waiting {
+                    if matches!(appended.ack, Ack::Unsynced | Ack::Waiting) {
                         let (topic, partition) = (responses.len(), partition_responses.len());
-                        waiting.push(Waiting { topic, partition, append: Awaited { place, end, acks, flush } });
+                        let append = Awaited { place, end: appended.end, acks };
+                        waiting.push(Waiting { topic, partition, append });
                     }
-                    let error = match (acks, appended.ack) {
-                        (Acks::All, Ack::NotEnoughReplicasAfterAppend) => ErrorCode::NotEnoughReplicasAfterAppend,
-                        _ => ErrorCode::None,
+                    let error = match appended.ack {
+                        Ack::NotEnoughReplicasAfterAppend => ErrorCode::NotEnoughReplicasAfterAppend,
+                        Ack::Unsynced | Ack::Waiting | Ack::Committed => ErrorCode::None,
                     };
                     succeeded(data.index, &appended, error)
                 }

@@ -272,3 +272,23 @@ async fn the_metadata_may_have_a_directory_of_its_own() {
     assert_eq!(produce(&mut cluster, topic, None, &[batch_of(b"value")]).await[0].error_code, 0);
     cluster.stop().await;
 }
+
+/// Kafka writes it up to a minute later, and has the records back if it is killed before.
+#[tokio::test]
+async fn the_first_offset_that_is_left_is_on_the_disk_when_a_deletion_of_records_is_answered() {
+    use m::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
+    let mut cluster = Cluster::start().await;
+    let topic_id = cluster.create("t", &[]).await;
+    for _ in 0..3 {
+        assert_eq!(produce(&mut cluster, topic_id, None, &[batch_of(b"value")]).await[0].error_code, 0);
+    }
+    let partition = DeleteRecordsPartition { partition_index: 0, offset: 2 };
+    let topic = DeleteRecordsTopic { name: "t".into(), partitions: vec![partition] };
+    let request = m::DeleteRecordsRequest { topics: vec![topic], timeout_ms: 10_000 };
+    let answer = &cluster.ask(&request, 2).await.topics[0].partitions[0];
+    assert_eq!((answer.error_code, answer.low_watermark), (0, 2));
+    let checkpoint = fs::read(&cluster.dir().join("log-start-offset-checkpoint")).expect("a checkpoint file");
+    let checkpoint = String::from_utf8(checkpoint).expect("text");
+    assert!(checkpoint.lines().any(|line| line == "t 0 2"), "{checkpoint}");
+    cluster.stop().await;
+}

@@ -6,8 +6,9 @@ use m::fetch_request::{FetchPartition, FetchTopic};
 use thalweg_base::Uuid;
 use thalweg_wire::messages as m;
 
-use crate::client::Cluster;
+use crate::client::{Cluster, exchange};
 use crate::producing::{batch_of, produce};
+use crate::watching::{get, sample};
 
 /// More than the sockets between client and node hold.
 const BATCHES: usize = 8;
@@ -33,6 +34,30 @@ async fn a_client_is_heard_again_after_it_took_its_time_with_a_large_answer() {
         let answer = tokio::time::timeout(Duration::from_secs(120), asked).await.expect("an answer in time");
         let records = answer.responses[0].partitions[0].records.as_ref().map_or(0, thalweg_wire::Records::len);
         assert!(records > 7 * VALUE_LEN, "the answer has only {records} bytes of records");
+    }
+    cluster.stop().await;
+}
+
+/// A parked fetch by id is answered as one by name, as in Kafka.
+#[tokio::test]
+async fn a_fetch_that_waits_while_its_topic_is_deleted_learns_that_it_is_unknown() {
+    let mut cluster = Cluster::watched().await;
+    for version in [12, 13] {
+        let topic_id = cluster.create("t", &[]).await;
+        let mut request = from_the_beginning(topic_id);
+        request.topics[0].topic = "t".into();
+        request.max_wait_ms = 60_000;
+        request.min_bytes = 1;
+        let mut waiting = cluster.connect().await;
+        let waiter = thalweg_sys::task::spawn(async move { exchange(&mut waiting, &request, version).await });
+        let parked = "kafka_server_delayedoperationpurgatory_purgatorysize{delayedOperation=\"Fetch\"}";
+        while sample(&get(&cluster, "/metrics").await, parked) < 1.0 {
+            tokio::task::yield_now().await;
+        }
+        cluster.delete("t").await;
+        let answer = tokio::time::timeout(Duration::from_secs(30), waiter).await.expect("an answer in time");
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.responses[0].partitions[0].error_code, 3, "in version {version}");
     }
     cluster.stop().await;
 }

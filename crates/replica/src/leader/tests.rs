@@ -51,9 +51,36 @@ fn alone_everything_is_committed_at_once() {
         Leader::start(ME, &assignment(&[ME], &[ME], 0), ends(2, 10, 5), Limits::default(), Moment(0));
     assert_eq!(effects, Effects { low_watermark: Some(Offset(2)), ..high_watermark(10) });
     assert_eq!(leader.appended(Offset(12), Moment(0)), high_watermark(12));
-    assert_eq!(leader.ack(Offset(12)), Ack::Committed);
+    assert_eq!(leader.ack(Offset(12), Acks::All), Ack::Committed);
     assert_eq!(leader.deadline(), None);
     assert_eq!(leader.tick(Moment(LAG * 9)), Effects::default());
+}
+
+#[test]
+fn what_must_be_synced_is_neither_committed_nor_acknowledged_before() {
+    let mut leader = leader(&[ME], &[ME], 1);
+    assert_eq!(leader.appended_unsynced(Offset(2), Moment(0)), Effects::default());
+    assert_eq!(leader.appended_unsynced(Offset(4), Moment(0)), Effects::default());
+    assert_eq!(leader.appended(Offset(5), Moment(0)), Effects::default());
+    assert_eq!(leader.ack(Offset(2), Acks::Leader), Ack::Unsynced);
+    assert_eq!(leader.synced(Offset(2), Moment(1)), high_watermark(2));
+    assert_eq!(leader.ack(Offset(2), Acks::All), Ack::Committed);
+    assert_eq!(leader.ack(Offset(4), Acks::All), Ack::Unsynced);
+    assert_eq!(leader.ack(Offset(5), Acks::Leader), Ack::Unsynced, "it stands behind what is not synced");
+    assert_eq!(leader.synced(Offset(4), Moment(2)), high_watermark(5), "nobody asked for the last one to be synced");
+    assert!(!leader.waits_for_sync());
+}
+
+#[test]
+fn a_synced_append_still_waits_for_followers() {
+    let mut leader = leader(&[ME, A], &[ME, A], 1);
+    let _ = leader.appended_unsynced(Offset(3), Moment(0));
+    assert_eq!(fetch(&mut leader, A, 3, 1), Effects::default(), "a follower may have it earlier");
+    assert_eq!(leader.synced(Offset(3), Moment(2)), high_watermark(3));
+    let _ = leader.appended_unsynced(Offset(6), Moment(3));
+    assert_eq!(leader.synced(Offset(6), Moment(4)), Effects::default());
+    assert_eq!(leader.ack(Offset(6), Acks::Leader), Ack::Committed);
+    assert_eq!(leader.ack(Offset(6), Acks::All), Ack::Waiting);
 }
 
 #[test]
@@ -61,9 +88,9 @@ fn commits_only_what_the_slowest_follower_has() {
     let mut leader = leader(&[ME, A, B], &[ME, A, B], 1);
     assert_eq!(leader.appended(Offset(10), Moment(1)), Effects::default());
     assert_eq!(fetch(&mut leader, A, 10, 2), Effects::default());
-    assert_eq!(leader.ack(Offset(4)), Ack::Waiting);
+    assert_eq!(leader.ack(Offset(4), Acks::All), Ack::Waiting);
     assert_eq!(fetch(&mut leader, B, 4, 3).high_watermark, Some(Offset(4)));
-    assert_eq!(leader.ack(Offset(4)), Ack::Committed);
+    assert_eq!(leader.ack(Offset(4), Acks::All), Ack::Committed);
     assert_eq!(fetch(&mut leader, B, 10, 3), high_watermark(10));
 }
 
@@ -176,7 +203,7 @@ fn an_append_that_was_committed_by_too_few_says_so() {
     let _ = leader.appended(Offset(5), Moment(0));
     let _ = fetch(&mut leader, A, 5, 1);
     let _ = leader.assigned(&assignment(&[ME, A], &[ME], 1), Moment(2));
-    assert_eq!(leader.ack(Offset(5)), Ack::NotEnoughReplicasAfterAppend);
+    assert_eq!(leader.ack(Offset(5), Acks::All), Ack::NotEnoughReplicasAfterAppend);
 }
 
 #[test]

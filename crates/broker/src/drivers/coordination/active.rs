@@ -7,7 +7,7 @@ use thalweg_coordinator::{Effect, LogRecord, Machine, Now, Origin as Replayed, T
 use thalweg_metadata::MetadataImage;
 use thalweg_records::{BatchBuilder, BatchOptions, PreparedBatch};
 use thalweg_replica::{Ack, Acks};
-use thalweg_storage::{Flush, Origin};
+use thalweg_storage::Origin;
 use thalweg_wire::ErrorCode;
 use tokio::sync::oneshot;
 use tracing::error;
@@ -39,8 +39,8 @@ struct Held<A> {
 /// What is to be done when nothing is to be decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chore {
-    /// The log is to be flushed, so far that answers may leave.
-    Flush(Flush),
+    /// The segments that are finished are to be flushed.
+    FlushFinished,
     /// To wait: until something is due, or until the high watermark moves if answers wait for it.
     Wait { until: Option<Moment>, for_commit: bool },
 }
@@ -66,10 +66,6 @@ pub(super) struct Active<S: Machine> {
     appended: Offset,
     /// Up to here all is known to be committed.
     committed: Offset,
-    /// Up to here a flush is due before anything is answered.
-    flush_due: Offset,
-    /// Up to here it was done.
-    flushed: Offset,
     /// A segment was finished and should be flushed.
     rolled: bool,
     /// When the coordinator's task looks again by itself.
@@ -92,8 +88,6 @@ impl<S: Machine> Active<S> {
             errands: Vec::new(),
             appended: end,
             committed: Offset::ZERO,
-            flush_due: Offset::ZERO,
-            flushed: Offset::ZERO,
             rolled: false,
             armed: None,
             lost: false,
@@ -221,9 +215,6 @@ impl<S: Machine> Active<S> {
         })?;
         self.appended = appended.end;
         self.rolled |= appended.rolled;
-        if appended.flush_due {
-            self.flush_due = appended.end;
-        }
         Ok(appended)
     }
 
@@ -267,16 +258,13 @@ impl<S: Machine> Active<S> {
         Ok(batch)
     }
 
-    /// Whether everything that was appended so far is committed, and on the disk if it has to be.
+    /// Whether everything that was appended so far is committed.
     fn is_committed(&mut self, partition: &Partition) -> bool {
         self.held.is_empty() && self.is_committed_to(partition, self.appended)
     }
 
     fn is_committed_to(&mut self, partition: &Partition, end: Offset) -> bool {
-        if self.flush_due > self.flushed && end > self.flushed {
-            return false;
-        }
-        if end > self.committed && matches!(partition.ack(end), Ok(Ack::Committed)) {
+        if end > self.committed && matches!(partition.ack(end, Acks::All), Ok(Ack::Committed)) {
             self.committed = end;
         }
         end <= self.committed
@@ -320,11 +308,8 @@ impl<S: Machine> Active<S> {
             self.tell(partition, now, image, |shard| shard.tick(now, image));
         }
         self.release(partition, now.moment);
-        if self.flush_due > self.flushed {
-            return Chore::Flush(Flush::All);
-        }
         if std::mem::take(&mut self.rolled) {
-            return Chore::Flush(Flush::Finished);
+            return Chore::FlushFinished;
         }
         self.armed = self.next_look();
         Chore::Wait { until: self.armed, for_commit: self.waits_for_commit() }
@@ -345,21 +330,11 @@ impl<S: Machine> Active<S> {
             (Some(next), Some(armed)) => next < armed,
             (next, _) => next.is_some(),
         };
-        is_earlier || self.waits_for_commit() || self.flush_due > self.flushed || self.rolled || self.lost
+        is_earlier || self.waits_for_commit() || self.rolled || self.lost
     }
 
     pub(super) fn shard(&self) -> &S {
         &self.shard
-    }
-
-    /// The end of what was appended: what a flush that begins now makes durable.
-    pub(super) fn appended(&self) -> Offset {
-        self.appended
-    }
-
-    /// The log is on the disk up to there.
-    pub(super) fn flushed(&mut self, end: Offset) {
-        self.flushed = self.flushed.max(end);
     }
 
     /// The log has refused what only a leader may write.

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use thalweg_base::{LeaderEpoch, Offset};
 use thalweg_coordinator::{Effect, Machine, Now, Ticket};
 use thalweg_metadata::{Changes, MetadataImage};
+use thalweg_storage::Flush;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, now};
 use thalweg_wire::ErrorCode;
@@ -91,7 +92,7 @@ impl<R: Role> Coordinator<R> {
             self.task.begin();
             match self.look() {
                 None => return,
-                Some(Chore::Flush(what)) => self.flush(what).await,
+                Some(Chore::FlushFinished) => self.flush_finished().await,
                 Some(Chore::Wait { until, for_commit }) => {
                     if for_commit {
                         self.task.expect(1);
@@ -161,7 +162,7 @@ impl<R: Role> Coordinator<R> {
         let (chore, errands) = {
             let mut state = self.state.lock();
             let State::Active(active) = &mut *state else { return None };
-            if self.partition.high_watermark().is_none() || active.is_lost() {
+            if !self.partition.leads() || active.is_lost() {
                 self.end(&mut state);
                 return None;
             }
@@ -172,22 +173,11 @@ impl<R: Role> Coordinator<R> {
         Some(chore)
     }
 
-    async fn flush(&self, what: thalweg_storage::Flush) {
-        let end = match &*self.state.lock() {
-            State::Active(active) => active.appended(),
-            _ => return,
-        };
+    async fn flush_finished(&self) {
         let partition = Arc::clone(&self.partition);
         // A flush that fails takes the log offline, which the next look finds.
-        let flushed = task::blocking(move || flush(&partition, what)).await;
-        if flushed.is_err() {
+        if task::blocking(move || flush(&partition, Flush::Finished)).await.is_err() {
             self.retire();
-        }
-        if what == thalweg_storage::Flush::All
-            && self.partition.high_watermark().is_some()
-            && let State::Active(active) = &mut *self.state.lock()
-        {
-            active.flushed(end);
         }
     }
 

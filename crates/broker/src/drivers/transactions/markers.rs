@@ -132,9 +132,9 @@ impl MarkerWriter {
             self.append_to(&place, marker)?
         };
         match appended.ack {
-            Ack::Committed if !appended.flush_due => Ok(None),
+            Ack::Committed => Ok(None),
             Ack::NotEnoughReplicasAfterAppend => Err(ErrorCode::NotEnoughReplicasAfterAppend),
-            _ => Ok(Some(Awaited { place, end: appended.end, acks: Acks::All, flush: appended.flush_due })),
+            Ack::Unsynced | Ack::Waiting => Ok(Some(Awaited { place, end: appended.end, acks: Acks::All })),
         }
     }
 

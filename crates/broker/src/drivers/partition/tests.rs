@@ -1,0 +1,135 @@
+use std::path::Path;
+
+use thalweg_records::{BatchBuilder, BatchOptions};
+use thalweg_replica::PartitionEpoch;
+use thalweg_storage::{LogConfig, OpenFiles, OpenHints};
+use thalweg_sys::time;
+
+use super::*;
+use crate::drivers::acknowledged::Awaited;
+use crate::drivers::settings::BrokerLimits;
+
+const ME: NodeId = NodeId(1);
+const NOW: Timestamp = Timestamp(1_000);
+
+fn settings(change: impl FnOnce(&mut LogConfig)) -> Arc<Settings> {
+    let limits = BrokerLimits {
+        replica_lag_max: Duration::from_secs(30),
+        producer_id_expiration_ms: 86_400_000,
+        recovery_threads: 1,
+        open_files: OpenFiles::default(),
+    };
+    let mut settings = Settings::clone(&Settings::fallback(&TopicPartition::new("t", 0), &limits));
+    change(&mut settings.log);
+    Arc::new(settings)
+}
+
+/// A partition that this node leads, alone, with its log in `dir`.
+fn leading(dir: &Path, settings: Arc<Settings>) -> Arc<Partition> {
+    let log = open(&dir.join("t-0"), &settings);
+    let health = Health::new(dir, &Arc::default());
+    let local = Local { id: ME, started: time::now() };
+    let partition = Partition::new(TopicPartition::new("t", 0), Uuid::ZERO, log, &health, settings, local);
+    let assignment = Assignment {
+        leader_epoch: LeaderEpoch(0),
+        partition_epoch: PartitionEpoch(0),
+        replicas: vec![ME],
+        isr: vec![ME],
+    };
+    partition.lead(ME, &assignment, Offset::ZERO, Moment(0));
+    partition
+}
+
+fn open(dir: &Path, settings: &Settings) -> Log {
+    Log::open(dir, None, settings.log.clone(), &OpenHints::UNKNOWN, NOW).expect("a log").0
+}
+
+/// A batch of an idempotent producer.
+fn batch(sequence: i32) -> PreparedBatch {
+    let (producer_id, producer_epoch) = (ProducerId(7), ProducerEpoch(0));
+    let options = BatchOptions { producer_id, producer_epoch, base_sequence: sequence, ..BatchOptions::default() };
+    let mut builder = BatchBuilder::new(options);
+    builder.append(NOW, None, Some(b"value"), &[]);
+    PreparedBatch::parse(&builder.build().expect("a batch")).expect("a batch")
+}
+
+fn append(partition: &Partition, sequence: i32, acks: Acks) -> Appended {
+    partition.append(&mut [batch(sequence)], Origin::Client, acks, NOW, Moment(0)).expect("it is appended")
+}
+
+/// What a consumer finds at this offset.
+fn readable(partition: &Partition, from: i64) -> (Offset, bool) {
+    let params = FetchParams {
+        fetch_offset: Offset(from),
+        log_start: Offset(-1),
+        max_bytes: 1000,
+        current_leader_epoch: None,
+        last_fetched_epoch: None,
+    };
+    let look = partition.look(&params, 1000, FirstBatch::Whole, Reader::Consumer, Isolation::ReadUncommitted);
+    (look.high_watermark, look.read.is_some())
+}
+
+/// The sync runs as a task of this thread: not before the test waits.
+#[tokio::test]
+async fn what_must_be_synced_is_neither_shown_nor_acknowledged_before_not_even_to_who_sends_it_twice() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let partition = leading(dir.path(), settings(|log| log.flush_messages = 1));
+    for acks in [Acks::All, Acks::Leader] {
+        let sequence = if acks == Acks::All { 0 } else { 1 };
+        let at = i64::from(sequence);
+        let first = append(&partition, sequence, acks);
+        let second = append(&partition, sequence, acks);
+        assert_eq!((first.ack, second.ack), (Ack::Unsynced, Ack::Unsynced));
+        assert_eq!((first.base, second.base), (Offset(at), Offset(at)));
+        assert_eq!(readable(&partition, at), (Offset(at), false));
+        let awaited = Awaited { place: Arc::clone(&partition), end: second.end, acks };
+        assert_eq!(awaited.acknowledged(time::now()).await, ErrorCode::None, "the deadline is not for the disk");
+        assert_eq!(partition.with_log(|log| Ok(log.recovery_point())), Some(Offset(at + 1)));
+        assert_eq!(readable(&partition, at), (Offset(at + 1), true));
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_nobody_waits_for_is_synced_and_shown_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let partition = leading(dir.path(), settings(|log| log.flush_messages = 1));
+    let parked = Parked::new();
+    partition.park(&parked);
+    parked.begin();
+    append(&partition, 0, Acks::Leader);
+    parked.expect(1);
+    parked.woken().await;
+    assert_eq!(readable(&partition, 0), (Offset(1), true));
+}
+
+#[tokio::test]
+async fn between_two_syncs_records_are_committed_at_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let partition = leading(dir.path(), settings(|log| log.flush_messages = 2));
+    assert_eq!(append(&partition, 0, Acks::All).ack, Ack::Committed);
+    assert_eq!(append(&partition, 1, Acks::All).ack, Ack::Unsynced);
+    assert_eq!(readable(&partition, 0), (Offset(1), true));
+}
+
+#[tokio::test]
+async fn who_waits_while_the_topic_is_deleted_learns_that_it_is_unknown() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let partition = leading(dir.path(), settings(|log| log.flush_messages = 1));
+    let appended = append(&partition, 0, Acks::All);
+    drop(partition.remove());
+    let awaited = Awaited { place: partition, end: appended.end, acks: Acks::All };
+    assert_eq!(awaited.acknowledged(time::now()).await, ErrorCode::UnknownTopicOrPartition);
+}
+
+#[tokio::test]
+async fn a_log_that_moves_obeys_the_configuration_that_changed_meanwhile() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let partition = leading(dir.path(), settings(|log| log.retention_ms = 1));
+    let copy = open(&dir.path().join("copy"), &partition.settings());
+    partition.set_settings(settings(|log| log.retention_ms = 1_000_000), Moment(0));
+    let health = Health::new(dir.path(), &Arc::default());
+    let old = partition.replace_log(&health, |_| Ok::<_, ()>(copy));
+    assert!(matches!(old, Some(Ok(_))));
+    assert_eq!(partition.with_log(|log| Ok(log.config().retention_ms)), Some(1_000_000));
+}
