@@ -2,6 +2,7 @@
 //!
 //! A bare `i64` says nothing about what it counts. These newtypes do, and the compiler keeps them apart.
 
+pub mod base64;
 mod ids;
 pub mod metrics;
 mod moment;

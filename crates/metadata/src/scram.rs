@@ -65,6 +65,44 @@ impl Mechanism {
         }
     }
 
+    /// How many bytes its hash has.
+    #[must_use]
+    pub fn hash_len(self) -> usize {
+        match self {
+            Self::Sha256 => <Sha256 as Digest>::output_size(),
+            Self::Sha512 => <Sha512 as Digest>::output_size(),
+        }
+    }
+
+    /// The name of the mechanism in SASL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SCRAM-SHA-256",
+            Self::Sha512 => "SCRAM-SHA-512",
+        }
+    }
+
+    /// `H(text)`.
+    #[must_use]
+    pub fn hash(self, text: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha256 => Sha256::digest(text).to_vec(),
+            Self::Sha512 => Sha512::digest(text).to_vec(),
+        }
+    }
+
+    /// `HMAC(key, text)`.
+    ///
+    /// # Errors
+    /// If the key is empty.
+    pub fn hmac(self, key: &[u8], text: &[u8]) -> Result<Vec<u8>, EmptyKey> {
+        match self {
+            Self::Sha256 => hmac::<Sha256>(key, text),
+            Self::Sha512 => hmac::<Sha512>(key, text),
+        }
+    }
+
     /// `Hi(password, salt, iterations)`, which is PBKDF2 with this hash's HMAC and an output of its length.
     ///
     /// The password is taken as it is: Kafka does not apply `SASLprep` either.

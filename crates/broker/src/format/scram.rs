@@ -1,13 +1,12 @@
 //! `--add-scram`: the SCRAM credentials (RFC 5802) of the users that a cluster begins with.
 
-mod base64;
-
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use thalweg_base::base64::{self, Alphabet};
 use thalweg_metadata::MetadataVersion;
 use thalweg_metadata::scram::{EmptyKey, ITERATIONS_MAX, ITERATIONS_MIN, Mechanism};
 use thalweg_sys::random;
@@ -154,5 +153,6 @@ fn parts(config: &str) -> Result<BTreeMap<&str, &str>, FormatError> {
 }
 
 fn decode(what: &str, text: &str) -> Result<Vec<u8>, FormatError> {
-    base64::decode(text).ok_or_else(|| FormatError::terse(format!("Failed to decode given {what}: {text}")))
+    base64::decode(Alphabet::Standard, text)
+        .ok_or_else(|| FormatError::terse(format!("Failed to decode given {what}: {text}")))
 }

@@ -3,6 +3,7 @@
 //! A [`MetadataImage`] is what all records of the metadata log up to some offset add up to. It is cheap to clone, so
 //! that readers hold one for as long as they like while the next one is made beside it by [`MetadataImage::replay`].
 
+pub mod acls;
 mod cluster;
 mod configs;
 mod features;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use thalweg_base::{BrokerEpoch, LeaderEpoch, NodeId, Offset, ProducerId, Timestamp};
 use thalweg_wire::messages::{BrokerRegistrationChangeRecord, ProducerIdsRecord};
 
+pub use acls::{Acl, AclsImage};
 pub use cluster::{
     BrokerRegistration, ClusterImage, ControllerRegistration, Endpoint, FENCE, IN_CONTROLLED_SHUTDOWN,
     SecurityProtocol, UNFENCE, VersionRange,
@@ -24,7 +26,7 @@ pub use configs::{ConfigResource, ConfigResourceType, Configs, ConfigsImage};
 pub use features::FeaturesImage;
 pub use partition::{LeaderRecoveryState, PartitionEpoch, PartitionRegistration};
 pub use quotas::{ClientQuotasImage, QuotaEntity};
-pub use security::{Acl, AclsImage, DelegationToken, DelegationTokensImage, ScramCredential, ScramImage};
+pub use security::{DelegationToken, DelegationTokensImage, ScramCredential, ScramImage};
 pub use topics::{TopicImage, TopicsImage};
 
 use crate::{MetadataRecord, MetadataVersion};

@@ -1,11 +1,11 @@
-//! Who is who and who may do what: SCRAM credentials, ACLs and delegation tokens.
+//! Who is who: SCRAM credentials and delegation tokens.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use imbl::OrdMap;
-use thalweg_base::{Timestamp, Uuid};
-use thalweg_wire::messages::{AccessControlEntryRecord, DelegationTokenRecord, UserScramCredentialRecord};
+use thalweg_base::Timestamp;
+use thalweg_wire::messages::{DelegationTokenRecord, UserScramCredentialRecord};
 
 use crate::{MetadataRecord, MetadataVersion};
 
@@ -66,76 +66,6 @@ impl ScramImage {
                 stored_key: credential.stored_key.clone(),
                 server_key: credential.server_key.clone(),
                 iterations: credential.iterations,
-            })
-        }));
-    }
-}
-
-/// One rule of who may do what, in the numbers of Kafka's protocol.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Acl {
-    /// The type of resource.
-    pub resource_type: i8,
-    /// The resource's name, or what it begins with, or `*`.
-    pub resource_name: Arc<str>,
-    /// Whether the name is literal or the beginning of one.
-    pub pattern_type: i8,
-    /// Who, such as `User:alice`.
-    pub principal: Arc<str>,
-    /// From which address, or `*`.
-    pub host: Arc<str>,
-    /// What is done.
-    pub operation: i8,
-    /// Whether it is denied or allowed.
-    pub permission_type: i8,
-}
-
-/// Every ACL by its id.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct AclsImage {
-    acls: OrdMap<Uuid, Arc<Acl>>,
-}
-
-impl AclsImage {
-    /// Every ACL with its id.
-    pub fn iter(&self) -> impl Iterator<Item = (&Uuid, &Arc<Acl>)> {
-        self.acls.iter()
-    }
-
-    /// The ACL of that id.
-    #[must_use]
-    pub fn get(&self, id: Uuid) -> Option<&Arc<Acl>> {
-        self.acls.get(&id)
-    }
-
-    pub(super) fn replay(&mut self, record: &AccessControlEntryRecord) {
-        let acl = Acl {
-            resource_type: record.resource_type,
-            resource_name: Arc::from(&*record.resource_name),
-            pattern_type: record.pattern_type,
-            principal: Arc::from(&*record.principal),
-            host: Arc::from(&*record.host),
-            operation: record.operation,
-            permission_type: record.permission_type,
-        };
-        self.acls.insert(record.id, Arc::new(acl));
-    }
-
-    pub(super) fn remove(&mut self, id: Uuid) {
-        self.acls.remove(&id);
-    }
-
-    pub(super) fn write(&self, out: &mut Vec<MetadataRecord>) {
-        out.extend(self.iter().map(|(id, acl)| {
-            MetadataRecord::from(AccessControlEntryRecord {
-                id: *id,
-                resource_type: acl.resource_type,
-                resource_name: (&*acl.resource_name).into(),
-                pattern_type: acl.pattern_type,
-                principal: (&*acl.principal).into(),
-                host: (&*acl.host).into(),
-                operation: acl.operation,
-                permission_type: acl.permission_type,
             })
         }));
     }
