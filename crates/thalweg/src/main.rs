@@ -1,5 +1,6 @@
 //! Thalweg, the streaming platform: one binary, one file per command.
 
+mod config;
 mod logs;
 mod serve;
 mod storage;
@@ -16,8 +17,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 ///
 /// Without a command it serves: one node on 127.0.0.1:9092 with its data in ./thalweg-data.
 #[derive(Parser)]
-#[command(name = "thalweg", version, arg_required_else_help = false)]
+#[command(name = "thalweg", version, arg_required_else_help = false, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(flatten)]
+    serve: serve::Serve,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -26,6 +29,8 @@ struct Arguments {
 enum Command {
     /// Run a node.
     Serve(serve::Serve),
+    /// Look up what a config does: every key of server.properties, of topics and of groups.
+    Config(config::Config),
     /// Prepare and inspect data directories, as kafka-storage.sh does.
     #[command(disable_help_flag = true)]
     Storage {
@@ -36,8 +41,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command.unwrap_or(Command::Serve(serve::Serve::default())) {
+    let Arguments { serve, command } = Arguments::parse();
+    match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve.run(),
+        Command::Config(config) => config.run(),
         Command::Storage { arguments } => storage::run(&arguments),
     }
 }

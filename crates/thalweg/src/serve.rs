@@ -1,5 +1,7 @@
 //! `thalweg serve`: runs a node.
 
+mod entries;
+
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,6 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use thalweg_broker::Node;
 use thalweg_broker::config::{HTTP_LISTEN, LOG_LEVEL, NodeConfig, Notice};
+use thalweg_broker::format::META_PROPERTIES;
 use thalweg_sys::fs;
 use thalweg_sys::process::{self, Asked, Signals};
 use thalweg_sys::time::Duration;
@@ -14,6 +17,7 @@ use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
 use crate::logs::{LogFormat, Logs};
+use entries::CommandLine;
 
 /// What still runs where it may block, such as the removal of a deleted topic, is waited for so long in the end.
 const BLOCKING_WORK_MAX: Duration = Duration::from_secs(1);
@@ -32,9 +36,20 @@ const BLOCKING_WORK_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Serve {
     /// Kafka's own server.properties.
     properties: Option<PathBuf>,
-    /// A key of server.properties and its value; counts over the file. May be repeated.
+    /// A key of server.properties and its value; overrides the file. May be repeated.
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// The address for clients, 127.0.0.1:9092 by default; a port alone is on 127.0.0.1, `:9092` is every interface. The
+    /// controller listens on loopback at the next port.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// The data directory, ./thalweg-data by default; the same as log.dirs in the properties.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Run a server.properties of a broker with ZooKeeper as a single node with its own controller. Its data directory is
+    /// not migrated: use a new one.
+    #[arg(long, requires = "properties")]
+    adopt: bool,
     /// A node for tests: on a free port of 127.0.0.1, its data in a temporary directory that is removed in the end. The
     /// first line on standard output is bootstrap.servers=HOST:PORT.
     #[arg(long)]
@@ -95,7 +110,8 @@ impl Serve {
     }
 
     fn serve(&self, temporary: Option<&Path>, logs: &Logs) -> Result<(), Failed> {
-        let (config, notices) = self.configuration(temporary)?;
+        let (mut config, notices) = self.configuration(temporary)?;
+        config.storage.make_absolute()?;
         follow_levels(logs, &config)?;
         for notice in notices {
             match notice {
@@ -112,6 +128,7 @@ impl Serve {
 
     async fn run_node(&self, config: NodeConfig, temporary: Option<&Path>, logs: &Logs) -> Result<(), Failed> {
         let dirs: Vec<String> = config.storage.log_dirs.iter().map(|dir| dir.display().to_string()).collect();
+        let is_new = !fs::exists(&config.storage.metadata_log_dir.join(META_PROPERTIES));
         let mut signals = Signals::listen()?;
         let had_terminal = std::io::stderr().is_terminal();
         let mut node = tokio::select! {
@@ -124,8 +141,9 @@ impl Serve {
             println!("bootstrap.servers={bootstrap}");
         } else {
             println!(
-                "Thalweg listens on {bootstrap}, its data is in {} (cluster {}); Ctrl-C stops it",
+                "Thalweg listens on {bootstrap}, its data is in {} ({}, cluster {}); Ctrl-C stops it",
                 dirs.join(","),
+                if is_new { "new" } else { "opened" },
                 node.cluster_id()
             );
         }
@@ -166,14 +184,6 @@ impl Serve {
     }
 
     fn configuration(&self, temporary: Option<&Path>) -> Result<(NodeConfig, Vec<Notice>), Failed> {
-        let entries = match &self.properties {
-            Some(path) => {
-                let text =
-                    fs::read_to_string(path).map_err(|e| Failed(format!("cannot read {}: {e}", path.display())))?;
-                thalweg_base::properties::parse(&text)
-            }
-            None => NodeConfig::default_entries(),
-        };
         let mut overrides = Vec::new();
         if let Some(dir) = temporary {
             let listeners = "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0".to_owned();
@@ -183,14 +193,25 @@ impl Serve {
         if let Some(address) = &self.http_listen {
             overrides.push((HTTP_LISTEN.to_owned(), address.clone()));
         }
-        for text in &self.overrides {
-            let Some((key, value)) = text.split_once('=') else {
-                return Err(Failed(format!("--override takes KEY=VALUE, and `{text}` has no `=`")));
-            };
-            overrides.push((key.trim().to_owned(), value.trim().to_owned()));
-        }
-        Ok(NodeConfig::from_properties(&entries, &overrides)?)
+        let command_line = CommandLine {
+            listen: self.listen.as_deref(),
+            data: self.data.as_deref(),
+            overrides: &self.overrides,
+            adopt: self.adopt,
+        };
+        let file = self.properties.as_deref();
+        let read = entries::read(file, &command_line).map_err(Failed)?;
+        overrides.extend(read.overrides);
+        NodeConfig::from_properties(&read.entries, &overrides).map_err(|refused| invalid(file, &refused.message))
     }
+}
+
+/// Names the file, and the line if the message names its key.
+fn invalid(file: Option<&Path>, message: &str) -> Failed {
+    let Some(path) = file else { return Failed(format!("invalid configuration: {message}")) };
+    let line = fs::read_to_string(path).ok().and_then(|text| entries::line_of(&text, message));
+    let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+    Failed(format!("invalid configuration in {}{line}: {message}", path.display()))
 }
 
 /// What the properties say of the log counts, if they have the word.

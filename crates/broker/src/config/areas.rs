@@ -284,6 +284,17 @@ impl StorageConfig {
         }
     }
 
+    /// Makes every directory an absolute path, relative ones from the working directory.
+    ///
+    /// # Errors
+    /// When there is no working directory, or a path is empty.
+    pub fn make_absolute(&mut self) -> std::io::Result<()> {
+        for dir in self.log_dirs.iter_mut().chain([&mut self.metadata_log_dir]) {
+            *dir = std::path::absolute(&dir)?;
+        }
+        Ok(())
+    }
+
     /// Every directory of the node, each once: the data directories, then that of the metadata if it is another.
     #[must_use]
     pub fn directories(&self) -> Vec<PathBuf> {

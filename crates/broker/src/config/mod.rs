@@ -7,6 +7,7 @@ mod areas;
 mod groups;
 mod listeners;
 mod properties;
+pub mod reference;
 mod rules;
 mod support;
 mod transactions;
@@ -180,7 +181,13 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoEffect { key, reason } => write!(f, "{key} has no effect here: {reason}"),
-            Self::Unknown { key, removed: false } => write!(f, "{key} is no known config and has no effect"),
+            Self::Unknown { key, removed: false } => {
+                write!(f, "{key} is no known config and has no effect")?;
+                match reference::suggestions(key).first() {
+                    Some(near) => write!(f, "; did you mean {near}?"),
+                    None => Ok(()),
+                }
+            }
             Self::Unknown { key, removed: true } => {
                 write!(f, "{key} is no known config and has no effect: Kafka 4.0 removed it")
             }
