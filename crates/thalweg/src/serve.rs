@@ -27,9 +27,9 @@ const BLOCKING_WORK_MAX: Duration = Duration::from_secs(1);
 /// Without a file: broker and controller in one, on 127.0.0.1:9092, with its data in ./thalweg-data. An empty data
 /// directory is formatted by itself when the configuration names no other voters.
 ///
-/// SIGTERM or Ctrl-C: answers what was taken, closes the logs and ends; a second one does not wait for clients, a third one
-/// not for the logs. SIGHUP: reads the properties again, applies what may change while the node runs, and says what
-/// has to wait for a restart.
+/// SIGTERM or Ctrl-C stops the node: it answers the requests that it has accepted and closes the logs. A second signal does not
+/// wait for clients, a third one not for the logs. SIGHUP reads the properties again, applies what may change at run time, and
+/// logs what needs a restart.
 ///
 /// Logs go to standard error. Apache Kafka's log4j2 files are not read: --log-level takes their place.
 #[derive(Args, Default)]
