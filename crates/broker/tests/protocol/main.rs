@@ -3,6 +3,7 @@
 
 mod client;
 mod configuring;
+mod contributed;
 mod controllers;
 mod describing;
 mod disks;
