@@ -14,14 +14,16 @@ use thalweg_wire::ErrorCode;
 /// The logger that counts for all that have no level of their own.
 const ROOT: &str = "root";
 /// What can be told apart: the parts of the node that log.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 13] = [
     "thalweg",
     "thalweg_broker",
     "thalweg_broker::dispatch",
     "thalweg_broker::drivers",
     "thalweg_broker::drivers::cleaning",
+    "thalweg_broker::drivers::coordination",
     "thalweg_broker::drivers::groups",
     "thalweg_broker::drivers::metadata",
+    "thalweg_broker::drivers::transactions",
     "thalweg_broker::handlers",
     "thalweg_broker::listener",
     "thalweg_broker::node",
@@ -29,11 +31,15 @@ const NAMES: [&str; 11] = [
 ];
 /// Kafka's loggers that operators know, and the parts of this node that do the same work. What is below one of them by its
 /// dots stands for the same parts.
-const OF_KAFKA: [(&str, &[&str]); 24] = [
+const OF_KAFKA: [(&str, &[&str]); 26] = [
     ("kafka", &["thalweg", "thalweg_broker"]),
     ("kafka.authorizer.logger", &["thalweg_broker::handlers"]),
     ("kafka.cluster", &["thalweg_broker::drivers"]),
-    ("kafka.coordinator.group", &["thalweg_broker::drivers::groups"]),
+    ("kafka.coordinator.group", &["thalweg_broker::drivers::coordination", "thalweg_broker::drivers::groups"]),
+    (
+        "kafka.coordinator.transaction",
+        &["thalweg_broker::drivers::coordination", "thalweg_broker::drivers::transactions"],
+    ),
     ("kafka.log", &["thalweg_storage"]),
     ("kafka.log.LogCleaner", &["thalweg_broker::drivers::cleaning"]),
     ("kafka.network", &["thalweg_broker::listener"]),
@@ -42,8 +48,12 @@ const OF_KAFKA: [(&str, &[&str]); 24] = [
     ("kafka.server.ReplicaManager", &["thalweg_broker::drivers"]),
     ("org.apache.kafka", &["thalweg", "thalweg_broker", "thalweg_storage"]),
     ("org.apache.kafka.controller", &["thalweg_broker::drivers::metadata"]),
-    ("org.apache.kafka.coordinator.common", &["thalweg_broker::drivers::groups"]),
-    ("org.apache.kafka.coordinator.group", &["thalweg_broker::drivers::groups"]),
+    ("org.apache.kafka.coordinator.common", &["thalweg_broker::drivers::coordination"]),
+    (
+        "org.apache.kafka.coordinator.group",
+        &["thalweg_broker::drivers::coordination", "thalweg_broker::drivers::groups"],
+    ),
+    ("org.apache.kafka.coordinator.transaction", &["thalweg_broker::drivers::transactions"]),
     ("org.apache.kafka.image", &["thalweg_broker::drivers::metadata"]),
     ("org.apache.kafka.metadata", &["thalweg_broker::drivers::metadata"]),
     ("org.apache.kafka.raft", &["thalweg_broker::drivers::metadata"]),

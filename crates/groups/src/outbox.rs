@@ -27,6 +27,8 @@ pub(crate) enum Timer {
     ClassicMember(ByteString, ByteString),
     /// Something of a consumer group.
     Consumer(ByteString, consumer::Timer),
+    /// A consumer group's regular expressions are to be resolved.
+    ConsumerRegexes(ByteString),
 }
 
 /// What follows once a write was carried out or refused.

@@ -100,6 +100,18 @@ impl Shard {
         self.epoch
     }
 
+    /// How many groups there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there is no group.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// Whether the log was replayed.
     pub(crate) fn is_loaded(&self) -> bool {
         self.loaded
@@ -203,6 +215,7 @@ impl Machine for Shard {
                 Timer::ClassicSync(group) => self.classic_sync_timer(at, &group),
                 Timer::ClassicMember(group, member) => self.classic_member_timer(at, &group, &member),
                 Timer::Consumer(group, timer) => self.consumer_timer(at, &group, &timer),
+                Timer::ConsumerRegexes(group) => self.resolve_consumer_regexes(at, &group),
             }
         }
         self.effects(at)

@@ -52,7 +52,10 @@ impl Shard {
         let entry = self.ids.get(id).filter(|entry| is_overdue(&entry.transaction, at.now.timestamp));
         let Some(entry) = entry else { return };
         match entry.to_abort(at, fresh) {
-            Some(plan) => self.change(at, id, plan, None),
+            Some(plan) => {
+                self.tally.timed_out += 1;
+                self.change(at, id, plan, None);
+            }
             None => self.outbox.send(Errand::FindProducerId(id.clone())),
         }
     }

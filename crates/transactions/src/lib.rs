@@ -5,6 +5,7 @@
 //! `thalweg_coordinator` says what its driver does for it.
 
 mod add;
+mod census;
 mod completion;
 mod end;
 mod expiry;
@@ -20,6 +21,7 @@ mod shard;
 mod tests;
 mod transaction;
 
+pub use census::{Census, InState, Tally};
 pub use completion::{Errand, Markers, Written};
 pub use pattern::Filter;
 pub use request::{Answer, Producer, Refusal, Request};

@@ -9,6 +9,7 @@ use thalweg_metadata::MetadataImage;
 use thalweg_metadata::feature::TRANSACTION_VERSION;
 use thalweg_wire::ErrorCode;
 
+use crate::census::Tally;
 use crate::completion::{Completion, Errand};
 use crate::end::End;
 use crate::init::Init;
@@ -16,7 +17,7 @@ use crate::outbox::{After, Outbox, Timer};
 use crate::records;
 use crate::request::{Answer, Request};
 use crate::settings::Settings;
-use crate::transaction::{NO_EPOCH, Transaction};
+use crate::transaction::{NO_EPOCH, State, Transaction};
 
 /// One transactional id.
 ///
@@ -55,6 +56,8 @@ pub struct Shard {
     pub(crate) epoch: LeaderEpoch,
     pub(crate) ids: BTreeMap<ByteString, Entry>,
     pub(crate) outbox: Outbox,
+    /// What has happened since it was loaded.
+    pub(crate) tally: Tally,
     /// Whether the log was replayed and requests are answered.
     loaded: bool,
     /// How many records were passed over, because this version does not know them.
@@ -65,7 +68,15 @@ impl Shard {
     /// A shard without ids, whose partition this node leads in `epoch`.
     #[must_use]
     pub fn new(settings: Settings, epoch: LeaderEpoch) -> Self {
-        Self { settings, epoch, ids: BTreeMap::new(), outbox: Outbox::default(), loaded: false, unknown_records: 0 }
+        Self {
+            settings,
+            epoch,
+            ids: BTreeMap::new(),
+            outbox: Outbox::default(),
+            tally: Tally::default(),
+            loaded: false,
+            unknown_records: 0,
+        }
     }
 
     /// A request has arrived.
@@ -182,6 +193,10 @@ impl Machine for Shard {
         match records::decode(record) {
             Ok((id, Some(transaction))) => match self.ids.get_mut(&id) {
                 Some(entry) => {
+                    if self.loaded && entry.transaction.state != transaction.state {
+                        self.tally.committed += u64::from(transaction.state == State::PrepareCommit);
+                        self.tally.aborted += u64::from(transaction.state == State::PrepareAbort);
+                    }
                     entry.transaction = transaction;
                     entry.last_epoch = NO_EPOCH;
                 }

@@ -33,7 +33,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Empty,
         Self::Ongoing,
         Self::PrepareCommit,

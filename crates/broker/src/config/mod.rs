@@ -7,6 +7,7 @@ mod areas;
 mod groups;
 mod listeners;
 mod properties;
+mod providers;
 pub mod reference;
 mod rules;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thalweg_metadata::config::{ConfigMap, ConfigTable, DefaultValue, Value};
 
-use super::Refused;
+use super::{Refused, providers};
 
 /// The properties of one node: what was written, and the values of all known keys.
 ///
@@ -26,6 +26,7 @@ impl Properties {
                 texts.insert(Arc::from(name), text);
             }
         }
+        providers::resolve(&mut texts, |name| std::env::var(name).ok())?;
         // In the order in which Kafka looks at them.
         for name in ["process.roles", "node.id", "controller.listener.names"] {
             let Some(text) = texts.get(name) else {

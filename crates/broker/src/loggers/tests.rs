@@ -97,3 +97,27 @@ fn every_class_that_is_listed_may_be_set() {
     assert_eq!(loggers.change(&[(class, DELETE, None), ("root", SET, Some("ERROR"))], false), Ok(()));
     assert_eq!(loggers.levels()[class], "ERROR");
 }
+
+/// A module that was moved takes its lines along: its former name would be a knob without effect.
+#[test]
+fn every_part_that_has_a_logger_logs() {
+    let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crates' directory");
+    for name in NAMES.into_iter().chain(OF_KAFKA.into_iter().flat_map(|(_, parts)| parts.iter().copied())) {
+        let mut parts = name.split("::");
+        let root = parts.next().unwrap_or_default();
+        let root = crates.join(root.strip_prefix("thalweg_").unwrap_or(root)).join("src");
+        let module = parts.fold(root, |path, part| path.join(part));
+        assert!(logs(&module) || logs(&module.with_extension("rs")), "{name} logs nothing");
+    }
+}
+
+/// Whether a source file, or one below a directory, writes log lines.
+fn logs(path: &std::path::Path) -> bool {
+    if path.is_dir() {
+        let entries = thalweg_sys::fs::read_dir(path).expect("a directory");
+        return entries.iter().any(|entry| logs(&path.join(&entry.name)));
+    }
+    let macros = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
+    let text = thalweg_sys::fs::read_to_string(path).unwrap_or_default();
+    !path.ends_with("tests.rs") && macros.iter().any(|name| text.contains(name))
+}

@@ -12,6 +12,7 @@ mod partitions;
 mod process;
 mod survey;
 mod topics;
+mod transactions;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ impl Page {
         controller::write(self, broker, survey);
         network::write(self, broker);
         groups::write(self, broker, &survey.groups);
+        transactions::write(self, broker, &survey.transactions);
         topics::write(self, broker, survey).await?;
         partitions::write(self, survey).await?;
         clients::write(self, broker).await?;

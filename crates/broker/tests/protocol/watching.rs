@@ -71,6 +71,8 @@ async fn what_was_produced_is_counted() {
     let connections =
         "kafka_server_socket_server_metrics_connection_count{listener=\"PLAINTEXT\",networkProcessor=\"0\"}";
     assert_eq!(sample(&page, connections), 1.0);
+    assert_eq!(sample(&page, "thalweg_transactional_ids{state=\"Ongoing\"}"), 0.0);
+    assert_eq!(sample(&page, "thalweg_transactions_aborted_total"), 0.0);
     cluster.delete("t").await;
     let page = get(&cluster, "/metrics").await;
     assert!(!page.contains("topic=\"t\""), "a topic that is gone is counted no more");

@@ -280,5 +280,6 @@ fn joined(settled: Settled<'_>, request: &m::JoinGroupRequest, downgrade: Option
         start.push((Timer::Sync(member.id.clone()), millis(request.rebalance_timeout_ms)));
     }
     let stop = vec![Timer::Join(member.id.clone())];
-    Decision { records: settled.records, response, start, stop, refresh: settled.refresh, downgrade }
+    let Settled { records, refresh, resolve_regexes, .. } = settled;
+    Decision { records, response, start, stop, refresh, resolve_regexes, downgrade }
 }

@@ -58,6 +58,8 @@ pub(crate) struct Decision<R> {
     pub(super) stop: Vec<Timer>,
     /// When to look at the topics again, once the records are written.
     pub(super) refresh: Option<Refresh>,
+    /// Whether the group's regular expressions are to be resolved once this is done.
+    pub(super) resolve_regexes: bool,
     /// That the records make a classic group of it.
     pub(super) downgrade: Option<Downgrade>,
 }
@@ -65,6 +67,14 @@ pub(crate) struct Decision<R> {
 impl<R> Decision<R> {
     /// Nothing but a response.
     pub(super) fn answer(response: R) -> Self {
-        Self { records: Vec::new(), response, start: Vec::new(), stop: Vec::new(), refresh: None, downgrade: None }
+        Self {
+            records: Vec::new(),
+            response,
+            start: Vec::new(),
+            stop: Vec::new(),
+            refresh: None,
+            resolve_regexes: false,
+            downgrade: None,
+        }
     }
 }

@@ -16,15 +16,13 @@ use super::hash::metadata_hash;
 use super::member::{LEAVE_EPOCH, LEAVE_STATIC_EPOCH, Member, MemberState, Owned, copy};
 use super::reconcile::Step;
 use super::refusal::Refusal;
+use super::regex::RegexUpdate;
 use super::target::{Target, target_record};
 use crate::records::Record;
 use crate::request::Caller;
 
 /// The version from which on clients make their member ids.
 const CLIENT_MAKES_MEMBER_ID: i16 = 1;
-
-/// How long the topics are not looked at again when nothing is heard of them: about 25 days.
-const REFRESH_INTERVAL: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// What a heartbeat comes to.
 pub(super) type Heartbeat = Decision<m::ConsumerGroupHeartbeatResponse>;
@@ -215,20 +213,19 @@ impl ConsumerGroup {
             records.push(updated.metadata_record(&self.id));
         }
         let names_changed = subscriber.names_changed();
-        let regex = self.update_regexes(context, subscriber, &mut records)?;
-        let group = regex.group;
-        let before = if matches!(group, Cow::Owned(_)) { updated } else { &subscriber.before };
+        let regex = self.update_regex(subscriber, &mut records)?;
         let mut settled = Settled {
-            epoch: group.epoch,
-            group,
-            before,
+            epoch: self.epoch,
+            group: self,
+            before: &subscriber.before,
             member: Cow::Borrowed(updated),
             records,
-            subscription_changed: names_changed || regex.changed,
+            subscription_changed: names_changed || regex != RegexUpdate::Unchanged,
             moved: false,
             refresh: None,
+            resolve_regexes: self.is_regex_refresh_due(context, &subscriber.before, updated),
         };
-        settled.bump(context, names_changed || regex.resolved);
+        settled.bump(context, names_changed || regex == RegexUpdate::Resolved);
         Ok(settled)
     }
 
@@ -261,16 +258,15 @@ impl ConsumerGroup {
         let mut start = vec![(Timer::Session(member.id.clone()), session)];
         let mut stop = Vec::new();
         settled.rebalance_timer(&mut start, &mut stop);
-        Decision { records: settled.records, response, start, stop, refresh: settled.refresh, downgrade: None }
+        let Settled { records, refresh, resolve_regexes, .. } = settled;
+        Decision { records, response, start, stop, refresh, resolve_regexes, downgrade: None }
     }
 }
 
 /// A group and a member on their way to what they will be once the records are written.
 pub(super) struct Settled<'a> {
-    /// The group as the member's subscription is judged against: the one before, or one with regular expressions
-    /// resolved.
-    pub(super) group: Cow<'a, ConsumerGroup>,
-    /// The member as that group has it.
+    pub(super) group: &'a ConsumerGroup,
+    /// The member as the group has it.
     before: &'a Member,
     pub(super) member: Cow<'a, Member>,
     pub(super) records: Vec<Record>,
@@ -280,6 +276,8 @@ pub(super) struct Settled<'a> {
     /// Whether the member was given something, told to give up something, or has another epoch.
     moved: bool,
     pub(super) refresh: Option<Refresh>,
+    /// Whether the group's regular expressions are to be resolved soon.
+    pub(super) resolve_regexes: bool,
 }
 
 impl Settled<'_> {
@@ -325,14 +323,14 @@ impl Settled<'_> {
         if !must && !self.group.is_due(context) {
             return;
         }
-        let member = Some(&*self.member);
-        let topics = self.group.subscriptions_after(&[self.before], &BTreeSet::new(), member);
+        let unused = self.group.unused_regexes(self.before, &self.member);
+        let topics = self.group.subscriptions_after(&[self.before], &unused, Some(&*self.member));
         let hash = metadata_hash(&topics, context.at.image);
         if must || hash != self.group.metadata_hash {
             self.epoch = self.epoch.saturating_add(1);
             self.records.push(epoch_record(&self.group.id, self.epoch, hash));
         }
-        self.refresh = Some(Refresh { due: context.at.now.moment.after(REFRESH_INTERVAL), epoch: self.epoch });
+        self.refresh = Some(Refresh::after(context, self.epoch));
         if self.group.has_partition_metadata {
             let group_id = self.group.id.clone();
             self.records.push(m::ConsumerGroupPartitionMetadataKey { group_id }.into());

@@ -12,6 +12,7 @@ use super::hash::metadata_hash;
 use super::heartbeat::{Heartbeat, epoch_record};
 use super::member::{LEAVE_STATIC_EPOCH, Member};
 use super::refusal::Refusal;
+use super::regex::regex_tombstone;
 
 impl ConsumerGroup {
     /// The member that a request to leave names.
@@ -61,8 +62,7 @@ impl ConsumerGroup {
         }
         let unused = self.regexes_of_only(members);
         for regex in &unused {
-            let (group_id, regular_expression) = (self.id.clone(), regex.clone());
-            decision.records.push(m::ConsumerGroupRegularExpressionKey { group_id, regular_expression }.into());
+            decision.records.push(regex_tombstone(&self.id, regex));
         }
         let without: Vec<&Member> = members.iter().map(|member| &**member).collect();
         let topics = self.subscriptions_after(&without, &unused, None);

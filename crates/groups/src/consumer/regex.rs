@@ -1,6 +1,5 @@
 //! Subscriptions to topics by regular expression.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use bytestring::ByteString;
@@ -8,80 +7,71 @@ use thalweg_metadata::MetadataImage;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
-use super::decision::Context;
-use super::group::{ConsumerGroup, Resolved};
-use super::heartbeat::{Subscriber, regex_record};
+use super::decision::{Context, Decision};
+use super::group::{ConsumerGroup, Refresh, Resolved};
+use super::hash::metadata_hash;
+use super::heartbeat::{Subscriber, epoch_record, regex_record};
+use super::member::Member;
 use super::re2::Pattern;
 use super::refusal::Refusal;
+use super::target::shift;
 use crate::records::Record;
 
 /// The least time between two looks at all topics for a group's expressions, in milliseconds.
 const REFRESH_INTERVAL_MIN_MS: i64 = 10_000;
 
 /// What a member's subscription means for the group's regular expressions.
-pub(super) struct Update<'a> {
-    /// The group; another one than before if the member's expression has changed or all were resolved again. That one
-    /// has the member as it is to be.
-    pub(super) group: Cow<'a, ConsumerGroup>,
-    /// Whether the member has another expression.
-    pub(super) changed: bool,
-    /// Whether the group subscribes to other topics by that.
-    pub(super) resolved: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RegexUpdate {
+    /// The member has the expression that it had.
+    Unchanged,
+    /// The member has another expression, which is not resolved yet: the group's epoch waits for that.
+    Unresolved,
+    /// The member has none any more, or one whose topics are known: the group subscribes to other topics.
+    Resolved,
 }
 
 impl ConsumerGroup {
-    /// Resolves the expression that a member brings, and all of them when topics have appeared or time has passed.
-    ///
-    /// Kafka does that later, in another thread, and the member is given its partitions with a later heartbeat; the
-    /// records are the same.
+    /// Compares the expression that a member brings with the one that it had; the tombstone of an expression that has
+    /// lost its last member goes to `records`.
     ///
     /// # Errors
-    /// If a new expression is none.
-    pub(super) fn update_regexes<'a>(
-        &'a self,
-        context: Context<'_>,
+    /// If a new expression is invalid.
+    pub(super) fn update_regex(
+        &self,
         subscriber: &Subscriber<'_>,
         records: &mut Vec<Record>,
-    ) -> Result<Update<'a>, Refusal> {
+    ) -> Result<RegexUpdate, Refusal> {
         let (old, new) = (subscriber.before.regex(), subscriber.updated.regex());
-        let changed = old != new;
-        let refreshes = self.is_regex_refresh_due(context);
-        if !changed && !refreshes {
-            return Ok(Update { group: Cow::Borrowed(self), changed, resolved: false });
+        if old == new {
+            return Ok(RegexUpdate::Unchanged);
         }
-        let mut resolved = changed && new.is_none_or(|new| self.resolved.contains_key(new));
-        if let Some(old) = old.filter(|old| changed && self.subscribers_of(old) == 1) {
-            let (group_id, regular_expression) = (self.id.clone(), old.clone());
-            records.push(m::ConsumerGroupRegularExpressionKey { group_id, regular_expression }.into());
+        for unused in self.unused_regexes(&subscriber.before, &subscriber.updated) {
+            records.push(regex_tombstone(&self.id, &unused));
         }
-        if let Some(new) = new.filter(|_| changed) {
+        let Some(new) = new else { return Ok(RegexUpdate::Resolved) };
+        if self.subscribers_of(new) == 0 {
             Pattern::new(new).map_err(|why| {
                 let message = format!("SubscribedTopicRegex `{new}` is not a valid regular expression: {why}.");
                 Refusal::new(ErrorCode::InvalidRegularExpression, message)
             })?;
         }
-        let mut draft = self.clone();
-        for record in records.iter() {
-            draft.replay(record.clone());
-        }
-        let unresolved = new.filter(|new| !draft.resolved.contains_key(*new)).cloned();
-        let regexes: Vec<ByteString> =
-            if refreshes { draft.regexes.keys().cloned().collect() } else { unresolved.into_iter().collect() };
-        let timestamp = context.at.now.timestamp.0;
-        for regex in regexes {
-            let now = resolve(&regex, context.at.image, timestamp);
-            let before = draft.resolved.get(&regex).map(|before| &before.topics);
-            resolved |= before.unwrap_or(&BTreeSet::new()) != &now.topics;
-            let record = regex_record(&self.id, &regex, &now);
-            draft.replay(record.clone());
-            records.push(record);
-        }
-        Ok(Update { group: Cow::Owned(draft), changed, resolved })
+        Ok(if self.resolved.contains_key(new) { RegexUpdate::Resolved } else { RegexUpdate::Unresolved })
     }
 
-    /// Whether all expressions are to be resolved again.
-    fn is_regex_refresh_due(&self, context: Context<'_>) -> bool {
-        if self.regexes.is_empty() {
+    /// The expressions that nobody subscribes to once `updated` has taken the place of `before`: one or none.
+    pub(super) fn unused_regexes(&self, before: &Member, updated: &Member) -> BTreeSet<ByteString> {
+        let old = before.regex().filter(|old| updated.regex() != Some(old) && self.subscribers_of(old) == 1);
+        old.cloned().into_iter().collect()
+    }
+
+    /// Whether the group's expressions are to be resolved soon, once `updated` has taken the place of `before`: when one
+    /// of them is not, topics have appeared, or time has passed; but not more often than every ten seconds, so that the
+    /// members of a group that come with several expressions cause one rebalance.
+    pub(super) fn is_regex_refresh_due(&self, context: Context<'_>, before: &Member, updated: &Member) -> bool {
+        let mut regexes = self.regexes.clone();
+        shift(&mut regexes, before.regex(), updated.regex());
+        if regexes.is_empty() {
             return false;
         }
         let now = context.at.now.timestamp.0;
@@ -94,8 +84,39 @@ impl ConsumerGroup {
         let old = |resolved: &Resolved| {
             resolved.version < self.topics_appeared || now > resolved.timestamp.saturating_add(interval)
         };
-        self.resolved.len() != self.regexes.len() || self.resolved.values().any(old)
+        regexes.keys().any(|regex| self.resolved.get(regex).is_none_or(old))
     }
+
+    /// Resolves every expression that members subscribe to. The group goes on to the next epoch if that changes its
+    /// topics; members are given their partitions with their next heartbeats.
+    ///
+    /// A heartbeat that brings an expression is answered before: it takes as long as there are topics, and a client that
+    /// names topics besides has those first.
+    pub(super) fn resolve_regexes(&self, context: Context<'_>) -> Decision<()> {
+        let mut decision = Decision::answer(());
+        let mut draft = self.clone();
+        let mut must = false;
+        for regex in self.regexes.keys() {
+            let now = resolve(regex, context.at.image, context.at.now.timestamp.0);
+            must |= self.resolved.get(regex).map_or(!now.topics.is_empty(), |before| before.topics != now.topics);
+            let record = regex_record(&self.id, regex, &now);
+            draft.replay(record.clone());
+            decision.records.push(record);
+        }
+        let hash = metadata_hash(&draft.topics, context.at.image);
+        if must || hash != self.metadata_hash {
+            let epoch = self.epoch.saturating_add(1);
+            decision.records.push(epoch_record(&self.id, epoch, hash));
+            decision.refresh = Some(Refresh::after(context, epoch));
+        }
+        decision
+    }
+}
+
+/// The record that forgets what an expression stands for.
+pub(super) fn regex_tombstone(group_id: &ByteString, regex: &ByteString) -> Record {
+    let (group_id, regular_expression) = (group_id.clone(), regex.clone());
+    m::ConsumerGroupRegularExpressionKey { group_id, regular_expression }.into()
 }
 
 /// The topics that an expression stands for. One that is none, which only a log can hold, stands for no topic.

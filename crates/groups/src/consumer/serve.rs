@@ -87,6 +87,14 @@ impl Shard {
         self.carry_out(at, id, decision, |()| None, Some(timer.clone()));
     }
 
+    /// A group's regular expressions are to be resolved.
+    pub(crate) fn resolve_consumer_regexes(&mut self, at: At<'_>, id: &ByteString) {
+        let Some(Group::Consumer(group)) = self.groups.get(id) else { return };
+        let decision = group.resolve_regexes(Context { at, settings: &self.settings });
+        // If the write is refused, the next heartbeat asks again.
+        self.carry_out(at, id, decision, |()| None, None);
+    }
+
     /// A write was carried out or refused.
     pub(crate) fn consumer_written(&mut self, at: At<'_>, after: After, result: Result<(), ErrorCode>) {
         match result {
@@ -222,6 +230,10 @@ impl Shard {
             if !is_join || self.outbox.timers.get(&timer).is_none() {
                 self.outbox.timers.set(timer, at.now.moment.after(wait));
             }
+        }
+        if decision.resolve_regexes {
+            // Not in this request: its answer does not wait for that.
+            self.outbox.timers.set(outbox::Timer::ConsumerRegexes(group.clone()), at.now.moment);
         }
         let Decision { response, stop, refresh, downgrade, .. } = decision;
         let after = After { group, answer: answer(response), stop, refresh, downgrade, retry };

@@ -115,7 +115,8 @@ impl ConsumerGroup {
         if before.subscribes_like(updated) {
             return is_homogeneous(&self.regexes, &self.topics, members);
         }
-        let topics = self.subscriptions_after(&[before], &BTreeSet::new(), Some(updated));
+        let unused = self.unused_regexes(before, updated);
+        let topics = self.subscriptions_after(&[before], &unused, Some(updated));
         let mut regexes = self.regexes.clone();
         shift(&mut regexes, before.regex(), updated.regex());
         is_homogeneous(&regexes, &topics, members)
@@ -123,7 +124,7 @@ impl ConsumerGroup {
 }
 
 /// Counts one less of `from` and one more of `to`.
-fn shift(counts: &mut BTreeMap<ByteString, usize>, from: Option<&ByteString>, to: Option<&ByteString>) {
+pub(super) fn shift(counts: &mut BTreeMap<ByteString, usize>, from: Option<&ByteString>, to: Option<&ByteString>) {
     if let Some(count) = from.and_then(|from| counts.get_mut(from)) {
         *count -= 1;
     }

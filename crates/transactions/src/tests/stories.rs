@@ -347,3 +347,38 @@ fn records_are_read_back_and_the_older_form_has_less() {
     assert_eq!(read(0), (id.clone(), Some(old)));
     assert_eq!(records::decode(&records::tombstone(&id).expect("bytes")), Ok((id, None)));
 }
+
+#[test]
+fn transactions_are_counted_by_state_age_and_end() {
+    let mut bed = Testbed::new(2);
+    for id in ["a", "b"] {
+        bed.init(id, None, 7).expect("a producer");
+        bed.add(id, producer(7, 0), partitions("a", &[0]), 2).expect("a partition");
+    }
+    bed.pass(1_500);
+    bed.end("b", producer(7, 0), true, 2, 0).expect("an end");
+    let in_state = |bed: &Testbed, state| {
+        let found = bed.shard.census(bed.now().timestamp).0[state];
+        (found.count, found.age_ms_max)
+    };
+    assert_eq!((in_state(&bed, "Ongoing"), in_state(&bed, "PrepareCommit")), ((1, 1_500), (1, 0)));
+    assert_eq!(in_state(&bed, "Empty"), (0, 0), "every state is there");
+    bed.write_markers();
+    bed.end("a", producer(7, 0), false, 2, 0).expect("an end");
+    bed.write_markers();
+    let counted = crate::Tally { committed: 1, aborted: 1, timed_out: 0 };
+    assert_eq!(bed.shard.tally(), counted);
+    bed.reload();
+    assert_eq!(bed.shard.tally(), crate::Tally::default(), "what was loaded was counted before");
+    assert_eq!(in_state(&bed, "CompleteAbort").0 + in_state(&bed, "CompleteCommit").0, 2);
+}
+
+#[test]
+fn a_transaction_that_times_out_is_counted_as_aborted_too() {
+    let mut bed = Testbed::new(2);
+    bed.init("a", None, 7).expect("a producer");
+    bed.add("a", producer(7, 0), partitions("a", &[0]), 2).expect("a partition");
+    bed.pass(120_000);
+    let tally = bed.shard.tally();
+    assert_eq!((tally.committed, tally.aborted, tally.timed_out), (0, 1, 1));
+}

@@ -10,6 +10,7 @@ use thalweg_groups::{Answer, Caller, Request, Shard};
 use thalweg_metadata::topic_name::CONSUMER_OFFSETS;
 use thalweg_sys::time::{Duration, Instant};
 use thalweg_wire::ErrorCode;
+use tracing::debug;
 
 pub(crate) use view::GroupsView;
 use view::History;
@@ -61,12 +62,14 @@ impl Role for GroupRole {
         match errand {}
     }
 
-    fn loaded(&self, _shard: &Shard, took: Duration) {
+    fn loaded(&self, shard: &Shard, took: Duration) {
         self.history.loaded(took);
+        debug!(groups = shard.len(), "a partition of __consumer_offsets is coordinated here");
     }
 
     fn ended(&self, shard: &Shard) {
         self.history.ended(shard.tally());
+        debug!(groups = shard.len(), "a partition of __consumer_offsets is no longer coordinated here");
     }
 }
 

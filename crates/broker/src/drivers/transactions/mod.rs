@@ -1,20 +1,23 @@
 //! The transaction coordinators of this node: one for each partition of `__transaction_state` that it leads.
 
 mod markers;
+mod view;
 
 use std::sync::{Arc, OnceLock};
 
-use thalweg_base::{LeaderEpoch, NodeId};
+use thalweg_base::{LeaderEpoch, NodeId, Timestamp};
 use thalweg_coordinator::Machine;
 use thalweg_metadata::topic_name::TRANSACTION_STATE;
 use thalweg_records::Codec;
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, Instant};
+use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
 use thalweg_transactions::{Answer, Errand, Request, Shard};
 use thalweg_wire::ErrorCode;
-use tracing::warn;
+use tracing::{debug, warn};
 
 pub(crate) use markers::{Marker, MarkerWriter};
+use view::History;
+pub(crate) use view::TransactionsView;
 
 use super::coordination::{self, Coordinator, Coordinators, Role, Storage};
 use super::metadata::MetadataHandle;
@@ -38,6 +41,7 @@ pub(crate) type Transactions = Coordinators<TransactionRole>;
 pub(crate) struct TransactionRole {
     config: TransactionsConfig,
     markers: MarkerWriter,
+    history: History,
     /// Where producer ids come from, once the node is registered.
     producer_ids: OnceLock<(Arc<ProducerIds>, MetadataHandle)>,
 }
@@ -64,7 +68,9 @@ impl Role for TransactionRole {
         Shard::new(self.config.rules.clone(), epoch)
     }
 
-    fn loaded(&self, shard: &Shard, _took: Duration) {
+    fn loaded(&self, shard: &Shard, took: Duration) {
+        self.history.loaded(took);
+        debug!(transactional_ids = shard.len(), "a partition of __transaction_state is coordinated here");
         let records = shard.unknown_records();
         if records > 0 {
             warn!(
@@ -72,6 +78,11 @@ impl Role for TransactionRole {
                 "records of __transaction_state were passed over: what they say is not known to this version"
             );
         }
+    }
+
+    fn ended(&self, shard: &Shard) {
+        self.history.ended(shard.tally());
+        debug!(transactional_ids = shard.len(), "a partition of __transaction_state is no longer coordinated here");
     }
 
     fn carry_out(&self, coordinator: &Arc<Coordinator<Self>>, errand: <Shard as Machine>::Errand) {
@@ -110,7 +121,7 @@ impl Transactions {
         started: Instant,
     ) -> Arc<Self> {
         let markers = MarkerWriter::new(Arc::clone(&partitions), Arc::clone(groups), started);
-        let role = TransactionRole { config, markers, producer_ids: OnceLock::new() };
+        let role = TransactionRole { config, markers, history: History::default(), producer_ids: OnceLock::new() };
         Self::of(role, node_id, partitions, started)
     }
 
@@ -129,6 +140,24 @@ impl Transactions {
             Ok(coordinator) => coordinator.ask_for(request),
             Err(error) => Asked::Now(Err(error)),
         }
+    }
+
+    /// The coordinators in numbers: as many steps as there are transactional ids.
+    pub(crate) fn view(&self) -> TransactionsView {
+        let mut view = self.role().history.view();
+        let now = Timestamp(wall_clock_ms());
+        for coordinator in self.all() {
+            coordinator.peek(|shard| match shard {
+                coordination::Seen::Loading => view.loading += 1,
+                coordination::Seen::Active(shard) => {
+                    view.active += 1;
+                    view.tally += shard.tally();
+                    view.census.add(&shard.census(now));
+                }
+                coordination::Seen::Retired => {}
+            });
+        }
+        view
     }
 
     /// What writes markers.

@@ -11,6 +11,7 @@ use thalweg_metadata::image::PartitionRegistration;
 use crate::broker::Broker;
 use crate::drivers::groups::GroupsView;
 use crate::drivers::partition::View;
+use crate::drivers::transactions::TransactionsView;
 use crate::metrics::Total;
 
 /// See the module.
@@ -26,6 +27,7 @@ pub(super) struct Survey {
     pub(super) dirs: Vec<(PathBuf, bool)>,
     pub(super) cluster: Cluster,
     pub(super) groups: GroupsView,
+    pub(super) transactions: TransactionsView,
 }
 
 /// How a partition of this node is replicated; all zero while another node leads it.
@@ -87,6 +89,7 @@ impl Survey {
             dirs: broker.partitions.dir_states(),
             cluster: cluster(&image),
             groups: broker.groups.view(),
+            transactions: broker.transactions.view(),
             topics,
             all,
             image,
