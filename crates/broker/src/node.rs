@@ -12,6 +12,7 @@ use thalweg_raft::{Endpoint, KRaftVersion, ReplicaKey, Settings as QuorumTimes, 
 use thalweg_replica::{SessionLimits, Sessions};
 use thalweg_storage::{Fault, LogConfig, OpenFiles};
 use thalweg_sys::net::SocketOptions;
+use thalweg_sys::process::DescriptorBudget;
 use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, Instant, now, timeout, wall_clock_ms};
 use thalweg_wire::messages::broker_registration_request::{Feature, Listener as RegisteredListener};
@@ -587,14 +588,6 @@ fn connection_limits(config: &NodeConfig) -> ConnectionLimits {
     }
 }
 
-/// How many files the logs keep open: half of what the system gives this process. The other half is for connections, and
-/// for what is open for a moment.
-fn log_files_max() -> usize {
-    // More than any disk has heads for; each costs memory of the kernel.
-    const MAX: usize = 100_000;
-    usize::try_from(thalweg_sys::process::open_files_max() / 2).unwrap_or(MAX).clamp(64, MAX)
-}
-
 /// Only a node that shut all of its directories down may say so; else it may have lost records.
 fn previous_epoch(dirs: &LogDirs) -> Option<i64> {
     let epochs: Vec<_> = dirs.iter().map(|dir| dir.checkpoints.previous_broker_epoch()).collect();
@@ -606,7 +599,7 @@ fn broker_limits(config: &NodeConfig) -> BrokerLimits {
         replica_lag_max: millis(config.replication.replica_lag_time_max_ms),
         producer_id_expiration_ms: i64::from(config.storage.producer_id_expiration_ms),
         recovery_threads: count(config.storage.num_recovery_threads_per_data_dir),
-        open_files: OpenFiles::at_most(log_files_max()),
+        open_files: OpenFiles::at_most(DescriptorBudget::of_this_process().log_files),
     }
 }
 

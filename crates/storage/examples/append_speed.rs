@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let outcome = log.append(&mut [batch.clone()], LeaderEpoch(0), Origin::Client, now)?;
         if matches!(outcome, AppendOutcome::Appended(appended) if appended.rolled) {
             log.delete_old_segments(log.log_end(), now)?;
-            log.take_doomed().remove()?;
+            log.take_doomed().sync_and_remove()?;
         }
     }
     report("append", count, start);

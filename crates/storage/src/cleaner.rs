@@ -248,7 +248,7 @@ impl Cleaning {
         let Phase::Copying { mut groups, output, .. } = std::mem::replace(&mut self.phase, between) else {
             unreachable!("it was being copied")
         };
-        let segments = output.finish(modified)?;
+        let segments = output.finish(&self.plan, modified)?;
         let group = groups.remove(0);
         let bases = self.plan.sources[group].iter().map(|source| source.base).collect();
         self.phase = Phase::Between { groups };

@@ -31,7 +31,7 @@ pub use fault::Fault;
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
     AppendError, AppendOutcome, AppendRefusal, Appended, CleanedGroup, Doomed, Duplicate, FirstBatch, Flush, FlushPlan,
-    Log, OpenHints, ReadError, ReadPlan, ReadRefusal, Recovered, Swap, TimestampedOffset,
+    Log, OpenHints, ReadError, ReadPlan, ReadRefusal, Recovered, Replaced, Swap, TimestampedOffset,
 };
 pub use open_files::{OpenFiles, SegmentFile};
 pub use producer_entry::{Origin, Producer, ProducerRefusal, WrittenBatch};

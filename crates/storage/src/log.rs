@@ -25,7 +25,7 @@ pub use append::{AppendError, AppendOutcome, AppendRefusal, Appended, Duplicate}
 pub use flush::{Flush, FlushPlan};
 use position_hints::{LogPosition, PositionHints};
 pub use read::{FirstBatch, ReadError, ReadPlan, ReadRefusal};
-pub use swap::{CleanedGroup, Swap};
+pub use swap::{CleanedGroup, Replaced, Swap};
 pub use timestamps::TimestampedOffset;
 pub use truncate::Doomed;
 
@@ -347,7 +347,7 @@ impl Log {
         self.unsynced_snapshots.extend(snapshot);
         self.active_mut().finish()?;
         self.flush(Flush::Closing, self.last_flush)?;
-        self.take_doomed().remove()?;
+        self.take_doomed().sync_and_remove()?;
         Ok(self.recovery_point)
     }
 
@@ -363,7 +363,7 @@ impl Log {
         if self.epochs_changed > self.epochs_synced {
             self.replace_epochs()?;
         }
-        self.take_doomed().remove()?;
+        self.take_doomed().sync_and_remove()?;
         Ok(self.log_end)
     }
 

@@ -4,9 +4,10 @@
 //! after it are read: what is no whole, valid batch ends the log there, and indexes, producers and leader epochs are
 //! built anew from the batches.
 
+mod unfinished;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 
 use thalweg_base::{Offset, Timestamp};
 use thalweg_sys::fs;
@@ -17,10 +18,7 @@ use crate::producer_entry::Origin;
 use crate::producer_state::{Changes, ProducerState};
 use crate::scan::{Found, Scan, Step, is_plausible};
 use crate::segment::{Segment, SegmentFiles, remove_if_exists};
-use crate::{Fault, LogConfig, OpenFiles, SegmentFile, names};
-
-/// A snapshot of the metadata log that waits for its removal; its owner takes care of it.
-const METADATA_SNAPSHOT_DELETED: &str = ".checkpoint.deleted";
+use crate::{Fault, LogConfig, OpenFiles, names};
 
 /// What a directory holds.
 pub(crate) struct Loaded {
@@ -42,7 +40,7 @@ pub(crate) fn load(
 ) -> Result<(Loaded, Recovered), Fault> {
     let look = || fs::read_dir(dir).map_err(Fault::io("list", dir));
     let mut entries = look()?;
-    if finish_swaps(dir, &entries)? {
+    if unfinished::settle(dir, &entries)? {
         entries = look()?;
     }
     let (segments, snapshots, damaged) = list(dir, entries, now, &config.open_files)?;
@@ -124,13 +122,14 @@ impl Loader<'_> {
         let before = self.producers.before(base);
         let all = std::mem::replace(&mut self.producers, before);
         self.reload_producers(base, at)?;
+        self.segments[at].begin_rebuilding_indexes(self.dir)?;
         let (_, valid) = self.read_segment(at, base)?;
         self.producers = all;
         if valid < self.segments[at].size() {
             tracing::error!(segment = %self.segments[at].path().display(), valid, "segment has invalid bytes after its batches");
             self.segments[at].limit(valid);
         }
-        self.segments[at].finish()
+        self.segments[at].put_rebuilt_indexes(self.dir)
     }
 
     /// Finds where the log ends; recovers what may not have reached the disk.
@@ -162,6 +161,7 @@ impl Loader<'_> {
             next = next.max(self.segments[at].base());
             self.producers.set_map_end(next);
             self.producers.take_snapshot(self.dir)?;
+            self.segments[at].forget_indexes()?;
             let (end, valid) = self.read_segment(at, next)?;
             next = end;
             self.report.segments += 1;
@@ -187,7 +187,6 @@ impl Loader<'_> {
     fn read_segment(&mut self, at: usize, mut next: Offset) -> Result<(Offset, u64), Fault> {
         let following = self.segments.get(at + 1).map_or(Offset::MAX, Segment::base);
         let segment = &mut self.segments[at];
-        segment.forget_indexes()?;
         let path = segment.path().to_owned();
         let mut scan = Scan::bodies(segment.log()?, 0, segment.size());
         let mut changes = Changes::default();
@@ -227,7 +226,8 @@ impl Loader<'_> {
             self.remove(&segment)?;
             self.report.removed_segments += 1;
         }
-        Ok(())
+        // What comes next takes their offsets: they must not come back.
+        fs::sync_dir(self.dir).map_err(Fault::io("sync", self.dir))
     }
 
     fn remove(&mut self, segment: &Segment) -> Result<(), Fault> {
@@ -399,55 +399,4 @@ fn list(dir: &Path, entries: Vec<fs::DirEntry>, now: Timestamp, open_files: &Ope
         segments.push(segment);
     }
     Ok((segments, snapshots, damaged))
-}
-
-/// Brings the cleaner's work to an end that a crash interrupted, or undoes it: `.cleaned` files go away, complete `.swap`
-/// files take the place of the segments that they replace. Files marked for deletion are deleted. Says whether there was
-/// anything of all this.
-fn finish_swaps(dir: &Path, entries: &[fs::DirEntry]) -> Result<bool, Fault> {
-    let passing = [names::DELETED, names::CLEANED, names::SWAP];
-    if !entries.iter().any(|entry| passing.iter().any(|suffix| entry.name.ends_with(suffix))) {
-        return Ok(false);
-    }
-    let mut swaps = Vec::new();
-    let mut first_cleaned = Offset::MAX;
-    for entry in entries.iter().filter(|e| !e.is_dir) {
-        let offset = names::offset_of(&entry.name).map(|(offset, _)| offset);
-        if entry.name.ends_with(names::DELETED) && !entry.name.ends_with(METADATA_SNAPSHOT_DELETED) {
-            remove_if_exists(&dir.join(&entry.name))?;
-        } else if entry.name.ends_with(names::CLEANED) {
-            first_cleaned = first_cleaned.min(offset.unwrap_or(Offset::MAX));
-            remove_if_exists(&dir.join(&entry.name))?;
-        } else if let Some(name) = entry.name.strip_suffix(names::SWAP)
-            && let Some(offset) = offset
-        {
-            swaps.push((offset, name.to_owned(), entry.len));
-        }
-    }
-    // A swap at or beyond a file that was still being written is part of a split that was not completed.
-    for (_, name, _) in swaps.extract_if(.., |(offset, _, _)| *offset >= first_cleaned) {
-        remove_if_exists(&dir.join(name + names::SWAP))?;
-    }
-    let (mut low, mut high) = (Offset::MAX, Offset(-1));
-    for (base, name, len) in swaps.iter().filter(|(_, name, _)| name.ends_with(names::LOG)) {
-        let path = dir.join(format!("{name}{}", names::SWAP));
-        let mut scan = Scan::headers(Arc::new(SegmentFile::open(&path)?), 0, *len);
-        (low, high) = (low.min(*base), high.max(*base));
-        while let Some(found) = scan.next()? {
-            high = high.max(found.header.next_offset());
-        }
-    }
-    let bases: BTreeSet<Offset> = swaps.iter().map(|(base, _, _)| *base).collect();
-    for entry in entries.iter().filter(|e| !e.is_dir && !e.name.ends_with(names::SWAP)) {
-        let replaced = |offset: Offset| (offset >= low && offset < high) || bases.contains(&offset);
-        let is_segments = |kind: &str| kind != names::PRODUCER_SNAPSHOT;
-        if names::offset_of(&entry.name).is_some_and(|(offset, kind)| replaced(offset) && is_segments(kind)) {
-            remove_if_exists(&dir.join(&entry.name))?;
-        }
-    }
-    for (_, name, _) in swaps {
-        let from = dir.join(format!("{name}{}", names::SWAP));
-        fs::rename(&from, &dir.join(name)).map_err(Fault::io("rename", &from))?;
-    }
-    Ok(true)
 }

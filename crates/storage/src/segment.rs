@@ -126,12 +126,17 @@ impl Segment {
 
     /// The partition's directory has a new name.
     pub(crate) fn moved(&mut self, dir: &Path) {
-        let path = |kind| names::file_at(dir, self.base, kind);
-        self.path = path(names::LOG);
+        self.renamed(|path| dir.join(path.file_name().unwrap_or_default()));
+    }
+
+    /// The files have other names now.
+    fn renamed(&mut self, name: impl Fn(&Path) -> PathBuf) {
+        let [log, offsets, times, txns] = self.paths().map(name);
+        self.path = log;
         self.log.close();
-        self.offsets.moved(path(names::OFFSET_INDEX));
-        self.times.moved(path(names::TIME_INDEX));
-        self.txns.moved(path(names::TXN_INDEX));
+        self.offsets.moved(offsets);
+        self.times.moved(times);
+        self.txns.moved(txns);
     }
 
     /// Renames the files from one suffix to another: the batches first, so that index files alone never look complete.
@@ -147,13 +152,13 @@ impl Segment {
                 other => other.map_err(Fault::io("rename", path))?,
             }
         }
-        let [log, offsets, times, txns] = self.paths().map(renamed);
-        self.path = log;
-        self.log.close();
-        self.offsets.moved(offsets);
-        self.times.moved(times);
-        self.txns.moved(txns);
+        self.renamed(renamed);
         Ok(())
+    }
+
+    /// Whether its files have this suffix.
+    pub(crate) fn has_suffix(&self, suffix: &str) -> bool {
+        self.path.to_str().is_some_and(|path| path.ends_with(suffix))
     }
 
     /// Removes the files of a segment that is in no log.
@@ -291,11 +296,38 @@ impl Segment {
         let log = self.log()?;
         log.file().sync_data().map_err(Fault::io("sync", &self.path))?;
         log.file().set_modified_ms(modified.0).map_err(Fault::io("set the time of", &self.path))?;
+        self.sync_indexes()?;
+        self.rest();
+        Ok(())
+    }
+
+    fn sync_indexes(&mut self) -> Result<(), Fault> {
         for index in [Some(self.offsets.file()?), Some(self.times.file()?), self.txns.file()?].into_iter().flatten() {
             index.file().sync_data().map_err(Fault::io("sync an index of", &self.path))?;
         }
         self.indexes_synced();
-        self.rest();
+        Ok(())
+    }
+
+    /// Empties the indexes, which are about to be built anew though nobody would do it again after a power failure. The
+    /// offset index is durably gone, so that they count as missing, until [`Segment::put_rebuilt_indexes`].
+    pub(crate) fn begin_rebuilding_indexes(&mut self, dir: &Path) -> Result<(), Fault> {
+        remove_if_exists(self.offsets.path())?;
+        fs::sync_dir(dir).map_err(Fault::io("sync", dir))?;
+        let growing = names::file_at(dir, self.base, &format!("{}{}", names::OFFSET_INDEX, names::CLEANED));
+        self.offsets.moved(growing);
+        self.offsets.rest();
+        self.forget_indexes()
+    }
+
+    /// The indexes are complete: makes them durable, and lastly the name of the offset index.
+    pub(crate) fn put_rebuilt_indexes(&mut self, dir: &Path) -> Result<(), Fault> {
+        self.finish()?;
+        self.sync_indexes()?;
+        fs::sync_dir(dir).map_err(Fault::io("sync", dir))?;
+        let (growing, path) = (self.offsets.path().to_owned(), names::file_at(dir, self.base, names::OFFSET_INDEX));
+        fs::rename(&growing, &path).map_err(Fault::io("rename", &growing))?;
+        self.offsets.moved(path);
         Ok(())
     }
 

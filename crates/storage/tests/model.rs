@@ -201,7 +201,7 @@ impl Model {
             Step::Retain => {
                 let end = Offset(self.end);
                 self.log().delete_old_segments(end, NOW).unwrap();
-                self.log().take_doomed().remove().unwrap();
+                self.log().take_doomed().sync_and_remove().unwrap();
                 self.start_moved();
             }
             Step::Flush => self.flush(Flush::All),

@@ -25,6 +25,9 @@ pub enum Unsynced {
     /// Of each file, and of each directory, the seed says how much has reached the disk by chance: the last write that has
     /// may be torn.
     PartlyThere,
+    /// As [`Unsynced::PartlyThere`] for files, while any of the changes of a directory may have reached the disk without
+    /// those before it: POSIX promises an order to nobody who does not sync.
+    AnyOrder,
 }
 
 /// What a disk writes either whole or not at all.
@@ -64,7 +67,7 @@ fn take(entries: &mut BTreeMap<String, Inode>, step: &Step) {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct FileNode {
     content: Vec<u8>,
     durable: Vec<u8>,
@@ -86,12 +89,17 @@ impl FileNode {
     }
 
     fn lose_power(&mut self, unsynced: Unsynced) {
-        let kept = kept(self.unsynced.len(), unsynced);
+        let kept = match unsynced {
+            Unsynced::Lost => 0,
+            Unsynced::PartlyThere | Unsynced::AnyOrder => draw(self.unsynced.len()),
+        };
         let mut changes = std::mem::take(&mut self.unsynced).into_iter();
         for change in changes.by_ref().take(kept) {
             apply(&mut self.durable, &change);
         }
-        if let (Unsynced::PartlyThere, Some(Change::Write { at, mut bytes })) = (unsynced, changes.next()) {
+        if unsynced != Unsynced::Lost
+            && let Some(Change::Write { at, mut bytes }) = changes.next()
+        {
             let whole = (at + draw(bytes.len())) / SECTOR * SECTOR;
             bytes.truncate(whole.saturating_sub(at));
             apply(&mut self.durable, &Change::Write { at, bytes });
@@ -100,7 +108,7 @@ impl FileNode {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct DirNode {
     entries: BTreeMap<String, Inode>,
     durable: BTreeMap<String, Inode>,
@@ -120,20 +128,24 @@ impl DirNode {
     }
 
     fn lose_power(&mut self, unsynced: Unsynced) {
-        let kept = kept(self.unsynced.len(), unsynced);
-        for step in std::mem::take(&mut self.unsynced).into_iter().take(kept) {
-            take(&mut self.durable, &step);
+        let steps = std::mem::take(&mut self.unsynced);
+        let reached: Vec<bool> = match unsynced {
+            Unsynced::Lost => Vec::new(),
+            Unsynced::PartlyThere => vec![true; draw(steps.len())],
+            Unsynced::AnyOrder => any_of(steps.len()),
+        };
+        for (step, _) in steps.iter().zip(reached).filter(|(_, reached)| *reached) {
+            take(&mut self.durable, step);
         }
         self.entries.clone_from(&self.durable);
     }
 }
 
-/// How many of `count` changes have reached the disk, in their order.
-fn kept(count: usize, unsynced: Unsynced) -> usize {
-    match unsynced {
-        Unsynced::Lost => 0,
-        Unsynced::PartlyThere => draw(count),
-    }
+/// Which of `count` changes have reached the disk: half of them, nearly none or nearly all, so that a single one that is
+/// missing, or is there alone, is seen often.
+fn any_of(count: usize) -> Vec<bool> {
+    let (of, all_but) = [(2, false), (count.max(2), false), (count.max(2), true)][draw(2)];
+    (0..count).map(|_| (draw(of - 1) == 0) != all_but).collect()
 }
 
 /// A number from 0 to `max`.
@@ -141,13 +153,13 @@ fn draw(max: usize) -> usize {
     usize::try_from(crate::random::u64() % (max as u64 + 1)).unwrap_or(max)
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Node {
     File(FileNode),
     Dir(DirNode),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Disk {
     nodes: BTreeMap<Inode, Node>,
     next: Inode,
@@ -169,6 +181,53 @@ pub fn replace() {
 /// The power has failed and is back: what was not synced is gone. Files that are open belong to programs that are gone too.
 pub fn lose_power(unsynced: Unsynced) {
     on_disk(|disk| disk.lose_power(unsynced));
+}
+
+/// The disk as it is at one moment, with all that is not synced.
+#[derive(Clone, Debug)]
+pub struct Image(Disk);
+
+/// The disk as it is now.
+#[must_use]
+pub fn image() -> Image {
+    on_disk(|disk| Image(disk.clone()))
+}
+
+/// The disk is again as it was.
+pub fn restore(image: &Image) {
+    on_disk(|disk| *disk = image.0.clone());
+}
+
+thread_local! {
+    static RECORDED: RefCell<Option<Vec<Image>>> = const { RefCell::new(None) };
+}
+
+/// From now on, an image is taken before every operation that changes the disk: at each of them the power might fail.
+pub fn record() {
+    RECORDED.set(Some(Vec::new()));
+}
+
+/// How many images were taken since [`record`].
+#[must_use]
+pub fn recorded_count() -> usize {
+    RECORDED.with_borrow(|images| images.as_ref().map_or(0, Vec::len))
+}
+
+/// The images that were taken since [`record`], the present state last; no more are taken.
+#[must_use]
+pub fn recorded() -> Vec<Image> {
+    let mut images = RECORDED.take().unwrap_or_default();
+    images.push(image());
+    images
+}
+
+/// An operation is about to change the disk.
+pub(crate) fn before_change() {
+    RECORDED.with_borrow_mut(|images| {
+        if let Some(images) = images {
+            images.push(image());
+        }
+    });
 }
 
 fn error(kind: io::ErrorKind) -> io::Error {
@@ -258,18 +317,6 @@ impl Disk {
         }
         if old != new {
             self.dir(dir)?.change(vec![(old, None), (new, Some(inode))]);
-        }
-        Ok(())
-    }
-
-    /// Takes away what is in a directory, entry by entry: a power failure may leave some of it.
-    fn empty(&mut self, dir: Inode) -> io::Result<()> {
-        let entries: Vec<_> = self.dir(dir)?.entries.clone().into_iter().collect();
-        for (name, inode) in entries {
-            if matches!(self.nodes.get(&inode), Some(Node::Dir(_))) {
-                self.empty(inode)?;
-            }
-            self.dir(dir)?.change(vec![(name, None)]);
         }
         Ok(())
     }
@@ -485,10 +532,6 @@ pub(crate) fn read_to_string(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }
 
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    OpenOptions::new().create(true).truncate(true).open(path)?.write_all_at(bytes, 0)
-}
-
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     on_disk(|disk| disk.rename(from, to))
 }
@@ -503,11 +546,16 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     })
 }
 
+/// Takes away what is in a directory, entry by entry, and then the directory: the power may fail between any two.
 pub(crate) fn remove_dir_all(path: &Path) -> io::Result<()> {
+    for entry in read_dir(path)? {
+        let entry = entry?;
+        let inside = path.join(&entry.name);
+        if entry.metadata.is_dir { remove_dir_all(&inside) } else { remove_file(&inside) }?;
+        before_change();
+    }
     on_disk(|disk| {
-        let inode = disk.find(path)?;
         let (dir, name) = disk.place(path)?;
-        disk.empty(inode)?;
         disk.dir(dir)?.change(vec![(name, None)]);
         Ok(())
     })

@@ -25,7 +25,10 @@ pub struct File {
 #[inline]
 fn may_change(path: &Path) -> io::Result<()> {
     #[cfg(sim)]
-    crate::faults::before_change(path)?;
+    {
+        crate::faults::before_change(path)?;
+        imp::before_change();
+    }
     let _ = path;
     Ok(())
 }
@@ -152,6 +155,8 @@ impl File {
             }
             return Err(kind.into());
         }
+        #[cfg(sim)]
+        imp::before_change();
         self.inner.write_all_at(buf, at)
     }
 
@@ -329,7 +334,8 @@ pub fn read_to_string(path: &Path) -> io::Result<String> {
 /// As the operating system says.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     may_change(path)?;
-    imp::write(path, bytes)
+    let file = File::with(imp::OpenOptions::new().write(true).create(true).truncate(true).open(path)?, path);
+    file.write_all_at(bytes, 0)
 }
 
 /// Replaces a file durably: whoever reads it, even after a power failure, finds the old content or the new one.

@@ -107,6 +107,42 @@ pub fn open_files_max() -> u64 {
     u64::MAX
 }
 
+/// How the file descriptors of this process are shared out, so that neither clients nor logs take those of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DescriptorBudget {
+    /// How many there may be in all: `ulimit -n`, after [`raise_open_files_max`].
+    pub limit: u64,
+    /// How many files the logs keep open. What is being read, written or synced at the moment is beyond that.
+    pub log_files: usize,
+    /// How many connections there may be, on all listeners together: enforced when a connection is accepted.
+    pub connections: usize,
+}
+
+impl DescriptorBudget {
+    /// More than any disk has heads for; each costs memory of the kernel.
+    const LOG_FILES_MAX: u64 = 100_000;
+    /// The fewest that logs or connections get, however low the limit is: a node needs as many to come up at all.
+    const SHARE_MIN: u64 = 8;
+
+    /// The shares of this process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self::of(open_files_max())
+    }
+
+    /// The shares of a process with this limit: a part stays free for listeners, checkpoints, snapshots, and what is open
+    /// for a moment; logs and connections have half of the rest each.
+    #[must_use]
+    pub fn of(limit: u64) -> Self {
+        let free = 32 + (limit / 16).min(512);
+        let rest = limit.saturating_sub(free);
+        let log_files = (rest / 2).clamp(Self::SHARE_MIN, Self::LOG_FILES_MAX);
+        let connections = rest.saturating_sub(log_files).max(Self::SHARE_MIN);
+        let count = |share: u64| usize::try_from(share).unwrap_or(usize::MAX);
+        Self { limit, log_files: count(log_files), connections: count(connections) }
+    }
+}
+
 /// Keeps the kernel from giving this process memory in pages of 2 MB (transparent huge pages), of which an allocator
 /// touches a small part: without them a node holds half as much memory. To be called before memory is taken. Does nothing
 /// on systems without such pages.
@@ -179,4 +215,18 @@ pub fn usage() -> Option<Usage> {
 #[cfg(sim)]
 pub fn usage() -> Option<Usage> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DescriptorBudget;
+
+    #[test]
+    fn logs_and_connections_have_shares_of_the_descriptors_that_leave_some_free() {
+        for (limit, log_files, connections) in
+            [(10, 8, 8), (256, 104, 104), (1024, 464, 464), (20_000, 9728, 9728), (1_000_000, 100_000, 899_456)]
+        {
+            assert_eq!(DescriptorBudget::of(limit), DescriptorBudget { limit, log_files, connections });
+        }
+    }
 }

@@ -233,11 +233,16 @@ fn swap(partition: &Partition, group: CleanedGroup) -> bool {
         partition.failed(&fault);
         return false;
     }
-    let doomed = match partition.with_log(|log| log.end_swap(swap)) {
-        Some(Ok(doomed)) => doomed,
+    let replaced = match partition.with_log(|log| log.replace_segments(swap)) {
+        Some(Ok(replaced)) => replaced,
         Some(Err(group)) => return discard(partition, group),
         None => return false,
     };
+    if let Err(fault) = replaced.sync() {
+        partition.failed(&fault);
+        return false;
+    }
+    let Some(doomed) = partition.with_log(|log| log.end_swap(replaced)) else { return false };
     if let Err(fault) = doomed.sync_and_remove() {
         partition.failed(&fault);
         return false;

@@ -162,7 +162,7 @@ fn retain(partition: &Partition) {
         info!(partition = %partition.id, segments = count, "deleted old segments");
         partition.log_start_moved();
     }
-    if let Err(fault) = doomed.remove() {
+    if let Err(fault) = doomed.sync_and_remove() {
         error!(partition = %partition.id, error = %fault, "files of deleted segments cannot be removed");
     }
 }

@@ -4,9 +4,10 @@ use std::io::IoSlice;
 
 use thalweg_base::{Offset, Timestamp};
 use thalweg_records::BatchHeader;
+use thalweg_sys::fs;
 
 use super::plan::CleanPlan;
-use crate::segment::Segment;
+use crate::segment::{Segment, remove_if_exists};
 use crate::{AbortedTxn, Fault, names};
 
 /// So many bytes are written at once.
@@ -26,7 +27,14 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Begins a segment at `base`. What a cleaning before has left is removed: after a crash it would be taken for a part of
+    /// this group that is not finished.
     pub(crate) fn begin(plan: &CleanPlan, base: Offset, now: Timestamp) -> Result<Self, Fault> {
+        for entry in fs::read_dir(&plan.dir).map_err(Fault::io("list", &plan.dir))? {
+            if entry.name.ends_with(names::CLEANED) && !entry.is_dir {
+                remove_if_exists(&plan.dir.join(&entry.name))?;
+            }
+        }
         let segment = Segment::create_as(&plan.dir, base, names::CLEANED, now, &plan.config.open_files)?;
         Ok(Self { finished: Vec::new(), segment, buffer: Vec::new(), written: 0 })
     }
@@ -64,8 +72,8 @@ impl Output {
         self.segment.txns.append(txn)
     }
 
-    /// Makes everything durable. `modified` is when the last of the sources was written.
-    pub(crate) fn finish(mut self, modified: Timestamp) -> Result<Vec<Segment>, Fault> {
+    /// Makes everything durable, the names too. `modified` is when the last of the sources was written.
+    pub(crate) fn finish(mut self, plan: &CleanPlan, modified: Timestamp) -> Result<Vec<Segment>, Fault> {
         self.flush()?;
         let mut segments = self.finished;
         segments.push(self.segment);
@@ -73,6 +81,7 @@ impl Output {
             segment.finish()?;
             segment.seal(modified)?;
         }
+        fs::sync_dir(&plan.dir).map_err(Fault::io("sync", &plan.dir))?;
         Ok(segments)
     }
 

@@ -4,7 +4,10 @@ mod harness;
 mod model;
 mod transactions;
 
+use std::collections::BTreeMap;
+
 use thalweg_base::{LeaderEpoch, Offset, Timestamp};
+use thalweg_records::control::ControlType;
 use thalweg_records::{BatchOptions, Compression};
 
 use super::{Cleaning, Progress};
@@ -262,38 +265,61 @@ fn segments_are_merged_as_far_as_one_may_grow_and_offsets_reach() {
     assert_eq!(&rig.records()[..2], ["0=a:1".to_owned(), format!("{far}=b:2")]);
 }
 
+/// The last record of each key, of records as the rig gives them.
+fn last_of_each_key(records: &[String]) -> BTreeMap<String, String> {
+    let keyed = records.iter().filter_map(|record| {
+        let (key, _) = record.split_once('=')?.1.split_once(':')?;
+        Some((key.to_owned(), record.clone()))
+    });
+    keyed.collect()
+}
+
 #[test]
 fn what_a_crash_left_of_a_swap_is_completed_or_undone() {
-    const KINDS: [&str; 3] = [names::LOG, names::OFFSET_INDEX, names::TIME_INDEX];
-    // The renames of a swap, in their order: how many of them were done when the process ended.
-    for done in 0..=3 * KINDS.len() {
-        let mut rig = Rig::new(compacted());
-        for n in 0..60 {
-            rig.put(["x", "y"][n % 2], "value");
+    const KINDS: [&str; 4] = [names::LOG, names::OFFSET_INDEX, names::TIME_INDEX, names::TXN_INDEX];
+    for (with_txn_index, kinds) in [(false, &KINDS[..3]), (true, &KINDS[..])] {
+        // The renames of a swap, in their order: how many of them were done when the process ended.
+        for done in 0..=3 * kinds.len() {
+            let mut rig = Rig::new(compacted());
+            for n in 0..60 {
+                // Every segment holds a key that comes nowhere else, so that a segment that is gone is missed.
+                if n % 4 == 0 { rig.put(&format!("once{n}"), "value") } else { rig.put(["x", "y"][n % 2], "value") }
+                if n == 5 && with_txn_index {
+                    rig.write(9, 0, "aborted", "value");
+                    rig.end(9, ControlType::Abort);
+                }
+            }
+            let end = rig.log.log_end();
+            rig.log.replicated(end);
+            let (before, aborted) = (rig.records(), rig.aborted());
+            let dir = rig.log.dir().to_owned();
+            drop(rig.first_group());
+            assert_eq!(rig.files_with(".txnindex.cleaned") > 0, with_txn_index);
+            let steps = [(names::CLEANED, names::SWAP), ("", names::DELETED), (names::SWAP, "")];
+            let renames = steps.iter().flat_map(|(from, to)| kinds.iter().map(|kind| (*kind, *from, *to)));
+            for (kind, from, to) in renames.take(done) {
+                let path = |suffix: &str| names::file_at(&dir, Offset(0), &format!("{kind}{suffix}"));
+                thalweg_sys::fs::rename(&path(from), &path(to)).unwrap();
+            }
+            rig.reopen(OpenHints { recovery_point: end, ..OpenHints::UNKNOWN });
+            let after = rig.records();
+            let mut expected = last_of_each_key(&before);
+            // All files of the new segment are complete from then on.
+            if done < kinds.len() {
+                assert_eq!(after, before, "after {done} renames");
+            } else {
+                assert!(after.len() < before.len(), "after {done} renames: {after:?}");
+                expected.remove("aborted");
+            }
+            assert_eq!(last_of_each_key(&after), expected, "after {done} renames of {kinds:?}");
+            assert_eq!((rig.log.log_end(), rig.aborted()), (end, aborted));
+            for suffix in [names::CLEANED, names::SWAP, names::DELETED] {
+                assert_eq!(rig.files_with(suffix), 0);
+            }
+            rig.reads_from_every_offset();
+            rig.clean(None, NOW);
+            rig.reopens_the_same();
         }
-        let before = rig.records();
-        let dir = rig.log.dir().to_owned();
-        drop(rig.first_group());
-        let steps = [(names::CLEANED, names::SWAP), ("", names::DELETED), (names::SWAP, "")];
-        let renames = steps.iter().flat_map(|(from, to)| KINDS.map(|kind| (kind, *from, *to)));
-        for (kind, from, to) in renames.take(done) {
-            let path = |suffix: &str| names::file_at(&dir, Offset(0), &format!("{kind}{suffix}"));
-            thalweg_sys::fs::rename(&path(from), &path(to)).unwrap();
-        }
-        rig.reopen(OpenHints { recovery_point: rig.log.log_end(), ..OpenHints::UNKNOWN });
-        let after = rig.records();
-        // All files of the new segment are complete from then on.
-        if done < KINDS.len() {
-            assert_eq!(after, before, "after {done} renames");
-        } else {
-            assert!(after.len() < before.len() && before.ends_with(&after[1..]), "after {done} renames: {after:?}");
-        }
-        for suffix in [names::CLEANED, names::SWAP, names::DELETED] {
-            assert_eq!(rig.files_with(suffix), 0);
-        }
-        rig.reads_from_every_offset();
-        rig.clean(None, NOW);
-        rig.reopens_the_same();
     }
 }
 

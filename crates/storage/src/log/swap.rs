@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use thalweg_base::Offset;
 use thalweg_sys::fs;
 
-use super::{Doomed, Log};
+use super::truncate::{Doomed, sync_if_there};
+use super::Log;
 use crate::cleaner::CleanPlan;
 use crate::segment::Segment;
 use crate::{Fault, names};
@@ -35,7 +36,7 @@ impl CleanedGroup {
     }
 }
 
-/// A group whose files are called `.swap`: from here on, a crash completes what was begun.
+/// A group whose files are called `.swap`: once that is durable, a crash completes what was begun.
 #[derive(Debug)]
 #[must_use]
 pub struct Swap {
@@ -52,12 +53,34 @@ impl Swap {
     }
 }
 
+/// Segments that are in the log, whose files are called `.swap` until no replaced segment can come back.
+#[derive(Debug)]
+#[must_use]
+pub struct Replaced {
+    dir: PathBuf,
+    /// The bases of the new segments.
+    bases: Vec<Offset>,
+    doomed: Doomed,
+}
+
+impl Replaced {
+    /// Makes it durable that the old segments are none any more, without the log; waits for the disk. A new segment that
+    /// lost the suffix before that could stand beside one that it replaces after a power failure, and hide its own records.
+    ///
+    /// # Errors
+    /// After an error the log must go offline.
+    pub fn sync(&self) -> Result<(), Fault> {
+        sync_if_there(&self.dir)
+    }
+}
+
 /// How a step of a swap ended.
 type Swapped<T> = Result<Result<T, CleanedGroup>, Fault>;
 
 impl Log {
     /// Begins to put a group into its place. The inner error gives the group back, to be discarded: the log has changed
-    /// meanwhile.
+    /// meanwhile. Then come [`Swap::sync`], [`Log::replace_segments`], [`Replaced::sync`], [`Log::end_swap`] and
+    /// [`Doomed::sync_and_remove`].
     ///
     /// # Errors
     /// When the disk fails: the log is then offline.
@@ -67,20 +90,24 @@ impl Log {
         }
         self.guarded(|log| {
             // The last one first: a `.swap` file beyond a `.cleaned` one does not count after a crash.
-            for segment in group.segments.iter_mut().rev() {
+            let count = group.segments.len();
+            for (done, segment) in group.segments.iter_mut().rev().enumerate() {
                 segment.change_suffix(names::CLEANED, names::SWAP)?;
                 log.swapping.extend(segment.paths().map(ToOwned::to_owned));
+                if done + 1 < count {
+                    fs::sync_dir(&group.dir).map_err(Fault::io("sync", &group.dir))?;
+                }
             }
             Ok(Ok(Swap { group }))
         })
     }
 
-    /// Puts a group into its place. Gives the files of the old segments; sync the directory before they are removed.
+    /// Lets a group take the place of the segments that it was made of.
     ///
     /// # Errors
     /// As [`Log::begin_swap`].
-    pub fn end_swap(&mut self, swap: Swap) -> Swapped<Doomed> {
-        let mut group = swap.group;
+    pub fn replace_segments(&mut self, swap: Swap) -> Swapped<Replaced> {
+        let group = swap.group;
         if !self.has_place_for(&group) {
             return Ok(Err(group));
         }
@@ -95,12 +122,26 @@ impl Log {
                     log.producers.remove_snapshot(&log.dir, segment.base())?;
                 }
             }
-            for segment in &mut group.segments {
-                segment.change_suffix(names::SWAP, "")?;
-            }
+            let bases = group.segments.iter().map(Segment::base).collect();
             log.segments.splice(first..first, group.segments);
             log.swapping.clear();
-            Ok(Ok(log.take_doomed()))
+            Ok(Ok(Replaced { dir: group.dir, bases, doomed: log.take_doomed() }))
+        })
+    }
+
+    /// Gives the files of a group's segments their final names. Gives the files of the old segments.
+    ///
+    /// # Errors
+    /// When the disk fails, or the log is offline: the next opening then does this.
+    pub fn end_swap(&mut self, replaced: Replaced) -> Result<Doomed, Fault> {
+        self.guarded(|log| {
+            for segment in &mut log.segments {
+                if replaced.bases.contains(&segment.base()) && segment.has_suffix(names::SWAP) {
+                    segment.change_suffix(names::SWAP, "")?;
+                    log.names_changed += 1;
+                }
+            }
+            Ok(replaced.doomed)
         })
     }
 

@@ -1,6 +1,6 @@
 //! Removing records: the newest when a leader never had them, the oldest when nobody needs them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use thalweg_base::{Offset, Timestamp};
@@ -32,27 +32,23 @@ impl Doomed {
     }
 
     /// Makes it durable that they have other names now, and removes them: what has taken their place stays, whatever
-    /// happens.
+    /// happens, and no segment comes back without its indexes. One that is gone already is no error.
     ///
     /// # Errors
     /// After an error the log must go offline.
     pub fn sync_and_remove(self) -> Result<(), Fault> {
         if let Some(dir) = self.files.first().and_then(|file| file.parent()) {
-            match fs::sync_dir(dir) {
-                // The whole directory is being deleted.
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-                other => other.map_err(Fault::io("sync", dir))?,
-            }
+            sync_if_there(dir)?;
         }
-        self.remove()
-    }
-
-    /// Removes them. One that is gone already is no error.
-    ///
-    /// # Errors
-    /// When the operating system refuses.
-    pub fn remove(self) -> Result<(), Fault> {
         self.files.iter().try_for_each(|path| remove_if_exists(path))
+    }
+}
+
+/// Makes the names in a directory durable, unless the whole directory was renamed for its deletion meanwhile.
+pub(super) fn sync_if_there(dir: &Path) -> Result<(), Fault> {
+    match fs::sync_dir(dir) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(Fault::io("sync", dir)),
     }
 }
 

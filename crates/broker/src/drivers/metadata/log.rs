@@ -71,7 +71,7 @@ pub(crate) struct Cleaned {
 impl Cleaned {
     /// Removes the files. It may block.
     pub(crate) fn remove(self) -> Result<(), LoadError> {
-        self.segments.remove()?;
+        self.segments.sync_and_remove()?;
         self.snapshots.iter().try_for_each(remove)
     }
 }

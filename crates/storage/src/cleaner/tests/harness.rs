@@ -105,7 +105,9 @@ impl Rig {
                 Progress::Swap(group) => {
                     let swap = self.log.begin_swap(group)?.unwrap();
                     swap.sync()?;
-                    self.log.end_swap(swap)?.unwrap().remove()?;
+                    let replaced = self.log.replace_segments(swap)?.unwrap();
+                    replaced.sync()?;
+                    self.log.end_swap(replaced)?.sync_and_remove()?;
                 }
                 Progress::Done(cleaned) => return Ok(cleaned),
             }

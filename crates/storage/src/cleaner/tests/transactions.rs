@@ -16,16 +16,16 @@ fn marker(id: i64, control: ControlType) -> PreparedBatch {
 }
 
 impl Rig {
-    fn write(&mut self, id: i64, sequence: i32, key: &str, value: &str) {
+    pub(super) fn write(&mut self, id: i64, sequence: i32, key: &str, value: &str) {
         self.append(keyed(producer(id, 0, sequence, true), NOW, &[(key, Some(value))]));
     }
 
-    fn end(&mut self, id: i64, control: ControlType) {
+    pub(super) fn end(&mut self, id: i64, control: ControlType) {
         self.append_by(marker(id, control), COORDINATOR);
     }
 
     /// The aborted transactions that a reader of everything is told.
-    fn aborted(&self) -> Vec<(i64, i64, i64)> {
+    pub(super) fn aborted(&self) -> Vec<(i64, i64, i64)> {
         let mut found = Vec::new();
         for base in self.log.segment_bases() {
             let plan = self.log.read(base, self.log.log_end(), 1 << 20, FirstBatch::Whole).unwrap();

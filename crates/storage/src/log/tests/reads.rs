@@ -105,7 +105,7 @@ fn a_plan_is_readable_after_its_segment_is_gone() {
     rig.append(&mut log, 5);
     let plan = log.read(Offset(0), Offset(5), 1000, FirstBatch::Whole).unwrap();
     log.truncate_fully_and_start_at(Offset(100), NOW).unwrap();
-    log.take_doomed().remove().unwrap();
+    log.take_doomed().sync_and_remove().unwrap();
     assert_eq!(whole_batches(plan.read().unwrap())[0].next_offset(), Offset(5));
     log.has_read(&plan, &plan.read().unwrap());
     assert_eq!((log.log_start(), log.log_end()), (Offset(100), Offset(100)));

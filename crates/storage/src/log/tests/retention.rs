@@ -28,7 +28,7 @@ fn every_offset_can_be_truncated_to() {
         assert!(log.leader_epochs().entries().iter().all(|e| e.start_offset.0 <= end));
         let newest = log.max_timestamp().unwrap().unwrap();
         assert_eq!(newest.timestamp, Timestamp(NOW.0 + (end - 1).max(0) * 1000));
-        log.take_doomed().remove().unwrap();
+        log.take_doomed().sync_and_remove().unwrap();
         let reopened = rig.reopen_clean(small_segments());
         assert_eq!(rig.offsets(&reopened), (0..=end).collect::<Vec<i64>>());
     }
@@ -64,7 +64,7 @@ fn deleted_records_go_away_with_their_segments() {
     let suffixed =
         |rig: &Rig| fs::read_dir(&rig.dir).unwrap().iter().filter(|e| e.name.ends_with(names::DELETED)).count();
     assert_eq!(suffixed(&rig), 6);
-    doomed.remove().unwrap();
+    doomed.sync_and_remove().unwrap();
     assert_eq!(suffixed(&rig), 0);
 }
 
