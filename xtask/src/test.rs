@@ -82,11 +82,16 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// The simulation is another build of everything, so it has a target directory of its own.
+/// The simulations: of a log on its disk, and of the whole node. They are another build of everything, so they have a target
+/// directory of their own.
 fn simulation() -> Count {
-    let test = ["test", "--package", "thalweg-sim", "--target-dir"];
-    let mut command = cargo();
-    step("simulation", command.args(test).arg(target().join("sim")).env("RUSTFLAGS", "--cfg sim"), Count::of_cargo)
+    let mut total = Count::default();
+    for which in [&["--package", "thalweg-storage", "--test", "persistence"][..], &["--package", "thalweg-sim"]] {
+        let mut command = cargo();
+        command.arg("test").args(which).arg("--target-dir").arg(target().join("sim")).env("RUSTFLAGS", "--cfg sim");
+        total.add(step("simulation", &mut command, Count::of_cargo));
+    }
+    total
 }
 
 pub fn close(total: Count) -> Result<(), String> {

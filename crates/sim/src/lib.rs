@@ -6,8 +6,6 @@
 
 pub mod client;
 #[cfg(sim)]
-pub mod power;
-#[cfg(sim)]
 pub mod story;
 #[cfg(sim)]
 pub mod world;

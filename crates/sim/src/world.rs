@@ -6,6 +6,7 @@ use std::time::Duration;
 use thalweg_broker::Node;
 use thalweg_broker::config::NodeConfig;
 use thalweg_sys::disk::Unsynced;
+pub use thalweg_sys::power::seeds;
 
 /// The node's host name.
 pub const NODE: &str = "node";
@@ -14,15 +15,6 @@ pub const ADDRESS: &str = "node:9092";
 
 /// What simulated programs return.
 pub type Outcome = Result<(), Box<dyn Error>>;
-
-/// The seeds to run: the one of `THALWEG_SEED`, or the first `count`.
-#[must_use]
-pub fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("THALWEG_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        Some(seed) => vec![seed],
-        None => (0..count).collect(),
-    }
-}
 
 /// A simulation of one node, whose writes are lost by a crash unless they were synced; with every other seed some of them are
 /// there by chance.

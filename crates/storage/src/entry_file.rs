@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thalweg_sys::fs::File;
 
 use crate::Fault;
-use crate::open_files::{FileRef, OpenFiles, SegmentFile};
+use crate::open_files::{ClosableFile, FileRef, OpenFiles, SegmentFile};
 
 /// So many new entries are kept in memory before they are written, so that an append needs no system call for its
 /// index entries. They may be lost in a crash: a segment that was not closed is scanned anyway.
@@ -56,6 +56,11 @@ impl<const N: usize> EntryFile<N> {
     /// The open file.
     pub(crate) fn file(&self) -> Result<Arc<SegmentFile>, Fault> {
         self.handle.get(&self.path, File::open_rw)
+    }
+
+    /// The file, for one who needs it later.
+    pub(crate) fn closable(&self) -> ClosableFile {
+        self.handle.closable(&self.path)
     }
 
     /// Closes the file until it is needed again.

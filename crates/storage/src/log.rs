@@ -410,6 +410,18 @@ impl Log {
         result
     }
 
+    /// As [`Log::guarded`], for a change that can be begun anew when there was no file descriptor for a part of it.
+    fn guarded_but_for_descriptors<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let result = self.guarded(change);
+        if matches!(result, Err(Fault::Descriptors { .. })) {
+            self.failed = false;
+        }
+        result
+    }
+
     fn check_invariants(&self) {
         assert!(!self.segments.is_empty(), "a log has a segment");
         assert!(self.log_start <= self.log_end, "log start {} is beyond the end {}", self.log_start, self.log_end);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thalweg_base::Offset;
 
 use crate::entry_file::EntryFile;
+use crate::open_files::ClosableFile;
 use crate::{Fault, OpenFiles, SegmentFile};
 
 /// Four bytes of offset, relative to the segment's base, and four bytes of position, both big-endian.
@@ -44,6 +45,11 @@ impl OffsetIndex {
 
     pub(crate) fn file(&self) -> Result<Arc<SegmentFile>, Fault> {
         self.entries.file()
+    }
+
+    /// The file, for one who needs it later.
+    pub(crate) fn closable(&self) -> ClosableFile {
+        self.entries.closable()
     }
 
     pub(crate) fn rest(&self) {

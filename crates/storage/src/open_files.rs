@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use thalweg_sys::fs::File;
+use thalweg_sys::fs::{File, is_out_of_descriptors};
 
 use crate::Fault;
 
@@ -106,6 +106,18 @@ impl OpenFiles {
         file
     }
 
+    /// Closes half of the files, those that were opened first. Says whether there were any.
+    fn close_half(&self) -> bool {
+        let mut kept = self.kept();
+        let (mut closed, enough) = (Vec::new(), kept.files.len().div_ceil(2));
+        while closed.len() < enough {
+            let Some(first) = kept.order.pop_front() else { break };
+            closed.extend(kept.files.remove(&first));
+        }
+        drop(kept);
+        !closed.is_empty()
+    }
+
     fn forget(&self, file: &SegmentFile) {
         let mut kept = self.kept();
         let removed = kept.files.remove(&file.number);
@@ -141,16 +153,26 @@ impl FileRef {
     pub(crate) fn get(
         &self,
         path: &Path,
-        open: impl FnOnce(&Path) -> std::io::Result<File>,
+        open: impl Fn(&Path) -> std::io::Result<File>,
     ) -> Result<Arc<SegmentFile>, Fault> {
         let mut slot = self.slot();
         if let Some(file) = slot.upgrade() {
             file.used.store(true, Ordering::Relaxed);
             return Ok(file);
         }
-        let file = self.pool.keep(path, open(path).map_err(Fault::io("open", path))?);
+        let opened = match open(path) {
+            // The logs' own files are what can be done without at once.
+            Err(e) if is_out_of_descriptors(&e) && self.pool.close_half() => open(path),
+            other => other,
+        };
+        let file = self.pool.keep(path, opened.map_err(Fault::io("open", path))?);
         *slot = Arc::downgrade(&file);
         Ok(file)
+    }
+
+    /// The file at `path`, wherever it is open, for one who needs it later and perhaps only then.
+    pub(crate) fn closable(&self, path: &Path) -> ClosableFile {
+        ClosableFile { path: path.to_owned(), open: self.slot().clone() }
     }
 
     /// Lets go of the file; who uses it just now goes on.
@@ -171,6 +193,23 @@ impl FileRef {
 
     fn slot(&self) -> MutexGuard<'_, Weak<SegmentFile>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file of a log that may be closed, and is opened apart from its pool if it is.
+#[derive(Debug)]
+pub(crate) struct ClosableFile {
+    path: PathBuf,
+    open: Weak<SegmentFile>,
+}
+
+impl ClosableFile {
+    /// The file, open for a moment.
+    pub(crate) fn open(&self) -> Result<Arc<SegmentFile>, Fault> {
+        match self.open.upgrade() {
+            Some(file) => Ok(file),
+            None => SegmentFile::open(&self.path).map(Arc::new),
+        }
     }
 }
 
@@ -202,6 +241,8 @@ mod tests {
         assert_eq!(is_open, [false, true, false, true, true]);
         let held = open(0);
         held.file().write_all_at(b"x", 0).unwrap();
+        assert!(pool.close_half());
+        assert_eq!(pool.count(), 1);
         files[0].close();
         held.file().write_all_at(b"y", 1).unwrap();
         drop(files);

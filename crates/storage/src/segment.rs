@@ -9,7 +9,7 @@ use thalweg_records::BatchHeader;
 use thalweg_sys::fs::{self, File};
 
 use crate::offset_index::OffsetIndex;
-use crate::open_files::{FileRef, OpenFiles, SegmentFile};
+use crate::open_files::{ClosableFile, FileRef, OpenFiles, SegmentFile};
 use crate::scan::{Found, Scan, Step};
 use crate::time_index::{TimeIndex, TimestampOffset};
 use crate::txn_index::TxnIndex;
@@ -122,6 +122,11 @@ impl Segment {
     /// The open file of batches.
     pub(crate) fn log(&self) -> Result<Arc<SegmentFile>, Fault> {
         self.log.get(&self.path, File::open)
+    }
+
+    /// The file of batches, for one who needs it later.
+    pub(crate) fn log_closable(&self) -> ClosableFile {
+        self.log.closable(&self.path)
     }
 
     /// The partition's directory has a new name.

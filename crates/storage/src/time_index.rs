@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thalweg_base::{Offset, Timestamp};
 
 use crate::entry_file::EntryFile;
+use crate::open_files::ClosableFile;
 use crate::{Fault, OpenFiles, SegmentFile};
 
 /// Eight bytes of timestamp and four bytes of offset, relative to the segment's base, both big-endian.
@@ -44,6 +45,11 @@ impl TimeIndex {
 
     pub(crate) fn file(&self) -> Result<Arc<SegmentFile>, Fault> {
         self.entries.file()
+    }
+
+    /// The file, for one who needs it later.
+    pub(crate) fn closable(&self) -> ClosableFile {
+        self.entries.closable()
     }
 
     pub(crate) fn rest(&self) {

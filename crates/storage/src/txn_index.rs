@@ -7,7 +7,7 @@ use thalweg_base::{Offset, ProducerId};
 use thalweg_sys::fs::File;
 
 use crate::Fault;
-use crate::open_files::{FileRef, OpenFiles, SegmentFile};
+use crate::open_files::{ClosableFile, FileRef, OpenFiles, SegmentFile};
 
 /// A version of two bytes, then four numbers of eight.
 const ENTRY: usize = 34;
@@ -72,6 +72,11 @@ impl TxnIndex {
     /// The open file, if it exists.
     pub(crate) fn file(&self) -> Result<Option<Arc<SegmentFile>>, Fault> {
         if self.is_empty() { Ok(None) } else { self.opened().map(Some) }
+    }
+
+    /// The file, if it exists, for one who needs it later.
+    pub(crate) fn closable(&self) -> Option<ClosableFile> {
+        (!self.is_empty()).then(|| self.handle.closable(&self.path))
     }
 
     pub(crate) fn append(&mut self, txn: &AbortedTxn) -> Result<(), Fault> {

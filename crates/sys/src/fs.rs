@@ -42,6 +42,34 @@ fn may_read(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// How often opening is tried when there is no file descriptor left: a quarter of a second in all. Most are held only for a
+/// moment.
+const OPEN_TRIES: u32 = 8;
+
+/// Whether a call failed because the process, or the machine, has no file descriptor left.
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// Opens something, and waits a moment for a file descriptor if there is none left.
+fn opened<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    for attempt in 0..OPEN_TRIES {
+        match open() {
+            Err(e) if is_out_of_descriptors(&e) => wait_before_try(attempt),
+            other => return other,
+        }
+    }
+    open()
+}
+
+fn wait_before_try(attempt: u32) {
+    #[cfg(not(sim))]
+    std::thread::sleep(std::time::Duration::from_millis(1 << attempt));
+    let _ = attempt;
+}
+
 impl File {
     /// Opens an existing file for reading and writing, or for reading alone where writing is not allowed.
     ///
@@ -49,10 +77,10 @@ impl File {
     /// When it does not exist or may not be read.
     pub fn open(path: &Path) -> io::Result<Self> {
         may_read(path)?;
-        let opened = imp::OpenOptions::new().read(true).write(true).open(path);
-        let inner = match opened {
+        let to_write = opened(|| imp::OpenOptions::new().read(true).write(true).open(path));
+        let inner = match to_write {
             Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
-                imp::File::open(path)?
+                opened(|| imp::File::open(path))?
             }
             other => other?,
         };
@@ -82,8 +110,8 @@ impl File {
     /// As the operating system says.
     pub fn open_rw(path: &Path) -> io::Result<Self> {
         may_change(path)?;
-        let inner = imp::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        Ok(Self::with(inner, path))
+        let open = || imp::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        Ok(Self::with(opened(open)?, path))
     }
 
     /// Reads up to `buf.len()` bytes at `at`; 0 means the end of the file.
@@ -278,7 +306,7 @@ pub struct DirEntry {
 pub fn read_dir(path: &Path) -> io::Result<Vec<DirEntry>> {
     may_read(path)?;
     let mut entries = Vec::new();
-    for entry in imp::read_dir(path)? {
+    for entry in opened(|| imp::read_dir(path))? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         match entry.metadata() {
@@ -316,7 +344,7 @@ pub fn create_dir_all_durably(path: &Path) -> io::Result<()> {
 /// As the operating system says.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     may_read(path)?;
-    imp::read(path)
+    opened(|| imp::read(path))
 }
 
 /// A file's whole content as text.
@@ -325,7 +353,14 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// As the operating system says; `InvalidData` when it is not UTF-8.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     may_read(path)?;
-    imp::read_to_string(path)
+    opened(|| imp::read_to_string(path))
+}
+
+/// Creates a file, or empties it.
+fn create(path: &Path) -> io::Result<File> {
+    may_change(path)?;
+    let open = || imp::OpenOptions::new().write(true).create(true).truncate(true).open(path);
+    Ok(File::with(opened(open)?, path))
 }
 
 /// Replaces a file's content. Not durable and not atomic: see [`write_atomic`].
@@ -333,9 +368,7 @@ pub fn read_to_string(path: &Path) -> io::Result<String> {
 /// # Errors
 /// As the operating system says.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    may_change(path)?;
-    let file = File::with(imp::OpenOptions::new().write(true).create(true).truncate(true).open(path)?, path);
-    file.write_all_at(bytes, 0)
+    create(path)?.write_all_at(bytes, 0)
 }
 
 /// Replaces a file durably: whoever reads it, even after a power failure, finds the old content or the new one.
@@ -346,8 +379,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let tmp = path.with_file_name(name);
-    may_change(&tmp)?;
-    let file = File::with(imp::OpenOptions::new().write(true).create(true).truncate(true).open(&tmp)?, &tmp);
+    let file = create(&tmp)?;
     file.write_all_at(bytes, 0)?;
     file.sync_all()?;
     rename(&tmp, path)?;
@@ -430,7 +462,7 @@ pub fn modified_ms(path: &Path) -> io::Result<i64> {
 pub fn sync_dir(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     #[cfg(not(sim))]
-    return imp::File::open(path)?.sync_all();
+    return opened(|| imp::File::open(path))?.sync_all();
     #[cfg(sim)]
     {
         may_change(path)?;
@@ -446,7 +478,7 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 pub fn sync_file_system(path: &Path) -> io::Result<()> {
     #[cfg(not(sim))]
     {
-        let dir = imp::File::open(path)?;
+        let dir = opened(|| imp::File::open(path))?;
         Ok(rustix::fs::syncfs(&dir)?)
     }
     #[cfg(sim)]

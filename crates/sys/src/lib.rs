@@ -12,6 +12,8 @@ pub mod disk;
 pub mod faults;
 pub mod fs;
 pub mod net;
+#[cfg(sim)]
+pub mod power;
 pub mod process;
 pub mod random;
 pub mod task;

@@ -2,7 +2,6 @@
 //!
 //! The lock is held for the decisions and the one write of an append, never while records are read or synced.
 
-use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -18,7 +17,7 @@ use thalweg_storage::{
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant};
 use thalweg_wire::ErrorCode;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::guard::{Guard, Watch};
 use super::log_dirs::Health;
@@ -123,6 +122,11 @@ impl State {
         self.leader = None;
         self.log = None;
         self.waiting.wake_all();
+    }
+
+    /// Whether the log is as usable as before: there was no file descriptor for something that can be done later.
+    fn survives(&self, fault: &Fault) -> bool {
+        matches!(fault, Fault::Descriptors { .. }) && self.log.as_ref().is_none_or(|log| !log.is_offline())
     }
 
     /// What serving clients needs: the log and its leader.
@@ -566,7 +570,7 @@ impl Partition {
         }
         match fault {
             Fault::Corrupt { .. } => ErrorCode::CorruptMessage,
-            Fault::Io { .. } | Fault::Offline { .. } => ErrorCode::KafkaStorageError,
+            Fault::Io { .. } | Fault::Offline { .. } | Fault::Descriptors { .. } => ErrorCode::KafkaStorageError,
         }
     }
 
@@ -578,8 +582,12 @@ impl Partition {
     }
 
     /// Reading or syncing the log has failed elsewhere.
-    pub(crate) fn failed(&self, fault: &dyn Display) {
+    pub(crate) fn failed(&self, fault: &Fault) {
         let mut state = self.lock();
+        if state.survives(fault) {
+            warn!(partition = %self.id, error = %fault, "the log goes on: this is tried again later");
+            return;
+        }
         if let Some(dir) = &state.dir {
             dir.fail(fault);
         }
@@ -589,9 +597,16 @@ impl Partition {
     /// A disk that has failed once is not trusted again: the whole directory goes offline. Damage in one log's files is
     /// that log's alone.
     fn fail(&self, state: &mut State, fault: &Fault) {
+        if state.survives(fault) {
+            warn!(partition = %self.id, error = %fault, "the log goes on: this is refused");
+            return;
+        }
         match (fault, &state.dir) {
             (Fault::Io { .. } | Fault::Offline { .. }, Some(dir)) => dir.fail(fault),
             _ if state.failed => {}
+            (Fault::Descriptors { .. }, _) => {
+                error!(partition = %self.id, error = %fault, "the log goes offline in the middle of a change: restart the node");
+            }
             _ => error!(partition = %self.id, error = %fault, "the log goes offline: its files are damaged"),
         }
         state.go_offline();

@@ -283,7 +283,11 @@ fn what_a_crash_left_of_a_swap_is_completed_or_undone() {
             let mut rig = Rig::new(compacted());
             for n in 0..60 {
                 // Every segment holds a key that comes nowhere else, so that a segment that is gone is missed.
-                if n % 4 == 0 { rig.put(&format!("once{n}"), "value") } else { rig.put(["x", "y"][n % 2], "value") }
+                if n % 4 == 0 {
+                    rig.put(&format!("once{n}"), "value")
+                } else {
+                    rig.put(["x", "y"][n % 2], "value")
+                }
                 if n == 5 && with_txn_index {
                     rig.write(9, 0, "aborted", "value");
                     rig.end(9, ControlType::Abort);

@@ -288,7 +288,7 @@ impl Log {
 
     /// Finishes the active segment and begins a new one at the log's end, or at `first` if that is beyond it.
     pub(crate) fn roll(&mut self, first: Offset, now: Timestamp) -> Result<(), Fault> {
-        self.guarded(|log| {
+        self.guarded_but_for_descriptors(|log| {
             let base = first.max(log.log_end);
             assert!(base > log.active().base(), "a segment begins at {base} already");
             log.active_mut().finish()?;

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thalweg_base::{Offset, Timestamp};
 use thalweg_sys::fs::{self, File};
 
 use super::Log;
-use crate::{Fault, SegmentFile, names};
+use crate::open_files::ClosableFile;
+use crate::{Fault, names};
 
 /// How much is flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +24,14 @@ pub enum Flush {
 }
 
 /// What must be synced so that the log is durable up to an offset. Several plans of a log may be carried out at once.
+///
+/// It keeps no file open: thousands of segments may wait for a flush.
 #[derive(Debug)]
 pub struct FlushPlan {
     up_to: Offset,
     truncations: u64,
-    logs: Vec<Arc<SegmentFile>>,
-    indexes: Vec<Arc<SegmentFile>>,
+    logs: Vec<ClosableFile>,
+    indexes: Vec<ClosableFile>,
     /// The segments whose indexes are among `indexes`.
     bases: Vec<Offset>,
     snapshots: Vec<PathBuf>,
@@ -37,6 +41,8 @@ pub struct FlushPlan {
     dir: PathBuf,
     /// The names are to be synced, as they were at this count of changes.
     names: Option<u64>,
+    /// A file had another name, or was gone, when it was to be synced.
+    missed: AtomicBool,
 }
 
 impl FlushPlan {
@@ -45,11 +51,15 @@ impl FlushPlan {
     /// # Errors
     /// After an error nothing is known of what was written: the log must go offline (see [`Log::flush_failed`]).
     pub fn execute(&self) -> Result<(), Fault> {
-        for log in &self.logs {
-            log.file().sync_data().map_err(Fault::io("sync", log.path()))?;
-        }
-        for index in &self.indexes {
-            index.file().sync_data().map_err(Fault::io("sync an index in", &self.dir))?;
+        for file in self.logs.iter().chain(&self.indexes) {
+            match file.open() {
+                Ok(open) => open.file().sync_data().map_err(Fault::io("sync", open.path()))?,
+                // Its segment was deleted, or the directory has another name: the recovery point does not move then.
+                Err(Fault::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    self.missed.store(true, Ordering::Relaxed);
+                }
+                Err(fault) => return Err(fault),
+            }
         }
         // From here on names are used: they are gone when the directory was renamed for its deletion meanwhile.
         match self.execute_by_name() {
@@ -113,17 +123,18 @@ impl Log {
             epochs_written: Arc::clone(&self.epochs_written),
             dir: self.dir.clone(),
             names: (self.names_changed > self.names_synced).then_some(self.names_changed),
+            missed: AtomicBool::new(false),
         };
         for (at, segment) in self.segments.iter().enumerate() {
             let end = self.segments.get(at + 1).map_or(self.log_end, |next| next.base());
             if segment.base() < up_to && end > self.recovery_point {
-                plan.logs.push(segment.log()?);
+                plan.logs.push(segment.log_closable());
             }
             // A crash has the active segment's indexes built anew, whatever they hold.
             if segment.has_dirty_indexes() && (at < active || closing) {
-                plan.indexes.push(segment.offsets.file()?);
-                plan.indexes.push(segment.times.file()?);
-                plan.indexes.extend(segment.txns.file()?);
+                plan.indexes.push(segment.offsets.closable());
+                plan.indexes.push(segment.times.closable());
+                plan.indexes.extend(segment.txns.closable());
                 plan.bases.push(segment.base());
             }
         }
@@ -141,7 +152,7 @@ impl Log {
         let epochs = plan.epochs.as_ref().map_or(0, |(changes, _)| *changes);
         self.epochs_synced = self.epochs_synced.max(epochs);
         self.last_flush = now;
-        if plan.truncations != self.truncations {
+        if plan.truncations != self.truncations || plan.missed.load(Ordering::Relaxed) {
             return;
         }
         for segment in &mut self.segments {

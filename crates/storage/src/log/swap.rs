@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use thalweg_base::Offset;
 use thalweg_sys::fs;
 
-use super::truncate::{Doomed, sync_if_there};
 use super::Log;
+use super::truncate::{Doomed, sync_if_there};
 use crate::cleaner::CleanPlan;
 use crate::segment::Segment;
 use crate::{Fault, names};

@@ -114,7 +114,9 @@ fn complete_swap(dir: &Path, entries: &[DirEntry], swaps: &[Passing<'_>]) -> Res
 fn complete_deletions(dir: &Path, deleted: &[Passing<'_>]) -> Result<(), Fault> {
     let mut damaged = false;
     for file in deleted.iter().filter(|file| file.kind() == Some(names::TXN_INDEX)) {
-        let Some(base) = file.offset.filter(|base| fs::exists(&names::file_at(dir, *base, names::LOG))) else { continue };
+        let Some(base) = file.offset.filter(|base| fs::exists(&names::file_at(dir, *base, names::LOG))) else {
+            continue;
+        };
         if !fs::exists(&names::file_at(dir, base, names::TXN_INDEX)) {
             remove_if_exists(&names::file_at(dir, base, names::OFFSET_INDEX))?;
             damaged = true;

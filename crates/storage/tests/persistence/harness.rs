@@ -226,7 +226,8 @@ fn read(log: &Log, mut from: Offset, to: Offset, how: &str) -> Found {
                 false => &mut found.records,
             };
             for record in view.records(1 << 20).expect("records").map(Result::unwrap) {
-                let text = |bytes: Option<bytes::Bytes>| String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
+                let text =
+                    |bytes: Option<bytes::Bytes>| String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
                 into.insert(header.offset_of(record.offset_delta).0, (text(record.key), text(record.value)));
             }
         }

@@ -1,12 +1,23 @@
 //! A power failure, or the end of the process, at every operation of a story that changes the disk.
 
-use thalweg_sys::disk::{self, Image, Unsynced};
-use thalweg_sys::random;
+use crate::disk::{self, Image, Unsynced};
+use crate::random;
 
 /// How often the power fails at one operation with each way of losing what was not synced.
-const FAILURES: [(Unsynced, u64); 3] = [(Unsynced::Lost, 1), (Unsynced::PartlyThere, 3), (Unsynced::AnyOrder, 12)];
-/// Of so many checks one has the power fail again at each of its own operations.
-const AGAIN_OF: u64 = 23;
+const FAILURES: [(Unsynced, u64); 3] = [(Unsynced::Lost, 1), (Unsynced::PartlyThere, 2), (Unsynced::AnyOrder, 9)];
+/// Of so many checks one has the power fail again at some of its own operations.
+const AGAIN_OF: u64 = 97;
+/// As [`FAILURES`], when it fails again.
+const FAILURES_AGAIN: [(Unsynced, u64); 2] = [(Unsynced::Lost, 1), (Unsynced::AnyOrder, 1)];
+
+/// The seeds to run: the one of `THALWEG_SEED`, or the first `count`.
+#[must_use]
+pub fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("THALWEG_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => vec![seed],
+        None => (0..count).collect(),
+    }
+}
 
 /// A story on an empty disk that says from time to time what must be there from then on, whatever happens.
 #[derive(Debug)]
@@ -36,9 +47,10 @@ impl<K: Clone> Story<K> {
             let Some(known) = known else { continue };
             disk::restore(image);
             check(known, &format!("the process ended at {at}"));
-            fail(image, seed, &format!("at {at}"), |how, draw| {
+            let seed_here = seed.wrapping_mul(10_007).wrapping_add(at as u64);
+            fail(image, &FAILURES, seed_here, &format!("at {at}"), |how, draw| {
                 if draw % AGAIN_OF == 0 {
-                    fail_again(seed, how, known, &check);
+                    fail_again(draw, how, known, &check);
                 } else {
                     check(known, how);
                 }
@@ -49,8 +61,8 @@ impl<K: Clone> Story<K> {
 }
 
 /// The power fails in each way while the disk is as in `image`; `then` goes on with what is left.
-fn fail(image: &Image, seed: u64, what: &str, mut then: impl FnMut(&str, u64)) {
-    for (unsynced, times) in FAILURES {
+fn fail(image: &Image, ways: &[(Unsynced, u64)], seed: u64, what: &str, mut then: impl FnMut(&str, u64)) {
+    for (unsynced, times) in ways.iter().copied() {
         for time in 0..times {
             random::seed(seed.wrapping_mul(1009).wrapping_add(time));
             disk::restore(image);
@@ -65,9 +77,10 @@ fn fail(image: &Image, seed: u64, what: &str, mut then: impl FnMut(&str, u64)) {
 fn fail_again<K>(seed: u64, how: &str, known: &K, check: &impl Fn(&K, &str)) {
     disk::record();
     check(known, how);
-    for (at, image) in disk::recorded().iter().enumerate() {
+    // One in three of its operations.
+    for (at, image) in disk::recorded().iter().enumerate().filter(|(at, _)| *at as u64 % 3 == seed % 3) {
         disk::restore(image);
         check(known, &format!("{how}, then the process ended at {at}"));
-        fail(image, seed ^ 1, &format!("{how}, then at {at}"), |how, _| check(known, how));
+        fail(image, &FAILURES_AGAIN, seed ^ at as u64, &format!("{how}, then at {at}"), |how, _| check(known, how));
     }
 }
