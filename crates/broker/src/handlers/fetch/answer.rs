@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thalweg_base::Offset;
 use thalweg_replica::{NewSession, SessionId, Shown, Topic};
-use thalweg_storage::{AbortedTxn, ReadPlan};
+use thalweg_storage::{AbortedTxn, Fault, ReadPlan};
 use thalweg_sys::task;
 use thalweg_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use thalweg_wire::messages::fetch_response::{
@@ -253,7 +253,7 @@ impl Target {
     }
 
     /// A read has failed: its log goes offline, and the client learns of it.
-    fn fail(&self, fault: &dyn std::fmt::Display) -> ErrorCode {
+    fn fail(&self, fault: &Fault) -> ErrorCode {
         if let Ok(partition) = &self.place {
             partition.failed(fault);
             partition.traffic.fetch_failed();
