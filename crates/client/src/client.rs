@@ -1,6 +1,7 @@
 //! The client: finds the node that a request is for, keeps connections, tries again.
 
 mod attempts;
+mod offsets;
 mod refresh;
 mod route;
 
@@ -14,6 +15,7 @@ use thalweg_wire::Request;
 use crate::error::Api;
 use crate::{Channel, ClientConfig, Cluster, Connection, Destination, Error, Peer};
 pub(crate) use attempts::Attempts;
+pub use offsets::{ListedOffset, OffsetSpec};
 
 /// Which of a client's connections to a node is used. A node answers the requests of one connection in their order, so
 /// that requests which may wait at the node have connections of their own.

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thalweg_base::{Offset, TopicPartition};
+use thalweg_records::BatchError;
 use thalweg_wire::{ApiKey, DecodeError, EncodeError, ErrorCode};
 
 use crate::{Destination, Peer};
@@ -96,6 +98,24 @@ pub enum Error {
         /// Why it is not known, as an error code of Kafka's.
         code: ErrorCode,
     },
+    /// A partition cannot be read or written.
+    #[error("partition {partition}: {code}: {}", code.message())]
+    Partition {
+        /// The partition.
+        partition: TopicPartition,
+        /// Kafka's error code.
+        code: ErrorCode,
+    },
+    /// The records of a partition cannot be read.
+    #[error("partition {partition} at offset {offset}: {source}")]
+    Batch {
+        /// The partition.
+        partition: TopicPartition,
+        /// The position.
+        offset: Offset,
+        /// What is wrong with them.
+        source: Box<BatchError>,
+    },
     /// The broker refused.
     #[error("{peer} refused {api}: {}", describe_refusal(*code, message.as_deref()))]
     Refused {
@@ -128,10 +148,10 @@ impl Error {
         match self {
             Self::Resolve { .. } | Self::Connect { .. } | Self::TimedOut { .. } | Self::Disconnected { .. } => true,
             Self::Unreachable { .. } => true,
-            Self::Refused { code, .. } => code.is_retriable(),
+            Self::Refused { code, .. } | Self::Partition { code, .. } => code.is_retriable(),
             // A node that is not there now may come back.
             Self::Unroutable { code, .. } => code.is_retriable() || *code == ErrorCode::BrokerNotAvailable,
-            Self::UnsupportedVersion { .. } | Self::Encode { .. } | Self::Decode { .. } => false,
+            Self::UnsupportedVersion { .. } | Self::Encode { .. } | Self::Decode { .. } | Self::Batch { .. } => false,
         }
     }
 }

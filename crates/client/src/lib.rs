@@ -9,6 +9,7 @@ mod client;
 mod cluster;
 mod config;
 mod connection;
+mod consumer;
 mod destination;
 mod error;
 #[cfg(test)]
@@ -21,10 +22,11 @@ mod versions;
 
 pub use backoff::Backoff;
 pub use channel::{Channel, ChannelOptions};
-pub use client::{Client, Lane};
+pub use client::{Client, Lane, ListedOffset, OffsetSpec};
 pub use cluster::{Cluster, Node, Partition, Topic};
 pub use config::{Bootstrap, ClientConfig};
 pub use connection::{Connection, ConnectionOptions, InFlight};
+pub use consumer::{Consumer, ConsumerConfig, ConsumerRecord, Isolation, OffsetReset, Start};
 pub use destination::Destination;
 pub use error::{Api, Error};
 pub use peer::{ParsePeerError, Peer};

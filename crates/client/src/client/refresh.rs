@@ -84,6 +84,12 @@ impl Client {
         self.shared.known.lock().fresh_since = None;
     }
 
+    /// Whether the next who needs what is known about the cluster asks again.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        !self.is_fresh(&self.shared.known.lock())
+    }
+
     /// A broker has named a newer leader of a partition (KIP-951). Says whether it is used.
     pub fn learn_leader(&self, partition: &TopicPartition, leader: NodeId, epoch: LeaderEpoch) -> bool {
         let mut known = self.shared.known.lock();

@@ -1,0 +1,4 @@
+//! The client against a node in this process.
+
+mod consuming;
+mod node;
