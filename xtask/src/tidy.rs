@@ -1,10 +1,11 @@
 //! `cargo xtask tidy`: the rules of the house that neither the compiler nor clippy checks.
 //!
-//! The arrows between crates against the map in `docs/architecture.md`, files and functions that have grown too long,
+//! The arrows between crates, and between the folders of the broker, against the maps in `docs/architecture.md`, files and functions that have grown too long,
 //! left-overs, doors that should stay shut, tests that sleep. What must be excepted stands in `xtask/tidy-exceptions.txt`,
 //! one line each: the rule, the place, and the reason. An exception that excepts nothing is a finding too.
 
 mod arrows;
+mod layers;
 mod rules;
 mod source;
 
@@ -43,9 +44,12 @@ pub fn run() -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut findings = Vec::new();
     let files = rust_files(&root)?;
+    let broker = layers::read(&root, "broker")?;
     for file in &files {
         let text = fs::read_to_string(root.join(file)).map_err(|e| format!("{file}: {e}"))?;
-        rules::check(&Source::new(file, &text), &mut findings);
+        let source = Source::new(file, &text);
+        rules::check(&source, &mut findings);
+        layers::check(&source, "broker", &broker, &mut findings);
     }
     arrows::check(&root, &mut findings)?;
     findings.sort();

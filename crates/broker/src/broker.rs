@@ -9,16 +9,17 @@ use parking_lot::Mutex;
 use thalweg_base::{Moment, Timestamp};
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::topic_name::{self, CONSUMER_OFFSETS, TRANSACTION_STATE};
+use thalweg_network::Network;
 use thalweg_records::validate::{Invalid, Rules, Scratch, Validated, validate_with};
 use thalweg_replica::Sessions;
-use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
+use thalweg_sys::closing::Closing;
+use thalweg_sys::time::{Instant, wall_clock_ms};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::CreateTopicsRequest;
 use thalweg_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use thalweg_wire::messages::create_topics_response::CreatableTopicResult;
 use tracing::{debug, warn};
 
-use crate::closing::Closing;
 use crate::config::{GroupsConfig, NodeConfig, TransactionsConfig};
 use crate::drivers::groups::Groups;
 use crate::drivers::maintenance::Maintenance;
@@ -26,38 +27,23 @@ use crate::drivers::metadata::MetadataHandle;
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::transactions::Transactions;
-use crate::listener::{Budget, Chunks, Seats, Spare};
-use crate::live::Properties;
+use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
 use crate::telemetry::Telemetry;
-
-/// What connections may cost.
-pub(crate) struct ConnectionLimits {
-    /// `socket.request.max.bytes`.
-    pub(crate) request_bytes_max: usize,
-    /// The memory that all requests together may take.
-    pub(crate) request_memory: Arc<Budget>,
-    /// `connections.max.idle.ms`.
-    pub(crate) idle_max: Duration,
-}
 
 /// See the module.
 pub(crate) struct Broker {
     /// What the node was started with.
     pub(crate) config: NodeConfig,
     /// Its properties as they count now.
-    pub(crate) properties: Arc<Properties>,
+    pub(crate) properties: Arc<LiveProperties>,
     pub(crate) cluster_id: ByteString,
     pub(crate) metrics: Metrics,
     /// The metrics of clients, where somebody can see them.
     pub(crate) telemetry: Telemetry,
-    pub(crate) limits: ConnectionLimits,
-    pub(crate) seats: Arc<Seats>,
-    /// What records pass through on their way from files to sockets.
-    pub(crate) chunks: Arc<Chunks>,
-    /// What requests are read into.
-    pub(crate) spare: Arc<Spare>,
+    /// What the listeners share.
+    pub(crate) network: Arc<Network>,
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) metadata: MetadataHandle,
     pub(crate) groups: Arc<Groups>,

@@ -1,95 +1,18 @@
 //! From a frame to its handler and back: the one table of APIs that this node serves.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use bytestring::ByteString;
-use thalweg_base::Uuid;
+use thalweg_network::{ListenerName, ListenerType, Origin, Reply, Service};
 use thalweg_wire::messages as m;
-use thalweg_wire::{ApiKey, Codec, DecodeError, EncodeError, Reader, Request, Writer};
-use tracing::{debug, error};
+use thalweg_wire::{ApiKey, DecodeError, Reader, Request};
+use tracing::debug;
 
 use crate::broker::Broker;
+use crate::call::Call;
 use crate::config::NodeConfig;
-use crate::frame::{FileRange, Frame};
 use crate::handlers as h;
-use crate::listener::{ListenerName, ListenerType, Origin};
-use crate::telemetry::Client;
-
-/// A future answer, ready to be written.
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Frame> + Send>>;
-
-/// What becomes of a request.
-pub(crate) enum Reply {
-    /// It is answered.
-    Now(Frame),
-    /// It waits for an event; later requests of its connection go ahead, their answers wait for this one.
-    Parked(Answer),
-    /// It waits for an event; no later request of its connection is taken before.
-    Exclusive(Answer),
-    /// There is no answer (`acks=0`).
-    Nothing,
-    /// The connection is closed, for this reason.
-    Close(String),
-}
-
-/// One request's surroundings: what its header says and who sent it.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) broker: Arc<Broker>,
-    pub(crate) api: ApiKey,
-    pub(crate) version: i16,
-    correlation_id: i32,
-    pub(crate) client_id: Option<ByteString>,
-    pub(crate) listener: Arc<str>,
-    pub(crate) listener_type: ListenerType,
-    /// Who is at the other end.
-    pub(crate) origin: Arc<Origin>,
-}
-
-impl Call {
-    /// The client by what subscriptions to its metrics tell clients apart. Copies: it is kept longer than the request's
-    /// frame should live.
-    pub(crate) fn client(&self, instance_id: Uuid) -> Client {
-        let (software_name, software_version) = self.origin.software();
-        let id = self.client_id.as_deref().map(Into::into);
-        Client { instance_id, id, software_name, software_version, address: self.origin.address }
-    }
-
-    /// Frames an answer.
-    pub(crate) fn answer(&self, response: &impl Codec) -> Frame {
-        self.answer_at(self.version, response)
-    }
-
-    fn answer_at(&self, version: i16, response: &impl Codec) -> Frame {
-        self.encode(version, response).and_then(Writer::into_frame).map_or_else(|e| self.failed(&e), Frame::from)
-    }
-
-    /// Frames an answer whose records stand in files: a range for each of the records that are elsewhere.
-    pub(crate) fn answer_with_ranges(&self, response: &impl Codec, ranges: Vec<FileRange>) -> Frame {
-        match self.encode(self.version, response).and_then(Writer::into_frame_with_gaps) {
-            Ok((parts, gaps)) => Frame::with_ranges(parts, gaps, ranges),
-            Err(e) => self.failed(&e),
-        }
-    }
-
-    fn encode(&self, version: i16, response: &impl Codec) -> Result<Writer, EncodeError> {
-        let mut writer = Writer::new();
-        let header = m::ResponseHeader { correlation_id: self.correlation_id };
-        header.encode(&mut writer, self.api.response_header_version(version))?;
-        response.encode(&mut writer, version)?;
-        response.errors(&mut |error| self.broker.metrics.requests.told(self.api, error));
-        Ok(writer)
-    }
-
-    /// A handler filled in what the version cannot carry: a bug, which costs the client its connection.
-    fn failed(&self, e: &EncodeError) -> Frame {
-        error!(api = self.api.name(), version = self.version, error = %e, "an answer cannot be encoded");
-        Frame::default()
-    }
-}
 
 type Handle = fn(Call, &mut Reader) -> Result<Reply, DecodeError>;
 
@@ -147,13 +70,25 @@ fn custom<Q: Request>(
     Ok(handler(call, request))
 }
 
+/// ApiVersions says what this table says.
+fn api_versions(call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
+    at_once(&call, body, |call, request| {
+        h::api_versions::handle(call, request, shown(call.listener_type, &call.broker.config))
+    })
+}
+
+/// The APIs that ApiVersions advertises on such listeners.
+fn shown(listener: ListenerType, config: &NodeConfig) -> impl Iterator<Item = ApiKey> {
+    APIS.iter().filter(move |api| api.on(listener) && api.is_shown(config)).map(|api| api.key)
+}
+
 /// Every API that this node serves; `ApiVersions` advertises exactly these. The busiest come first.
 pub(crate) const APIS: &[Api] = &[
     api(ApiKey::Produce, |call, body| custom(call, body, h::produce::handle)),
     api(ApiKey::Fetch, |call, body| custom(call, body, h::fetch::handle)),
     api(ApiKey::Metadata, |call, body| custom(call, body, h::metadata::handle)),
     api(ApiKey::ListOffsets, |call, body| waiting(call, body, h::list_offsets::handle)),
-    api(ApiKey::ApiVersions, |call, body| at_once(&call, body, h::api_versions::handle)),
+    api(ApiKey::ApiVersions, api_versions),
     api(ApiKey::Heartbeat, |call, body| custom(call, body, h::heartbeat::handle)),
     api(ApiKey::ConsumerGroupHeartbeat, |call, body| custom(call, body, h::consumer_group_heartbeat::handle)),
     api(ApiKey::OffsetCommit, |call, body| custom(call, body, h::offset_commit::handle)),
@@ -227,8 +162,18 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::UpdateRaftVoter, |call, body| waiting(call, body, h::raft_voters::update)),
 ];
 
+impl Service for Broker {
+    fn handle(self: Arc<Self>, listener: &ListenerName, origin: &Arc<Origin>, frame: Bytes) -> Reply {
+        handle(self, listener, origin, frame)
+    }
+
+    fn disconnected(&self, origin: &Origin) {
+        self.telemetry.disconnected(origin.id);
+    }
+}
+
 /// Handles one frame, without its length.
-pub(crate) fn handle(broker: &Arc<Broker>, listener: &ListenerName, origin: &Arc<Origin>, frame: Bytes) -> Reply {
+fn handle(broker: Arc<Broker>, listener: &ListenerName, origin: &Arc<Origin>, frame: Bytes) -> Reply {
     let Some((api, version)) = peek(&frame) else {
         return Reply::Close("a request is too short for its header".to_owned());
     };
@@ -258,7 +203,7 @@ pub(crate) fn handle(broker: &Arc<Broker>, listener: &ListenerName, origin: &Arc
         "a request"
     );
     let call = Call {
-        broker: Arc::clone(broker),
+        broker,
         api: key,
         version,
         correlation_id: header.correlation_id,
@@ -282,4 +227,43 @@ pub(crate) fn handle(broker: &Arc<Broker>, listener: &ListenerName, origin: &Arc
 fn peek(frame: &Bytes) -> Option<(i16, i16)> {
     let [a, b, c, d] = *frame.first_chunk::<4>()?;
     Some((i16::from_be_bytes([a, b]), i16::from_be_bytes([c, d])))
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_wire::messages::api_versions_response::ApiVersion;
+
+    use super::*;
+
+    fn config(more: &[(&str, &str)]) -> NodeConfig {
+        let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        let overrides: Vec<_> = more.iter().map(own).collect();
+        NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("it is valid").0
+    }
+
+    fn keys(listener: ListenerType, config: &NodeConfig) -> Vec<ApiVersion> {
+        h::api_versions::api_keys(shown(listener, config), config.unstable_apis)
+    }
+
+    fn highest(key: ApiKey, config: &NodeConfig) -> Option<i16> {
+        let keys = keys(ListenerType::Broker, config);
+        keys.iter().find(|advertised| advertised.api_key == key.code()).map(|advertised| advertised.max_version)
+    }
+
+    #[test]
+    fn every_served_api_is_advertised_once() {
+        let config = config(&[]);
+        for listener in [ListenerType::Broker, ListenerType::Controller] {
+            let keys = keys(listener, &config);
+            assert!(keys.windows(2).all(|pair| pair[0].api_key < pair[1].api_key));
+            let served = |key: i16| APIS.iter().any(|api| api.key.code() == key && api.on(listener));
+            assert!(keys.iter().all(|key| served(key.api_key)));
+        }
+    }
+
+    #[test]
+    fn versions_that_may_change_are_advertised_where_the_operator_wants_them() {
+        assert_eq!(highest(ApiKey::InitProducerId, &config(&[])), Some(5));
+        assert_eq!(highest(ApiKey::InitProducerId, &config(&[("unstable.api.versions.enable", "true")])), Some(6));
+    }
 }

@@ -8,7 +8,7 @@ use thalweg_base::NodeId;
 use thalweg_metadata::MetadataImage;
 use thalweg_replica::TopicRef;
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 /// A broker as the clients of one listener reach it.
 pub(crate) struct Endpoint {

@@ -4,20 +4,21 @@
 //! [`Node`] is the whole of it; [`config`] reads Kafka's `server.properties`, [`format`] prepares log directories.
 
 mod broker;
-mod closing;
+mod call;
 pub mod config;
 mod dispatch;
 mod drivers;
 mod endpoints;
 pub mod format;
-mod frame;
 mod handlers;
 mod http;
-mod listener;
 mod live;
+mod live_properties;
 mod loggers;
 mod metrics;
 mod node;
+mod page;
+mod seat_limits;
 mod telemetry;
 
 pub use live::Reloaded;

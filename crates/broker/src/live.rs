@@ -4,34 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-use thalweg_metadata::MetadataImage;
-use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable, UpdateMode};
-use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
+use thalweg_metadata::config::{ConfigMap, ConfigTable, UpdateMode};
+use thalweg_sys::closing::Closing;
 use tracing::info;
 
 use crate::broker::Broker;
-use crate::closing::Closing;
-use crate::config::{LOG_LEVEL, NetworkConfig, NodeConfig};
-use crate::listener::SeatLimits;
-
-/// The node's properties as they count now.
-#[derive(Debug)]
-pub(crate) struct Properties(RwLock<Arc<ConfigMap>>);
-
-impl Properties {
-    pub(crate) fn new(properties: ConfigMap) -> Arc<Self> {
-        Arc::new(Self(RwLock::new(Arc::new(properties))))
-    }
-
-    pub(crate) fn get(&self) -> Arc<ConfigMap> {
-        Arc::clone(&self.0.read())
-    }
-
-    fn set(&self, properties: ConfigMap) {
-        *self.0.write() = Arc::new(properties);
-    }
-}
+use crate::config::{LOG_LEVEL, NodeConfig};
+use crate::seat_limits::seat_limits;
 
 /// What came of reading the properties again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,23 +19,6 @@ pub struct Reloaded {
     pub applied: Vec<String>,
     /// Keys that have changed and count from the next start on.
     pub for_restart: Vec<String>,
-}
-
-/// What connections may do, by the file and by what was set at run time.
-pub(crate) async fn seat_limits(
-    network: &NetworkConfig,
-    node: thalweg_base::NodeId,
-    properties: &ConfigMap,
-    image: &MetadataImage,
-) -> SeatLimits {
-    let none = ConfigMap::new();
-    let own = ConfigResource { kind: ConfigResourceType::Broker, name: node.to_string().into() };
-    let configs = BrokerConfigs {
-        dynamic_node: image.configs().get(&own).unwrap_or(&none),
-        dynamic_cluster: image.configs().get(&ConfigResource::cluster()).unwrap_or(&none),
-        static_node: properties,
-    };
-    SeatLimits::read(network, &configs).await
 }
 
 /// Keeps up with what is set at run time until `closing` says so.
@@ -76,7 +38,7 @@ pub(crate) async fn follow(broker: Arc<Broker>, mut closing: Closing) {
 async fn apply_limits(broker: &Broker) {
     let (config, image) = (&broker.config, broker.image());
     let limits = seat_limits(&config.network, config.node_id, &broker.properties.get(), &image).await;
-    if broker.seats.set_limits(limits) {
+    if broker.network.set_seat_limits(limits) {
         info!("other limits count for connections from now on");
     }
 }

@@ -8,9 +8,11 @@ use parking_lot::Mutex;
 use thalweg_base::{BrokerEpoch, Timestamp, Uuid};
 use thalweg_controller::{Controller, Outcome};
 use thalweg_metadata::{MetadataImage, MetadataVersion, feature};
+use thalweg_network::{ConnectionLimits, Listener, ListenerName, ListenerType, Network};
 use thalweg_raft::{Endpoint, KRaftVersion, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_replica::{SessionLimits, Sessions};
 use thalweg_storage::{Fault, LogConfig, OpenFiles};
+use thalweg_sys::closing::Close;
 use thalweg_sys::net::SocketOptions;
 use thalweg_sys::process::DescriptorBudget;
 use thalweg_sys::task::{self, JoinHandle};
@@ -22,8 +24,7 @@ use thalweg_wire::messages::{
 };
 use tracing::{error, info};
 
-use crate::broker::{Broker, ConnectionLimits};
-use crate::closing::Close;
+use crate::broker::Broker;
 use crate::config::{self, HTTP_LISTEN, NodeConfig};
 use crate::drivers::groups::Groups;
 use crate::drivers::log_dirs::{self, DirError, LogDirs};
@@ -39,10 +40,11 @@ use crate::drivers::settings::BrokerLimits;
 use crate::drivers::transactions::Transactions;
 use crate::format;
 use crate::http::{Step, Watch};
-use crate::listener::{Budget, Listener, ListenerName, ListenerType, Seats};
-use crate::live::{self, Properties, Reloaded};
+use crate::live::{self, Reloaded};
+use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
+use crate::seat_limits::seat_limits;
 use crate::telemetry::{Receiver, Telemetry};
 
 /// What requests in flight may take on the whole node unless `queued.max.request.bytes` says otherwise: five of Kafka's
@@ -255,7 +257,7 @@ impl Starting {
         let config = &self.config;
         let voter = self.voter(&dirs);
         let previous = previous_epoch(&dirs);
-        let properties = Properties::new(config.properties.clone());
+        let properties = LiveProperties::new(config.properties.clone());
         let partitions = Arc::new(Partitions::new(
             Local { id: config.node_id, started: self.started },
             dirs,
@@ -275,15 +277,13 @@ impl Starting {
         let presence = self.begin_presence(&metadata, &partitions, broker_epoch).await?;
         let closing = || self.closing_drivers.closing();
         let (maintenance, maintaining) = Maintenance::start(Arc::clone(&partitions), intervals(config), closing());
-        let seats = live::seat_limits(&config.network, config.node_id, &config.properties, &metadata.image()).await;
+        let seats = seat_limits(&config.network, config.node_id, &config.properties, &metadata.image()).await;
+        let network = Network::new(connection_limits(config), seats);
         let broker = Arc::new(Broker {
             cluster_id: self.cluster_id.as_str().into(),
             metrics: Metrics::default(),
             telemetry: telemetry(config, &metadata.image()),
-            limits: connection_limits(config),
-            chunks: Arc::default(),
-            spare: Arc::default(),
-            seats: Seats::new(seats),
+            network: Arc::clone(&network),
             properties,
             partitions,
             metadata,
@@ -302,8 +302,10 @@ impl Starting {
         self.watch.health.serve(&broker);
         let live = task::spawn(live::follow(Arc::clone(&broker), closing()));
         let bound = listeners.iter().map(|listener| (listener.name.kind, listener.local)).collect();
-        let serve =
-            |listener: Listener| task::spawn(listener.run(Arc::clone(&broker), self.closing_listeners.closing()));
+        let serve = |listener: Listener| {
+            let (network, service) = (Arc::clone(&network), Arc::clone(&broker));
+            task::spawn(listener.run(network, service, self.closing_listeners.closing()))
+        };
         let listeners = listeners.into_iter().map(serve).collect();
         Ok(Node {
             broker,
@@ -580,12 +582,9 @@ fn connection_limits(config: &NodeConfig) -> ConnectionLimits {
     let request_memory = usize::try_from(network.queued_max_request_bytes).unwrap_or(REQUEST_MEMORY_DEFAULT);
     // Longer than any process runs.
     const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
-    ConnectionLimits {
-        request_bytes_max: count(network.socket_request_max_bytes),
-        request_memory: Budget::new(request_memory),
-        idle_max: u64::try_from(network.connections_max_idle_ms)
-            .map_or(FOR_EVER, |ms| Duration::from_millis(ms).min(FOR_EVER)),
-    }
+    let idle_max =
+        u64::try_from(network.connections_max_idle_ms).map_or(FOR_EVER, |ms| Duration::from_millis(ms).min(FOR_EVER));
+    ConnectionLimits::new(count(network.socket_request_max_bytes), request_memory, idle_max)
 }
 
 /// Only a node that shut all of its directories down may say so; else it may have lost records.

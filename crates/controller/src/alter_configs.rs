@@ -20,6 +20,7 @@ use thalweg_wire::messages::{
     IncrementalAlterConfigsResponse,
 };
 
+use self::operation::Operation;
 use self::request::Answer;
 use crate::{Controller, Outcome, Refusal};
 
@@ -27,6 +28,7 @@ pub use preprocess::{LoggerChange, Preprocessed, Receiver, ReceiverRole, preproc
 pub use request::ConfigsRequest;
 
 mod broker_rules;
+mod operation;
 mod preprocess;
 mod request;
 
@@ -35,45 +37,6 @@ const CORDONED_LOG_DIRS: &str = "cordoned.log.dirs";
 
 /// The longest value of a configuration: what Kafka's strings could once hold.
 const VALUE_LENGTH_MAX: usize = i16::MAX as usize;
-
-/// What an incremental request does to one configuration (KIP-339).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
-    Set,
-    Delete,
-    Append,
-    Subtract,
-}
-
-impl Operation {
-    const fn from_id(id: i8) -> Option<Self> {
-        match id {
-            0 => Some(Self::Set),
-            1 => Some(Self::Delete),
-            2 => Some(Self::Append),
-            3 => Some(Self::Subtract),
-            _ => None,
-        }
-    }
-
-    const fn id(self) -> i8 {
-        match self {
-            Self::Set => 0,
-            Self::Delete => 1,
-            Self::Append => 2,
-            Self::Subtract => 3,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Set => "SET",
-            Self::Delete => "DELETE",
-            Self::Append => "APPEND",
-            Self::Subtract => "SUBTRACT",
-        }
-    }
-}
 
 /// Whether what a change belongs to is there already, or comes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,8 +31,9 @@ pub use fault::Fault;
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
     AppendError, AppendOutcome, AppendRefusal, Appended, CleanedGroup, Doomed, Duplicate, FirstBatch, Flush, FlushPlan,
-    Log, OpenHints, ReadError, ReadPlan, ReadRefusal, Recovered, Replaced, Swap, TimestampedOffset,
+    Log, ReadError, ReadPlan, ReadRefusal, Replaced, Swap, TimestampedOffset,
 };
 pub use open_files::{OpenFiles, SegmentFile};
 pub use producer_entry::{Origin, Producer, ProducerRefusal, WrittenBatch};
+pub use recovery::{OpenHints, Recovered};
 pub use txn_index::AbortedTxn;

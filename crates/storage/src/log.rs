@@ -18,6 +18,7 @@ use crate::checkpoints::{read_topic_id, write_topic_id};
 use crate::leader_epochs::LeaderEpochs;
 use crate::producer_entry::Producer;
 use crate::producer_state::{Changes, ProducerState};
+use crate::recovery::{self, OpenHints, Recovered};
 use crate::segment::{Segment, remove_if_exists};
 use crate::{Fault, LogConfig, names};
 
@@ -28,34 +29,6 @@ pub use read::{FirstBatch, ReadError, ReadPlan, ReadRefusal};
 pub use swap::{CleanedGroup, Replaced, Swap};
 pub use timestamps::TimestampedOffset;
 pub use truncate::Doomed;
-
-/// What the owner of a log knows about it from the checkpoints of the log directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenHints {
-    /// Up to here the log was flushed; the segment with this offset and later ones are recovered.
-    pub recovery_point: Offset,
-    /// Records below are deleted, even where segments still hold them.
-    pub log_start_offset: Offset,
-    /// The log was closed: nothing needs to be recovered.
-    pub clean_shutdown: bool,
-}
-
-impl OpenHints {
-    /// For a log of which no checkpoint knows: everything is recovered.
-    pub const UNKNOWN: Self =
-        Self { recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO, clean_shutdown: false };
-}
-
-/// What opening a log found and did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// How many segments were read and their indexes built anew.
-    pub segments: u64,
-    /// How many bytes were cut off because they were no whole, valid batches.
-    pub truncated_bytes: u64,
-    /// How many segments were removed because they followed such bytes.
-    pub removed_segments: u64,
-}
 
 /// One partition's log: a directory of segments.
 ///
@@ -132,7 +105,7 @@ impl Log {
             (None, Some(asked)) => write_topic_id(dir, asked)?,
             _ => {}
         }
-        let (loaded, recovered) = crate::recovery::load(dir, &config, hints, now)?;
+        let (loaded, recovered) = recovery::load(dir, &config, hints, now)?;
         let log = Self {
             dir: dir.to_owned(),
             topic_id: stored.or(topic_id),

@@ -13,12 +13,39 @@ use thalweg_base::{Offset, Timestamp};
 use thalweg_sys::fs;
 
 use crate::leader_epochs::LeaderEpochs;
-use crate::log::{OpenHints, Recovered};
 use crate::producer_entry::Origin;
 use crate::producer_state::{Changes, ProducerState};
 use crate::scan::{Found, Scan, Step, is_plausible};
 use crate::segment::{Segment, SegmentFiles, remove_if_exists};
 use crate::{Fault, LogConfig, OpenFiles, names};
+
+/// What the owner of a log knows about it from the checkpoints of the log directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenHints {
+    /// Up to here the log was flushed; the segment with this offset and later ones are recovered.
+    pub recovery_point: Offset,
+    /// Records below are deleted, even where segments still hold them.
+    pub log_start_offset: Offset,
+    /// The log was closed: nothing needs to be recovered.
+    pub clean_shutdown: bool,
+}
+
+impl OpenHints {
+    /// For a log of which no checkpoint knows: everything is recovered.
+    pub const UNKNOWN: Self =
+        Self { recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO, clean_shutdown: false };
+}
+
+/// What opening a log found and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// How many segments were read and their indexes built anew.
+    pub segments: u64,
+    /// How many bytes were cut off because they were no whole, valid batches.
+    pub truncated_bytes: u64,
+    /// How many segments were removed because they followed such bytes.
+    pub removed_segments: u64,
+}
 
 /// What a directory holds.
 pub(crate) struct Loaded {

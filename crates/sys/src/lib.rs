@@ -6,6 +6,7 @@
 
 #![cfg_attr(not(sim), allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
+pub mod closing;
 #[cfg(sim)]
 pub mod disk;
 #[cfg(sim)]

@@ -1,7 +1,7 @@
 //! Each rule finds what it is for, and nothing in what looks like it.
 
 use super::source::Source;
-use super::{Finding, arrows, except, rules};
+use super::{Finding, arrows, except, layers, rules};
 
 /// Rule and line of everything that one file would be told.
 fn told(path: &str, text: &str) -> Vec<(&'static str, Option<usize>)> {
@@ -91,4 +91,23 @@ fn exceptions_need_a_reason_and_something_to_except() {
     let left = except(vec![finding("crates/a.rs"), finding("crates/b.rs")], text);
     let places: Vec<&str> = left.iter().map(|finding| finding.place.as_str()).collect();
     assert_eq!(places, ["xtask/tidy-exceptions.txt", "xtask/tidy-exceptions.txt", "crates/b.rs"]);
+}
+
+#[test]
+fn layers_of_a_crate_import_what_their_map_allows() {
+    let document = "crates/broker/src/\n  call      a request      -> drivers\n  drivers   own machines   -> -\n\n  late  no -> all\n";
+    let map = layers::map(document, "broker");
+    assert_eq!(map.keys().collect::<Vec<_>>(), ["call", "drivers"]);
+    let told = |path: &str, text: &str| {
+        let mut findings = Vec::new();
+        layers::check(&Source::new(path, text), "broker", &map, &mut findings);
+        findings.iter().map(|finding| (finding.line, finding.what.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(told("crates/broker/src/call.rs", "use crate::drivers::a;\nuse crate::call::b;\n"), []);
+    let upward = (Some(2), "drivers imports call; the map allows: ".to_owned());
+    assert_eq!(told("crates/broker/src/drivers/a.rs", "use super::b;\nuse crate::{call, drivers::c};\n"), [upward]);
+    let tests = "#[cfg(test)]\nmod tests {\n    use crate::call;\n}\n";
+    assert_eq!(told("crates/broker/src/drivers/a.rs", tests), []);
+    assert_eq!(told("crates/wire/src/drivers.rs", "use crate::call;"), []);
+    assert_eq!(told("crates/broker/src/new.rs", "").len(), 1);
 }

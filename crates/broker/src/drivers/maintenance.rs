@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thalweg_base::Timestamp;
 use thalweg_storage::Flush;
+use thalweg_sys::closing::Closing;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now, sleep_until, wall_clock_ms};
 use tokio::sync::mpsc;
@@ -12,7 +13,6 @@ use tracing::{error, info};
 use super::cleaning;
 use super::partition::Partition;
 use super::partitions::Partitions;
-use crate::closing::Closing;
 
 /// So many partitions may wait for their flush. One that finds no room is flushed when its next segment is finished, or
 /// by the next round.

@@ -1,14 +1,10 @@
 //! Moving a log to another log directory of this node (KIP-113): a copy grows beside it in a `-future` directory, and takes
 //! its place when it has caught up. A copy that was being made when the node ended is found at the next start and goes on.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-use thalweg_base::{LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
-use thalweg_metadata::config::BrokerConfigs;
+use thalweg_base::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use thalweg_records::BatchHeader;
 use thalweg_storage::names::{self, DirKind};
 use thalweg_storage::{AppendError, Fault, FirstBatch, Flush, Log, OpenHints, ReadError, ReadRefusal};
@@ -17,11 +13,11 @@ use thalweg_sys::{fs, task};
 use thalweg_wire::ErrorCode;
 use tracing::{error, info, warn};
 
-use super::opening::Found;
+use super::found::Found;
+use super::moves::Move;
 use super::partition::Partition;
 use super::partitions::{Partitions, now};
 use super::removing::remove;
-use super::settings::value;
 
 /// At most so many bytes are copied at once.
 const CHUNK: u64 = 1 << 20;
@@ -29,120 +25,6 @@ const CHUNK: u64 = 1 << 20;
 const BEHIND_MAX: i64 = 1000;
 /// So long a move waits for the cleaner to finish with the log.
 const CLEANER_PAUSE: Duration = Duration::from_millis(100);
-/// A move that rests looks at least so often whether it may go on faster, or is to end.
-const NAP_MAX: Duration = Duration::from_millis(500);
-
-/// A copy that is being made.
-#[derive(Debug)]
-pub(crate) struct Move {
-    /// The directory that the log goes to, by index.
-    dir: usize,
-    path: PathBuf,
-    log_end: AtomicI64,
-    size: AtomicU64,
-    cancelled: AtomicBool,
-    /// Where the log ended when the node started, if the copy is older than that: what the copy has beyond is not the log's.
-    found_at: Option<Offset>,
-}
-
-impl Move {
-    fn new(dir: usize, path: PathBuf, found_at: Option<Offset>) -> Arc<Self> {
-        let (log_end, size) = (AtomicI64::new(0), AtomicU64::new(0));
-        Arc::new(Self { dir, path, log_end, size, cancelled: AtomicBool::new(false), found_at })
-    }
-
-    pub(super) fn dir(&self) -> usize {
-        self.dir
-    }
-
-    /// How many bytes the copy has.
-    pub(super) fn size(&self) -> u64 {
-        self.size.load(Ordering::Relaxed)
-    }
-
-    /// Where the copy ends.
-    pub(super) fn log_end(&self) -> Offset {
-        Offset(self.log_end.load(Ordering::Relaxed))
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-
-    fn note(&self, copy: &Log) {
-        self.log_end.store(copy.log_end().0, Ordering::Relaxed);
-        self.size.store(copy.size(), Ordering::Relaxed);
-    }
-}
-
-/// The copies that are being made.
-#[derive(Debug)]
-pub(crate) struct Moves {
-    running: Mutex<BTreeMap<(Uuid, i32), Arc<Move>>>,
-    /// `replica.alter.log.dirs.io.max.bytes.per.second`, for all of them.
-    bytes_per_second: AtomicU64,
-    /// The node closes: copies stay as they are until it starts again.
-    closed: AtomicBool,
-}
-
-impl Moves {
-    pub(super) fn new(broker: &BrokerConfigs<'_>) -> Self {
-        let moves =
-            Self { running: Mutex::default(), bytes_per_second: AtomicU64::new(0), closed: AtomicBool::new(false) };
-        moves.configure(broker);
-        moves
-    }
-
-    /// The broker's configuration has changed.
-    pub(super) fn configure(&self, broker: &BrokerConfigs<'_>) {
-        let rate = value(broker, "replica.alter.log.dirs.io.max.bytes.per.second").and_then(|rate| rate.as_i64());
-        let rate = rate.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(u64::MAX);
-        self.bytes_per_second.store(rate.max(1), Ordering::Relaxed);
-    }
-
-    /// The copy of this partition's log.
-    pub(super) fn of(&self, topic: Uuid, partition: i32) -> Option<Arc<Move>> {
-        self.running.lock().get(&(topic, partition)).map(Arc::clone)
-    }
-
-    /// Ends all of them; they go on when the node starts again.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-    }
-
-    fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
-    }
-
-    /// How many bytes one of them may copy in a second.
-    fn share(&self) -> u64 {
-        let count = self.running.lock().len().max(1) as u64;
-        (self.bytes_per_second.load(Ordering::Relaxed) / count).max(1)
-    }
-
-    /// Rests after so many bytes, as long as the rate asks for.
-    async fn rest(&self, moving: &Move, bytes: u64) {
-        let mut rested = Duration::ZERO;
-        while !moving.is_cancelled() && !self.is_closed() {
-            let due = Duration::try_from_secs_f64(bytes as f64 / self.share() as f64).unwrap_or(Duration::MAX);
-            let left = due.saturating_sub(rested).min(NAP_MAX);
-            // A copy that is not throttled does not stop for the sake of a microsecond.
-            if left < Duration::from_millis(1) {
-                return;
-            }
-            sleep(left).await;
-            rested += left;
-        }
-    }
-
-    fn end(&self, partition: &Partition, moving: &Arc<Move>) {
-        let key = (partition.topic_id, partition.id.partition);
-        let mut running = self.running.lock();
-        if running.get(&key).is_some_and(|found| Arc::ptr_eq(found, moving)) {
-            running.remove(&key);
-        }
-    }
-}
 
 /// Why a copy came to nothing.
 enum Stopped {
@@ -177,7 +59,7 @@ impl Partitions {
             if other.dir == dir {
                 return Ok(());
             }
-            other.cancelled.store(true, Ordering::Relaxed);
+            other.cancel();
             running.remove(&key);
         }
         if self.dir_of(partition).is_none_or(|place| place.path == path) {

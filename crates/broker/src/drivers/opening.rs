@@ -1,11 +1,9 @@
 //! Opening the logs that lie in the log directories when the node starts.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use thalweg_base::{Offset, TopicPartition};
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::image::TopicImage;
 use thalweg_replica::TopicRef;
@@ -14,27 +12,11 @@ use thalweg_storage::{Fault, Flush, Log};
 use thalweg_sys::{fs, task};
 use tracing::{error, warn};
 
+use super::found::{Found, Opened};
 use super::partition::Partition;
 use super::partitions::{Partitions, now};
 use super::removing::remove;
 use crate::format::METADATA_LOG;
-
-/// A log that was found on disk.
-pub(super) struct Opened {
-    pub(super) partition: Arc<Partition>,
-    pub(super) high_watermark: Offset,
-    /// By index among the node's directories.
-    pub(super) dir: usize,
-}
-
-/// A partition's directory that is to be opened.
-#[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) id: TopicPartition,
-    pub(super) path: PathBuf,
-    /// By index among the node's directories.
-    pub(super) dir: usize,
-}
 
 /// What lies in a log directory.
 #[derive(Default)]

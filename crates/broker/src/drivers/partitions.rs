@@ -19,14 +19,14 @@ use thalweg_sys::{fs, task};
 use thalweg_wire::ErrorCode;
 use tracing::{error, info, warn};
 
-use super::cleaning::CleanerSettings;
+use super::cleaner_settings::CleanerSettings;
+use super::found::Opened;
 use super::log_dirs::{LogDir, LogDirs, Offsets};
-use super::moving::Moves;
-use super::opening::Opened;
+use super::moves::Moves;
 use super::partition::{Local, Partition, View};
 use super::removing::Removals;
 use super::settings::{BrokerLimits, Settings, value};
-use crate::live::Properties;
+use crate::live_properties::LiveProperties;
 use crate::metrics::Total;
 
 /// More logs than this are synced all at once when the node stops.
@@ -50,7 +50,7 @@ struct Tables {
 pub(crate) struct Partitions {
     local: Local,
     dirs: LogDirs,
-    properties: Arc<Properties>,
+    properties: Arc<LiveProperties>,
     limits: BrokerLimits,
     tables: RwLock<Tables>,
     /// Where each partition's log is, by index in `dirs`.
@@ -100,7 +100,7 @@ pub(crate) struct DirContent {
 }
 
 impl Partitions {
-    pub(crate) fn new(local: Local, dirs: LogDirs, properties: Arc<Properties>, limits: BrokerLimits) -> Self {
+    pub(crate) fn new(local: Local, dirs: LogDirs, properties: Arc<LiveProperties>, limits: BrokerLimits) -> Self {
         let none = ConfigMap::new();
         let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &properties.get() };
         let cleaner = RwLock::new(CleanerSettings::of(&broker));
@@ -554,7 +554,7 @@ impl Partitions {
             if let (Some(copy), Some(end)) = (copy, partition.with_log(|log| Ok(log.log_end()))) {
                 let lag = end.0.saturating_sub(copy.log_end().0).max(0);
                 let (partition, size) = (partition.id.clone(), copy.size());
-                found[copy.dir()].push(Placed { partition, size, is_future: true, lag });
+                found[copy.dir].push(Placed { partition, size, is_future: true, lag });
             }
         }
         let online = self.dirs.iter().zip(found).map(|(dir, placed)| DirContent {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thalweg_base::{BrokerEpoch, NodeId, Offset};
 use thalweg_controller::{Outcome, Refusal, RegistrationContext};
 use thalweg_metadata::MetadataImage;
+use thalweg_sys::closing::Closing;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, now, sleep};
 use thalweg_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
@@ -17,7 +18,6 @@ use tracing::{info, warn};
 
 use super::metadata::{Decide, MetadataHandle};
 use super::partitions::{Partitions, Placement};
-use crate::closing::Closing;
 
 /// So many replicas are told of in one request, as Kafka does.
 const ASSIGNMENTS_MAX: usize = 2250;

@@ -1,12 +1,13 @@
 //! CreateAcls, DeleteAcls and DescribeAcls. There is no authorizer yet, and the answers are those of Kafka without one.
 
 use bytestring::ByteString;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::create_acls_response::{AclCreationResult, CreateAclsResponse};
 use thalweg_wire::messages::delete_acls_response::{DeleteAclsFilterResult, DeleteAclsResponse};
 use thalweg_wire::messages::{CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest, DescribeAclsResponse};
 
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 const NO_AUTHORIZER: ByteString = ByteString::from_static("No Authorizer is configured.");
 /// The number that stands for what a client does not know itself. Kafka closes the connection when a request names it;

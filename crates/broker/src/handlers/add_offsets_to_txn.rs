@@ -9,7 +9,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
 
 use super::transactions::for_version;
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::transactions::answered;
 
 /// From this version on clients know that producers are fenced (KIP-588).

@@ -14,7 +14,7 @@ use thalweg_wire::messages::add_partitions_to_txn_response::{
 };
 
 use super::transactions::for_version;
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::transactions::answered;
 
 /// From this version on clients know that producers are fenced (KIP-588).

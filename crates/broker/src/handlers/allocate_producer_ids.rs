@@ -2,7 +2,7 @@
 
 use thalweg_wire::messages::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: AllocateProducerIdsRequest) -> AllocateProducerIdsResponse {
     let decided = call.broker.metadata.decide(move |d| d.controller.allocate_producer_ids(d.image, &request)).await;

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use thalweg_wire::messages::alter_client_quotas_response::{AlterClientQuotasResponse, EntityData, EntryData};
 use thalweg_wire::messages::{AlterClientQuotasRequest, alter_client_quotas_request as asked};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 /// An entity that is an address.
 const IP: &str = "ip";

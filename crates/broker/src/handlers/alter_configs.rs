@@ -6,11 +6,11 @@ use thalweg_controller::{ConfigsRequest, Receiver, ReceiverRole, preprocess};
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
+use thalweg_network::ListenerType;
 
 use crate::broker::Broker;
+use crate::call::Call;
 use crate::config::NodeConfig;
-use crate::dispatch::Call;
-use crate::listener::ListenerType;
 
 /// Pools of threads that Kafka grows and shrinks at run time, at most by half or to the double.
 const THREADS: [&str; 6] = [

@@ -2,7 +2,7 @@
 
 use thalweg_wire::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: AlterPartitionRequest) -> AlterPartitionResponse {
     // Who asks for nothing is not even asked who it is, as in Kafka.

@@ -5,7 +5,7 @@ use thalweg_wire::messages::alter_partition_reassignments_response::{
     AlterPartitionReassignmentsResponse, ReassignablePartitionResponse, ReassignableTopicResponse,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::metadata::Decide;
 
 pub(crate) async fn handle(

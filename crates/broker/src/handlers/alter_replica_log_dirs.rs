@@ -11,7 +11,7 @@ use thalweg_wire::messages::alter_replica_log_dirs_response::{
 };
 use thalweg_wire::messages::{AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 /// A `-future` directory's name is as much longer than the topic's: a dash, the partition, 32 digits and the suffix.
 const NAME_BYTES_MAX: usize = 255;

@@ -8,7 +8,7 @@ use thalweg_wire::messages::alter_user_scram_credentials_response::{
     AlterUserScramCredentialsResponse, AlterUserScramCredentialsResult,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: AlterUserScramCredentialsRequest) -> AlterUserScramCredentialsResponse {
     let deleted = request.deletions.iter().map(|deletion| &deletion.name);

@@ -7,11 +7,14 @@ use thalweg_wire::messages::api_versions_response::{
 };
 use thalweg_wire::{ApiKey, ErrorCode, Unstable};
 
-use crate::config::NodeConfig;
-use crate::dispatch::{APIS, Call};
-use crate::listener::ListenerType;
+use crate::call::Call;
 
-pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsResponse {
+/// `shown` are the APIs that the listener serves and advertises.
+pub(crate) fn handle(
+    call: &Call,
+    request: ApiVersionsRequest,
+    shown: impl Iterator<Item = ApiKey>,
+) -> ApiVersionsResponse {
     let software = [&request.client_software_name, &request.client_software_version];
     if call.version >= 3 && !software.into_iter().all(|text| is_software_name(text)) {
         return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..ApiVersionsResponse::default() };
@@ -34,7 +37,7 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsRes
     let supported = feature::supported_ranges(config.unstable_features);
     let supported = supported.into_iter().filter(|(_, min, _)| call.version >= 4 || *min > 0);
     ApiVersionsResponse {
-        api_keys: api_keys(call.listener_type, config),
+        api_keys: api_keys(shown, config.unstable_apis),
         supported_features: supported
             .map(|(name, min_version, max_version)| SupportedFeatureKey { name: name.into(), min_version, max_version })
             .collect(),
@@ -46,17 +49,16 @@ pub(crate) fn handle(call: &Call, request: ApiVersionsRequest) -> ApiVersionsRes
 
 /// The answer, at version 0, to a version that this node does not know.
 pub(crate) fn unsupported() -> ApiVersionsResponse {
-    let only = APIS.iter().filter(|api| api.key == ApiKey::ApiVersions);
     ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
-        api_keys: only.map(|api| advertised(api.key, Unstable::Hidden)).collect(),
+        api_keys: vec![advertised(ApiKey::ApiVersions, Unstable::Hidden)],
         ..ApiVersionsResponse::default()
     }
 }
 
-fn api_keys(listener: ListenerType, config: &NodeConfig) -> Vec<ApiVersion> {
-    let served = APIS.iter().filter(|api| api.on(listener) && api.is_shown(config));
-    let mut keys: Vec<ApiVersion> = served.map(|api| advertised(api.key, config.unstable_apis)).collect();
+/// What is advertised of the APIs `shown`, in the order of their keys.
+pub(crate) fn api_keys(shown: impl Iterator<Item = ApiKey>, unstable: Unstable) -> Vec<ApiVersion> {
+    let mut keys: Vec<ApiVersion> = shown.map(|key| advertised(key, unstable)).collect();
     keys.sort_by_key(|key| key.api_key);
     keys
 }
@@ -83,33 +85,5 @@ mod tests {
         assert!(
             !is_software_name("") && !is_software_name("-x") && !is_software_name("a b") && !is_software_name("x.")
         );
-    }
-
-    fn config(more: &[(&str, &str)]) -> NodeConfig {
-        let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
-        let overrides: Vec<_> = more.iter().map(own).collect();
-        NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("it is valid").0
-    }
-
-    fn highest(key: ApiKey, config: &NodeConfig) -> Option<i16> {
-        let keys = api_keys(ListenerType::Broker, config);
-        keys.iter().find(|advertised| advertised.api_key == key.code()).map(|advertised| advertised.max_version)
-    }
-
-    #[test]
-    fn every_served_api_is_advertised_once() {
-        let config = config(&[]);
-        for listener in [ListenerType::Broker, ListenerType::Controller] {
-            let keys = api_keys(listener, &config);
-            assert!(keys.windows(2).all(|pair| pair[0].api_key < pair[1].api_key));
-            let served = |key: i16| APIS.iter().any(|api| api.key.code() == key && api.on(listener));
-            assert!(keys.iter().all(|key| served(key.api_key)));
-        }
-    }
-
-    #[test]
-    fn versions_that_may_change_are_advertised_where_the_operator_wants_them() {
-        assert_eq!(highest(ApiKey::InitProducerId, &config(&[])), Some(5));
-        assert_eq!(highest(ApiKey::InitProducerId, &config(&[("unstable.api.versions.enable", "true")])), Some(6));
     }
 }

@@ -2,7 +2,7 @@
 
 use thalweg_wire::messages::{AssignReplicasToDirsRequest, AssignReplicasToDirsResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: AssignReplicasToDirsRequest) -> AssignReplicasToDirsResponse {
     let decided = call.broker.metadata.decide(move |d| d.controller.assign_replicas_to_dirs(d.image, &request)).await;

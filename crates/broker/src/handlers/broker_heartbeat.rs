@@ -2,7 +2,7 @@
 
 use thalweg_wire::messages::{BrokerHeartbeatRequest, BrokerHeartbeatResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::presence;
 
 pub(crate) async fn handle(call: Call, request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {

@@ -2,12 +2,13 @@
 
 use bytestring::ByteString;
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::ConsumerGroupDescribeRequest;
 use thalweg_wire::messages::consumer_group_describe_response::{ConsumerGroupDescribeResponse, DescribedGroup};
 
 use super::groups::{GROUP_OPERATIONS, caller, expect_answer, reply_all, serves_consumer_protocol};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 use crate::drivers::groups::Asked;
 
 pub(crate) fn handle(call: Call, request: ConsumerGroupDescribeRequest) -> Reply {

@@ -1,11 +1,12 @@
 //! ConsumerGroupHeartbeat: everything that a member of a consumer group says and hears (KIP-848).
 
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 
 use super::groups::{caller, expect_answer, reply, serves_consumer_protocol};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 pub(crate) fn handle(call: Call, request: ConsumerGroupHeartbeatRequest) -> Reply {
     let refused = |error: ErrorCode| ConsumerGroupHeartbeatResponse {

@@ -2,7 +2,7 @@
 
 use thalweg_wire::messages::{ControllerRegistrationRequest, ControllerRegistrationResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: ControllerRegistrationRequest) -> ControllerRegistrationResponse {
     let decided = call.broker.metadata.decide(move |d| d.controller.register_controller(d.image, &request)).await;

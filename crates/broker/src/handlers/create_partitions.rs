@@ -4,7 +4,7 @@ use thalweg_wire::messages::CreatePartitionsRequest;
 use thalweg_wire::messages::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
 
 use super::has_single;
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();

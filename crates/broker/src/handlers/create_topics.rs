@@ -4,7 +4,7 @@ use thalweg_wire::messages::CreateTopicsRequest;
 use thalweg_wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 
 use super::has_single;
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();

@@ -9,7 +9,7 @@ use thalweg_wire::messages::{
     RenewDelegationTokenRequest, RenewDelegationTokenResponse,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 const REFUSED: i16 = ErrorCode::DelegationTokenRequestNotAllowed.code();
 /// The time of what is not there.

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use bytestring::ByteString;
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::messages::DeleteGroupsRequest;
 use thalweg_wire::messages::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
 
 use super::groups::{caller, expect_answer, reply_all};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 pub(crate) fn handle(call: Call, request: DeleteGroupsRequest) -> Reply {
     let mut seen = BTreeSet::new();

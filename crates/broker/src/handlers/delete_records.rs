@@ -15,7 +15,7 @@ use thalweg_wire::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::partition::Partition;
 
 /// "Up to the high watermark", as an offset of the request.

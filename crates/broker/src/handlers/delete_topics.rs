@@ -3,7 +3,7 @@
 use thalweg_wire::messages::DeleteTopicsRequest;
 use thalweg_wire::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::metadata::Decide;
 
 pub(crate) async fn handle(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {

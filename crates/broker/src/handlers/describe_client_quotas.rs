@@ -12,7 +12,7 @@ use thalweg_wire::messages::describe_client_quotas_response::{
     DescribeClientQuotasResponse, EntityData, EntryData, ValueData,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 const IP: &str = "ip";
 const KINDS: [&str; 3] = ["client-id", IP, "user"];

@@ -2,13 +2,13 @@
 
 use bytestring::ByteString;
 use thalweg_metadata::MetadataImage;
+use thalweg_network::ListenerType;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::DescribeClusterRequest;
 use thalweg_wire::messages::describe_cluster_response::{DescribeClusterBroker, DescribeClusterResponse};
 
 use super::topic_view::{CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, brokers, controller_id};
-use crate::dispatch::Call;
-use crate::listener::ListenerType;
+use crate::call::Call;
 
 /// `EndpointType`: the brokers' endpoints.
 const BROKERS: i8 = 1;

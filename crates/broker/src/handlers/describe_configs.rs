@@ -16,7 +16,7 @@ use thalweg_wire::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 /// An error code and the message that goes with it.
 type Refused = (ErrorCode, String);

@@ -2,12 +2,13 @@
 
 use bytestring::ByteString;
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::DescribeGroupsRequest;
 use thalweg_wire::messages::describe_groups_response::{DescribeGroupsResponse, DescribedGroup};
 
 use super::groups::{GROUP_OPERATIONS, caller, expect_answer, reply_all};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 /// From this version on clients may ask what they may do.
 const OPERATIONS: i16 = 3;

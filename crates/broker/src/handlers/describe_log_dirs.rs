@@ -9,7 +9,7 @@ use thalweg_wire::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::partitions::{DirContent, Placed};
 
 pub(crate) async fn handle(call: Call, request: DescribeLogDirsRequest) -> DescribeLogDirsResponse {

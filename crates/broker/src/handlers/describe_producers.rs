@@ -9,7 +9,7 @@ use thalweg_wire::messages::describe_producers_response::{
     DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) fn handle(call: &Call, request: DescribeProducersRequest) -> DescribeProducersResponse {
     let topics = request.topics.into_iter().map(|topic| {

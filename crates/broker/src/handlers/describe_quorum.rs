@@ -8,7 +8,7 @@ use thalweg_wire::messages::describe_quorum_response::{
     DescribeQuorumResponse, Listener, Node, PartitionData, ReplicaState, TopicData,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::metadata::QuorumView;
 
 pub(crate) fn handle(call: &Call, request: DescribeQuorumRequest) -> DescribeQuorumResponse {

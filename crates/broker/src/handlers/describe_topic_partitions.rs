@@ -15,7 +15,7 @@ use thalweg_wire::messages::describe_topic_partitions_response::{
 };
 
 use super::topic_view::{TOPIC_OPERATIONS, leader, offline_replicas};
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) fn handle(call: &Call, request: DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
     let image = call.broker.image();

@@ -5,7 +5,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::DescribeTransactionsRequest;
 use thalweg_wire::messages::describe_transactions_response::{DescribeTransactionsResponse, TransactionState};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::transactions::answered;
 
 pub(crate) async fn handle(call: Call, request: DescribeTransactionsRequest) -> DescribeTransactionsResponse {

@@ -10,7 +10,7 @@ use thalweg_wire::messages::describe_user_scram_credentials_response::{
     CredentialInfo, DescribeUserScramCredentialsResponse, DescribeUserScramCredentialsResult,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) fn handle(
     call: &Call,

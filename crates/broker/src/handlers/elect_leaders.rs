@@ -3,7 +3,7 @@
 use thalweg_wire::messages::ElectLeadersRequest;
 use thalweg_wire::messages::elect_leaders_response::{ElectLeadersResponse, PartitionResult, ReplicaElectionResult};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::metadata::Decide;
 
 pub(crate) async fn handle(call: Call, request: ElectLeadersRequest) -> ElectLeadersResponse {

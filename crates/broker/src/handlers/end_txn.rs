@@ -5,7 +5,7 @@ use thalweg_transactions::{Producer, Request};
 use thalweg_wire::messages::{EndTxnRequest, EndTxnResponse};
 
 use super::transactions::{for_version, producer};
-use crate::dispatch::Call;
+use crate::call::Call;
 
 /// From this version on clients know that producers are fenced (KIP-588).
 const FENCED: i16 = 2;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg_base::{LeaderEpoch, Offset};
+use thalweg_network::Reply;
 use thalweg_replica::{
     Begun, FetchParams, SessionEpoch, SessionError, SessionId, SessionRequest, Slot, Topic, TopicRef,
 };
@@ -21,7 +22,7 @@ use thalweg_wire::messages::fetch_request::FetchRequest;
 use thalweg_wire::messages::fetch_response::FetchResponse;
 
 use self::lent::Lent;
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 use crate::drivers::parked::Parked;
 use crate::drivers::partition::{Isolation, Look, Partition, Reader};
 

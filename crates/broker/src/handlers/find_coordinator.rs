@@ -5,12 +5,13 @@
 use bytestring::ByteString;
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::FindCoordinatorRequest;
 use thalweg_wire::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 
 use super::topic_view::brokers;
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 /// From this version on several keys are asked for at once (KIP-699).
 const BATCHED: i16 = 4;

@@ -3,7 +3,7 @@
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::telemetry::Telemetry;
 
 /// What clients may compress with, the best first: zstd, lz4, gzip, snappy.

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use thalweg_groups::Caller;
 use thalweg_metadata::feature::GROUP_VERSION;
+use thalweg_network::Reply;
+use thalweg_sys::closing::Closing;
 use thalweg_wire::{Codec, ErrorCode};
 use tokio::sync::oneshot;
 
-use crate::closing::Closing;
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 use crate::drivers::groups::{Asked, Outcome};
 
 /// What everybody may do with a group while there is no authorizer, as bits by ACL operation: read, delete, describe,

@@ -1,11 +1,12 @@
 //! Heartbeat: a member of a classic group is alive, and hears of rebalances.
 
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{HeartbeatRequest, HeartbeatResponse};
 
 use super::groups::{caller, expect_answer, reply};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 pub(crate) fn handle(call: Call, request: HeartbeatRequest) -> Reply {
     let answered = |error: ErrorCode| HeartbeatResponse { error_code: error.code(), ..HeartbeatResponse::default() };

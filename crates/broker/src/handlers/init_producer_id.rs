@@ -6,7 +6,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{InitProducerIdRequest, InitProducerIdResponse};
 
 use super::transactions::{for_version, producer};
-use crate::dispatch::Call;
+use crate::call::Call;
 
 /// From this version on clients know that producers are fenced (KIP-588).
 const FENCED: i16 = 4;

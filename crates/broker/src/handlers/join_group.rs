@@ -1,11 +1,12 @@
 //! JoinGroup: a member of a classic group comes, or takes part in a rebalance.
 
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{JoinGroupRequest, JoinGroupResponse};
 
 use super::groups::{caller, expect_answer, reply};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 /// From this version on there is null where no protocol was chosen.
 const NULL_PROTOCOL: i16 = 7;

@@ -1,11 +1,12 @@
 //! LeaveGroup: members of a classic group go, by themselves or at an operator's wish (KIP-345).
 
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
 use super::groups::{caller, expect_answer, reply};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 /// From this version on several members leave at once, and each has an error of its own.
 const BATCHED: i16 = 3;

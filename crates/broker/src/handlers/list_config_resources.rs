@@ -8,7 +8,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::ListConfigResourcesRequest;
 use thalweg_wire::messages::list_config_resources_response::{ConfigResource, ListConfigResourcesResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 /// What can be listed, in the order in which Kafka lists it.
 const LISTED: [ConfigResourceType; 5] = [

@@ -1,11 +1,12 @@
 //! ListGroups: every group that this node coordinates.
 
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{ListGroupsRequest, ListGroupsResponse};
 
 use super::groups::{caller, expect_answer, reply_all};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 pub(crate) fn handle(call: Call, request: ListGroupsRequest) -> Reply {
     let caller = caller(&call);

@@ -14,7 +14,7 @@ use thalweg_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::partition::{Isolation, OffsetQuery};
 
 /// From this version on answers carry leader epochs (KIP-320).

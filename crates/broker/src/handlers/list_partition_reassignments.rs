@@ -3,7 +3,7 @@
 use thalweg_controller::list_partition_reassignments;
 use thalweg_wire::messages::{ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) fn handle(call: &Call, request: ListPartitionReassignmentsRequest) -> ListPartitionReassignmentsResponse {
     list_partition_reassignments(&call.broker.image(), &request)

@@ -4,7 +4,7 @@ use thalweg_transactions::{Answer, Filter, Request};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{ListTransactionsRequest, ListTransactionsResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::transactions::answered;
 
 pub(crate) async fn handle(call: Call, request: ListTransactionsRequest) -> ListTransactionsResponse {

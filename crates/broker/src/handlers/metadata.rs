@@ -9,6 +9,7 @@ use thalweg_base::Uuid;
 use thalweg_metadata::image::TopicImage;
 use thalweg_metadata::image::partition::ids;
 use thalweg_metadata::{MetadataImage, topic_name};
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::MetadataRequest;
 use thalweg_wire::messages::metadata_request::MetadataRequestTopic;
@@ -19,7 +20,7 @@ use thalweg_wire::messages::metadata_response::{
 use super::topic_view::{
     CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS, brokers, controller_id, leader, offline_replicas,
 };
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 /// From this version on topics may be asked for by id.
 const BY_ID: i16 = 12;

@@ -2,6 +2,7 @@
 
 use thalweg_base::Uuid;
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic};
 use thalweg_wire::messages::offset_commit_response::{
@@ -9,7 +10,7 @@ use thalweg_wire::messages::offset_commit_response::{
 };
 
 use super::groups::{caller, expect_answer, reply};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 /// From this version on topics are named by id (KIP-848).
 const BY_ID: i16 = 10;

@@ -1,6 +1,7 @@
 //! OffsetDelete: forgets offsets of topics that a group does not read any more (KIP-496).
 
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::offset_delete_request::{OffsetDeleteRequest, OffsetDeleteRequestTopic};
 use thalweg_wire::messages::offset_delete_response::{
@@ -8,7 +9,7 @@ use thalweg_wire::messages::offset_delete_response::{
 };
 
 use super::groups::{caller, expect_answer, reply};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 pub(crate) fn handle(call: Call, mut request: OffsetDeleteRequest) -> Reply {
     if request.group_id.is_empty() {

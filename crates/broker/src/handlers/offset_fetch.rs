@@ -2,6 +2,7 @@
 
 use thalweg_groups::Request;
 use thalweg_metadata::MetadataImage;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::offset_fetch_request::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
@@ -12,7 +13,7 @@ use thalweg_wire::messages::offset_fetch_response::{
 };
 
 use super::groups::{caller, expect_answer, reply_all};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 use crate::drivers::groups::Outcome;
 
 /// From this version on an error can be that of the whole group.

@@ -4,7 +4,7 @@ use thalweg_sys::task;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{PushTelemetryRequest, PushTelemetryResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::telemetry::Push;
 
 pub(crate) async fn handle(call: Call, request: PushTelemetryRequest) -> PushTelemetryResponse {

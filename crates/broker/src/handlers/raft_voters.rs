@@ -14,7 +14,7 @@ use thalweg_wire::messages::{
     AddRaftVoterRequest, AddRaftVoterResponse, RemoveRaftVoterRequest, RemoveRaftVoterResponse, UpdateRaftVoterRequest,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::metadata::Decide;
 
 /// Why voters do not change when the leader is busy with something else.

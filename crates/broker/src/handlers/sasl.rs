@@ -5,7 +5,7 @@ use thalweg_wire::messages::{
     SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
 };
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 const WRONG_STATE: i16 = ErrorCode::IllegalSaslState.code();
 

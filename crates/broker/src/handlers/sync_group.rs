@@ -1,11 +1,12 @@
 //! SyncGroup: the leader of a classic group hands in the assignment, and every member takes its own.
 
 use thalweg_groups::Request;
+use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{SyncGroupRequest, SyncGroupResponse};
 
 use super::groups::{caller, expect_answer, reply};
-use crate::dispatch::{Call, Reply};
+use crate::call::Call;
 
 /// From this version on members say which protocol they were told.
 const NAMES_PROTOCOL: i16 = 5;

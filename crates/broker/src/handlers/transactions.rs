@@ -5,7 +5,7 @@ use thalweg_base::ProducerId;
 use thalweg_transactions::{Answer, Partitions, Producer, Refusal, Request};
 use thalweg_wire::ErrorCode;
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::transactions::{Asked, Outcome, Transactions, answered};
 
 /// Asks for a producer, with a new id if the coordinator needs one.

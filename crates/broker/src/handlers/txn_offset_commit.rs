@@ -16,7 +16,7 @@ use thalweg_wire::messages::txn_offset_commit_response::{
 
 use super::groups::caller;
 use super::transactions::Membership;
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::groups::{Asked, Outcome};
 use crate::drivers::guard::Guard;
 use crate::drivers::transactions::answered;

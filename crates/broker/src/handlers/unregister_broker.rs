@@ -3,7 +3,7 @@
 use thalweg_base::NodeId;
 use thalweg_wire::messages::{UnregisterBrokerRequest, UnregisterBrokerResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: UnregisterBrokerRequest) -> UnregisterBrokerResponse {
     let id = NodeId(request.broker_id);

@@ -6,7 +6,7 @@ use thalweg_raft::{KRaftVersion, Quorum, VersionRefusal};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{UpdateFeaturesRequest, UpdateFeaturesResponse};
 
-use crate::dispatch::Call;
+use crate::call::Call;
 use crate::drivers::metadata::Decide;
 
 const REFUSED: &str = "The update failed for all features since the following feature had an error: ";

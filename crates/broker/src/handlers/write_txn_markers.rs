@@ -12,8 +12,8 @@ use thalweg_wire::messages::write_txn_markers_response::{
 };
 use tokio::sync::oneshot;
 
-use crate::dispatch::Call;
-use crate::drivers::transactions::Marker;
+use crate::call::Call;
+use crate::drivers::marker::Marker;
 
 /// The results of one producer, by topic and partition: several markers of it are answered as one.
 type Results = BTreeMap<ByteString, BTreeMap<i32, i16>>;

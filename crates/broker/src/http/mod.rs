@@ -20,14 +20,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use thalweg_sys::closing::Closing;
 use thalweg_sys::net::{SocketOptions, TcpListener, TcpStream, listen};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, sleep, timeout};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, warn};
 
-use crate::closing::Closing;
-use crate::metrics::page;
+use crate::page;
 pub(crate) use health::{Health, Step};
 pub(crate) use watch::Watch;
 

@@ -4,11 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use thalweg_sys::closing::Close;
 use thalweg_sys::task::{self, JoinHandle};
 use tracing::info;
 
 use super::{Health, Http};
-use crate::closing::Close;
 
 /// What a node tells those who watch it. Dropping it ends the server.
 pub(crate) struct Watch {

@@ -1,11 +1,10 @@
 //! What the node counts about itself, as values: five nodes may live in one process.
 //!
-//! Partitions hold their own [`Traffic`], connections tell [`Requests`] what they have answered; what is asked for
-//! rarely is looked up when it is asked for. [`page`] writes all of it for Prometheus.
+//! Partitions hold their own [`Traffic`], the network counts requests; what is asked for rarely is looked up when it is
+//! asked for. `page.rs` writes all of it for
+//! Prometheus.
 
-pub(crate) mod page;
 mod rates;
-mod requests;
 mod traffic;
 
 use parking_lot::Mutex;
@@ -14,13 +13,11 @@ use thalweg_base::metrics::Counter;
 use thalweg_records::validate::{Invalid, Meter};
 
 use rates::Rates;
-pub(crate) use requests::{Requests, Timing};
 pub(crate) use traffic::{Total, Traffic};
 
 /// The counters that belong to the node as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    pub(crate) requests: Requests,
     /// Batches that were refused, by why.
     pub(crate) refused: Refused,
     rates: Mutex<Rates>,
@@ -37,12 +34,12 @@ pub(crate) struct Refused {
 
 impl Metrics {
     /// How fast a number has grown lately, by the second. `name` tells the numbers apart: there must be few.
-    fn rate(&self, name: &str, count: u64, now: Moment) -> f64 {
+    pub(crate) fn rate(&self, name: &str, count: u64, now: Moment) -> f64 {
         self.rates.lock().rate(name, count as f64, now)
     }
 
     /// How idle the workers were lately, from 0 to 1; `None` where nobody counts.
-    fn idle(&self, now: Moment) -> Option<f64> {
+    pub(crate) fn idle(&self, now: Moment) -> Option<f64> {
         let (workers, worked) = thalweg_sys::task::worked()?;
         let busy = self.rates.lock().rate("worked", worked.as_secs_f64(), now) / workers.max(1) as f64;
         Some((1.0 - busy).clamp(0.0, 1.0))

@@ -8,8 +8,6 @@ mod otlp;
 mod pushed;
 mod subscriptions;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use thalweg_base::metrics::Counter;
@@ -48,7 +46,6 @@ pub(crate) struct Telemetry {
     pub(crate) bytes_max: i32,
     instances: Mutex<Instances>,
     pushed: Mutex<Pushed>,
-    connections: AtomicU64,
     pub(crate) taken: Counter,
     pub(crate) unreadable: Counter,
 }
@@ -60,7 +57,6 @@ impl Telemetry {
             bytes_max,
             instances: Mutex::new(Instances::new(usize::try_from(bytes_max).unwrap_or(0), INSTANCES_MAX)),
             pushed: Mutex::default(),
-            connections: AtomicU64::new(0),
             taken: Counter::default(),
             unreadable: Counter::default(),
         };
@@ -78,11 +74,6 @@ impl Telemetry {
         for expression in odd {
             warn!(expression, "a subscription matches no client: its expression cannot be used here");
         }
-    }
-
-    /// Names a new connection.
-    pub(crate) fn connection(&self) -> ConnectionId {
-        self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn disconnected(&self, connection: ConnectionId) {

@@ -7,7 +7,7 @@ use thalweg_wire::messages::{
     alter_configs_response, incremental_alter_configs_response,
 };
 
-use super::Operation;
+use super::operation::Operation;
 use crate::refusal::parts;
 use crate::{Controller, Outcome, Refusal};
 

@@ -7,6 +7,7 @@
 mod client_metrics_rules;
 mod describe;
 mod group_rules;
+mod kind;
 mod number;
 mod table;
 mod topic;
@@ -23,10 +24,11 @@ pub use client_metrics_rules::{InvalidSubscription, validate_client_metrics};
 pub use describe::{Entry, EntrySynonym, Source, describe_broker, describe_broker_defaults, describe_topic};
 pub use describe::{describe_client_metrics, describe_group, effective_topic_configs};
 pub use group_rules::validate_group;
-pub use table::{Bound, ConfigDef, ConfigTable, DefaultValue, Importance, Kind, Synonym, Unit, UpdateMode, Validator};
+pub use kind::Kind;
+pub use table::{ConfigDef, ConfigTable, DefaultValue, Importance, Synonym, Unit, UpdateMode};
 pub use topic::{CleanupPolicy, MessageTimestampType, TopicCompression, TopicConfig};
 pub use topic_rules::{validate_broker_topic_defaults, validate_topic};
-pub use validate::{parse_bootstrap_server, parse_voter};
+pub use validate::{Bound, Validator, parse_bootstrap_server, parse_voter};
 pub use value::Value;
 
 /// Config texts by name: the overrides of one topic, the properties of one broker.

@@ -1,64 +1,9 @@
 //! The table of configs, compiled in from `tables/*.tbl`.
 
+use super::ConfigError;
+use super::kind::Kind;
+use super::validate::{self, Bound, Validator};
 use super::value::Value;
-use super::{ConfigError, validate};
-
-/// The type of a config's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `true` or `false`, in any case.
-    Boolean,
-    /// Text, trimmed.
-    String,
-    /// A 32-bit integer.
-    Int,
-    /// A 16-bit integer.
-    Short,
-    /// A 64-bit integer.
-    Long,
-    /// A 64-bit floating-point number.
-    Double,
-    /// Texts between commas.
-    List,
-    /// The name of a Java class.
-    Class,
-    /// Text that is never shown.
-    Password,
-}
-
-impl Kind {
-    /// The number of the type in `DescribeConfigs`.
-    #[must_use]
-    pub fn code(self) -> i8 {
-        match self {
-            Self::Boolean => 1,
-            Self::String => 2,
-            Self::Int => 3,
-            Self::Short => 4,
-            Self::Long => 5,
-            Self::Double => 6,
-            Self::List => 7,
-            Self::Class => 8,
-            Self::Password => 9,
-        }
-    }
-
-    /// The name of the type in Kafka's messages.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Boolean => "BOOLEAN",
-            Self::String => "STRING",
-            Self::Int => "INT",
-            Self::Short => "SHORT",
-            Self::Long => "LONG",
-            Self::Double => "DOUBLE",
-            Self::List => "LIST",
-            Self::Class => "CLASS",
-            Self::Password => "PASSWORD",
-        }
-    }
-}
 
 /// How much a config matters to most users, as Kafka ranks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,56 +25,6 @@ pub enum DefaultValue {
     Null,
     /// This text.
     Value(&'static str),
-}
-
-/// One end of a range.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bound {
-    /// The number that values are compared with.
-    pub value: f64,
-    /// How messages write it.
-    pub text: &'static str,
-}
-
-/// Which values of its type a config takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Validator {
-    /// All of them.
-    Any,
-    /// Numbers within bounds, both included.
-    Range {
-        /// The least value.
-        min: Option<Bound>,
-        /// The greatest value.
-        max: Option<Bound>,
-    },
-    /// One of these texts.
-    OneOf(&'static [&'static str]),
-    /// One of these texts, in upper or lower case.
-    OneOfIgnoringCase(&'static [&'static str]),
-    /// A list without repeated or empty elements.
-    List {
-        /// Whether a list without elements will do.
-        empty_allowed: bool,
-        /// Whether no list at all will do.
-        null_allowed: bool,
-        /// What elements may be; nothing here means anything.
-        of: &'static [&'static str],
-    },
-    /// Anything but no value.
-    NonNull,
-    /// Any text but the empty one.
-    NonEmptyString,
-    /// A level of gzip, or -1.
-    GzipLevel,
-    /// `*`, or pairs of partition and broker.
-    ThrottledReplicas,
-    /// Voters as `id@host:port`.
-    QuorumVoters,
-    /// Addresses as `host:port`.
-    QuorumBootstrapServers,
-    /// `latest`, `earliest` or `by_duration:` with an ISO 8601 duration.
-    ShareOffsetReset,
 }
 
 /// Whether and where a broker config can be changed at run time.

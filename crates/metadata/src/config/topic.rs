@@ -1,7 +1,8 @@
 //! A topic's configs as values with names: what storage and replication read.
 
 use super::describe::topic_value;
-use super::table::{ConfigTable, Kind};
+use super::kind::Kind;
+use super::table::ConfigTable;
 use super::value::Value;
 use super::{BrokerConfigs, ConfigError, ConfigMap};
 

@@ -1,8 +1,57 @@
 //! Which values of its type a config takes, with Kafka's messages.
 
 use super::ConfigError;
-use super::table::Validator;
 use super::value::Value;
+
+/// One end of a range.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
+    /// The number that values are compared with.
+    pub value: f64,
+    /// How messages write it.
+    pub text: &'static str,
+}
+
+/// Which values of its type a config takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Validator {
+    /// All of them.
+    Any,
+    /// Numbers within bounds, both included.
+    Range {
+        /// The least value.
+        min: Option<Bound>,
+        /// The greatest value.
+        max: Option<Bound>,
+    },
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// One of these texts, in upper or lower case.
+    OneOfIgnoringCase(&'static [&'static str]),
+    /// A list without repeated or empty elements.
+    List {
+        /// Whether a list without elements will do.
+        empty_allowed: bool,
+        /// Whether no list at all will do.
+        null_allowed: bool,
+        /// What elements may be; nothing here means anything.
+        of: &'static [&'static str],
+    },
+    /// Anything but no value.
+    NonNull,
+    /// Any text but the empty one.
+    NonEmptyString,
+    /// A level of gzip, or -1.
+    GzipLevel,
+    /// `*`, or pairs of partition and broker.
+    ThrottledReplicas,
+    /// Voters as `id@host:port`.
+    QuorumVoters,
+    /// Addresses as `host:port`.
+    QuorumBootstrapServers,
+    /// `latest`, `earliest` or `by_duration:` with an ISO 8601 duration.
+    ShareOffsetReset,
+}
 
 /// Lists with a validator lose repeated elements before they are checked.
 pub(super) fn without_repeats(validator: Validator, value: Value) -> Value {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::ConfigError;
+use super::kind::Kind;
 use super::number;
-use super::table::Kind;
 
 /// A config's value.
 #[derive(Clone, Debug, PartialEq)]

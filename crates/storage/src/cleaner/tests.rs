@@ -11,7 +11,7 @@ use thalweg_records::control::ControlType;
 use thalweg_records::{BatchOptions, Compression};
 
 use super::{Cleaning, Progress};
-use crate::log::OpenHints;
+use crate::OpenHints;
 use crate::{Fault, LogConfig, Origin, names};
 use harness::{DAY, LIMITS, NOW, Rig, compacted, keyed};
 

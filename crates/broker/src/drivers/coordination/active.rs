@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::Storage;
+use crate::drivers::marker::Marker;
 use crate::drivers::partition::{AppendRefused, Appended, Partition};
-use crate::drivers::transactions::Marker;
 
 /// So many requests may wait for their answers in one partition of the topic: each belongs to a connection, of which a
 /// node has fewer. Connections that were closed meanwhile are not counted.

@@ -20,9 +20,9 @@ use super::active::{Active, Chore, Outcome};
 use super::load::{LoadError, load};
 use super::{Role, Surroundings};
 use crate::drivers::maintenance::flush;
+use crate::drivers::marker::Marker;
 use crate::drivers::parked::Parked;
 use crate::drivers::partition::{Appended, Partition};
-use crate::drivers::transactions::Marker;
 
 /// How long the task sleeps when nothing is due. It is woken when that changes.
 const FAR: Duration = Duration::from_secs(3600);

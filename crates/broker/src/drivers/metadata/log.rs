@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use thalweg_base::{LeaderEpoch, Offset, Timestamp, Uuid};
-use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion, Provenance, RecordError};
+use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion, Provenance};
 use thalweg_raft::{Change, ControlRecord, ElectionState, EpochStart, KRaftVersion, LocalLog, OffsetAndEpoch, Voters};
 use thalweg_records::{BatchBuilder, BatchError, BatchOptions, BatchView, PreparedBatch, batches};
 use thalweg_storage::{
@@ -14,30 +14,13 @@ use thalweg_sys::fs;
 use thalweg_wire::EncodeError;
 
 use super::control;
+use super::load_error::{BATCH_BYTES_MAX, LoadError};
 use super::snapshots::{self, Retention, Snapshot};
 use crate::format::{METADATA_LOG, read_bootstrap_file};
 
 const QUORUM_STATE: &str = "quorum-state";
 /// So much of the log is read at once while it is replayed.
 const READ_BYTES: usize = 1 << 20;
-/// A metadata batch may hold so much, as in Kafka.
-pub(super) const BATCH_BYTES_MAX: usize = 8 << 20;
-
-/// Why the metadata log cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadError {
-    #[error(transparent)]
-    Fault(#[from] Fault),
-    #[error("cannot {doing} {}: {source}", path.display())]
-    Io { doing: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("{} is malformed: {source}", path.display())]
-    Batch { path: PathBuf, source: BatchError },
-    #[error("{} holds a metadata record that this version does not know: {source}; it was written by a newer Kafka", path.display())]
-    Record { path: PathBuf, source: RecordError },
-    #[error("{} {reason}", path.display())]
-    State { path: PathBuf, reason: String },
-}
-
 /// What there was when the log was opened.
 pub(crate) struct Loaded {
     pub(crate) log: MetadataLog,

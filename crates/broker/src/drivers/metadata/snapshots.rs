@@ -13,7 +13,7 @@ use thalweg_wire::Reader;
 use thalweg_wire::messages::SnapshotHeaderRecord;
 use tracing::warn;
 
-use super::log::{BATCH_BYTES_MAX, LoadError};
+use super::load_error::{BATCH_BYTES_MAX, LoadError};
 use crate::format::{SnapshotContent, snapshot_file};
 
 const SUFFIX: &str = ".checkpoint";

@@ -7,75 +7,23 @@ use std::sync::Arc;
 
 use thalweg_base::{Moment, Timestamp};
 use thalweg_metadata::topic_name::CONSUMER_OFFSETS;
-use thalweg_records::control::{ControlType, EndTxnMarker};
-use thalweg_records::{BatchBuilder, BatchOptions, PreparedBatch};
 use thalweg_replica::{Ack, Acks, TopicRef};
 use thalweg_storage::{Flush, Origin};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
-use thalweg_transactions::{Markers, Producer, Written};
+use thalweg_transactions::Written;
 use thalweg_wire::ErrorCode;
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use crate::drivers::acknowledged::Awaited;
 use crate::drivers::groups::Groups;
 use crate::drivers::maintenance::flush;
+use crate::drivers::marker::Marker;
 use crate::drivers::partition::{AppendRefused, Appended, Partition};
 use crate::drivers::partitions::Partitions;
 
 /// How long a marker may wait for the replicas before it is written again.
 const ACK_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The end of one transaction in one partition.
-#[derive(Clone, Debug)]
-pub(crate) struct Marker {
-    pub(crate) topic: Box<str>,
-    pub(crate) partition: i32,
-    pub(crate) producer: Producer,
-    pub(crate) committed: bool,
-    pub(crate) coordinator_epoch: i32,
-    pub(crate) transaction_version: i16,
-}
-
-impl Marker {
-    /// One for each partition.
-    pub(super) fn all(markers: &Markers) -> Vec<Self> {
-        let places =
-            markers.partitions.iter().flat_map(|(topic, indexes)| indexes.iter().map(move |index| (&**topic, *index)));
-        let marker = |(topic, partition): (&str, i32)| Self {
-            topic: topic.into(),
-            partition,
-            producer: markers.producer,
-            committed: markers.committed,
-            coordinator_epoch: markers.coordinator_epoch,
-            transaction_version: markers.transaction_version,
-        };
-        places.map(marker).collect()
-    }
-
-    /// The batch that says so.
-    pub(crate) fn batch(&self, now: Timestamp) -> Result<PreparedBatch, ErrorCode> {
-        let (producer_id, producer_epoch) = (self.producer.id, self.producer.epoch);
-        if producer_id.0 < 0 || producer_epoch.0 < 0 {
-            // What Kafka answers when it has run into its own check.
-            return Err(ErrorCode::UnknownServerError);
-        }
-        let options =
-            BatchOptions { producer_id, producer_epoch, transactional: true, control: true, ..BatchOptions::default() };
-        let mut builder = BatchBuilder::new(options);
-        let control = if self.committed { ControlType::Commit } else { ControlType::Abort };
-        let value = EndTxnMarker { coordinator_epoch: self.coordinator_epoch };
-        builder.append_control(now, control, &value.to_bytes());
-        builder.build().and_then(|bytes| PreparedBatch::parse(&bytes)).map_err(|e| {
-            error!(topic = %self.topic, partition = self.partition, error = %e, "a marker cannot be made");
-            ErrorCode::UnknownServerError
-        })
-    }
-
-    fn written(&self, result: Result<(), ErrorCode>) -> Written {
-        Written { topic: self.topic.clone(), partition: self.partition, result }
-    }
-}
 
 /// See the module.
 #[derive(Debug)]

@@ -15,11 +15,12 @@ use thalweg_transactions::{Answer, Errand, Request, Shard};
 use thalweg_wire::ErrorCode;
 use tracing::{debug, warn};
 
-pub(crate) use markers::{Marker, MarkerWriter};
+pub(crate) use markers::MarkerWriter;
 use view::History;
 pub(crate) use view::TransactionsView;
 
 use super::coordination::{self, Coordinator, Coordinators, Role, Storage};
+use super::marker::Marker;
 use super::metadata::MetadataHandle;
 use super::partitions::Partitions;
 use super::producer_ids::ProducerIds;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_base::Offset;
+use thalweg_network::Frame;
 use thalweg_replica::{NewSession, SessionId, Shown, Topic};
 use thalweg_storage::{AbortedTxn, Fault, ReadPlan};
 use thalweg_sys::task;
@@ -15,8 +16,8 @@ use thalweg_wire::{ErrorCode, Records};
 
 use super::{Answering, Fetch, Found, Target};
 use crate::drivers::partition::{Isolation, Look, Reader};
+use crate::drivers::planned_read::file_range;
 use crate::endpoints::Leaders;
-use crate::frame::{FileRange, Frame};
 
 /// Records of this size or more stay in their file until they are written: a copy through a buffer that is in the core's
 /// cache is cheaper than fresh memory. Smaller ones are read at once, so that they leave in one write with what is
@@ -98,7 +99,7 @@ impl Fetch {
         let mut ranges = Vec::new();
         for ((target, mut look), records) in self.targets.iter().zip(found.looks).zip(records) {
             if let (Ok(Records::Elsewhere(_)), Some(plan), Ok(place)) = (&records, look.read.take(), &target.place) {
-                ranges.push(FileRange::new(plan, Arc::clone(place)));
+                ranges.push(file_range(plan, Arc::clone(place)));
             }
             let partition = self.partition_data(target, look, records, &mut leaders);
             shown.push(Shown {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use thalweg_base::TopicPartition;
+use thalweg_network::{Frame, Reply};
 use thalweg_records::BatchHeader;
 use thalweg_sys::time::{Instant, now, sleep_until};
 use thalweg_transactions::{Partitions, Producer};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::produce_request::ProduceRequest;
-use thalweg_wire::messages::produce_response::PartitionProduceResponse;
 
-use super::{append_and_reply, failed, find};
-use crate::dispatch::{Call, Reply};
+use super::append::{append_and_reply, find};
+use super::guards::Guards;
+use crate::call::Call;
 use crate::drivers::guard::Guard;
 use crate::drivers::partition::Partition;
 use crate::drivers::transactions::{Asked, Outcome, answered};
@@ -22,28 +23,6 @@ use crate::handlers::transactions::Membership;
 
 /// From this version on clients understand that they have to abort, and after it partitions are added by the way.
 const ABORTABLE: i16 = 11;
-
-/// By what right records of a request are appended, or why they are not.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Guards(BTreeMap<TopicPartition, Result<Guard, (ErrorCode, Option<String>)>>);
-
-impl Guards {
-    /// What counts for a partition.
-    pub(super) fn of(&self, place: &Partition) -> Result<Guard, PartitionProduceResponse> {
-        match self.0.get(&place.id) {
-            Some(Ok(guard)) => Ok(*guard),
-            Some(Err((error, message))) => Err(PartitionProduceResponse {
-                error_message: message.as_deref().map(ByteString::from),
-                ..failed(place.id.partition, *error)
-            }),
-            None => Ok(Guard::Open),
-        }
-    }
-
-    fn refuse(&mut self, place: TopicPartition, error: ErrorCode, membership: Membership) {
-        self.0.insert(place, Err(told(error, membership)));
-    }
-}
 
 /// What is to be asked for a request.
 struct Question {
@@ -77,11 +56,11 @@ impl Question {
                 Ok((missing, error)) => {
                     let indexes = missing.get(&*place.topic);
                     match indexes.is_some_and(|indexes| indexes.contains(&place.partition)) {
-                        true => guards.refuse(place, *error, self.membership),
-                        false => drop(guards.0.insert(place, Ok(guard))),
+                        true => guards.refuse(place, told(*error, self.membership)),
+                        false => guards.allow(place, guard),
                     }
                 }
-                Err(error) => guards.refuse(place, *error, self.membership),
+                Err(error) => guards.refuse(place, told(*error, self.membership)),
             }
         }
     }
@@ -113,7 +92,7 @@ pub(super) fn handle(call: Call, request: ProduceRequest) -> Reply {
         match append_and_reply(call, request, &guards) {
             Reply::Now(frame) => frame,
             Reply::Parked(answer) | Reply::Exclusive(answer) => answer.await,
-            Reply::Nothing | Reply::Close(_) => crate::frame::Frame::default(),
+            Reply::Nothing | Reply::Close(_) => Frame::default(),
         }
     }))
 }
@@ -138,20 +117,20 @@ fn prepare(call: &Call, request: &ProduceRequest) -> Result<(Guards, Option<Ques
     let producer = Producer { id: first.producer_id, epoch: first.producer_epoch };
     if places.iter().any(|(_, header)| (header.producer_id, header.producer_epoch) != (producer.id, producer.epoch)) {
         for (place, _) in places {
-            guards.refuse(place.id.clone(), ErrorCode::InvalidProducerIdMapping, membership);
+            guards.refuse(place.id.clone(), told(ErrorCode::InvalidProducerIdMapping, membership));
         }
         return Err(guards);
     }
     let mut unverified = BTreeMap::new();
     for (place, header) in places {
         match place.begin_verification(producer.id, producer.epoch, verifies.then_some(header.base_sequence)) {
-            _ if !verifies => drop(guards.0.insert(place.id.clone(), Ok(Guard::Unchecked))),
+            _ if !verifies => guards.allow(place.id.clone(), Guard::Unchecked),
             Ok(None) => {}
             Ok(Some(guard)) => {
                 let guard = guard.beginning_at_zero_if(membership == Membership::Added);
                 unverified.insert(place.id.clone(), guard);
             }
-            Err(error) => guards.refuse(place.id.clone(), error, membership),
+            Err(error) => guards.refuse(place.id.clone(), told(error, membership)),
         }
     }
     let transactional_id = request.transactional_id.clone().filter(|_| !unverified.is_empty());

@@ -7,8 +7,8 @@ use thalweg_base::{Offset, Timestamp};
 use thalweg_records::{BatchOptions, Compression};
 
 use super::harness::{LIMITS, NOW, Rig, compacted, keyed};
+use crate::OpenHints;
 use crate::cleaner::CleanerLimits;
-use crate::log::OpenHints;
 use crate::{Flush, LogConfig};
 
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use thalweg_sys::time::{Duration, Instant, now, sleep};
 use tokio::sync::Notify;
 
-use super::limits::{NO_RATE, SeatLimits};
+use crate::limits::{NO_RATE, SeatLimits};
 
 /// A new connection waits no longer than this for its turn because of a rate: Kafka's `quota.window.size.seconds`.
 const RATE_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -52,16 +52,17 @@ struct OfListener {
 
 /// What became of the connections of one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ListenerView {
-    pub(crate) name: Arc<str>,
+pub struct ListenerView {
+    /// The listener's name.
+    pub name: Arc<str>,
     /// How many there are.
-    pub(crate) open: usize,
+    pub open: usize,
     /// How many there were, ever.
-    pub(crate) opened: u64,
+    pub opened: u64,
     /// How many were closed at once because their address had too many.
-    pub(crate) refused: u64,
+    pub refused: u64,
     /// How many were closed because they were idle.
-    pub(crate) expired: u64,
+    pub expired: u64,
 }
 
 /// A connection that has a place.

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use bytestring::ByteString;
 use parking_lot::Mutex;
 
-/// See the module.
+/// A connection as requests know it: its number, its client's address and library.
 #[derive(Debug)]
-pub(crate) struct Origin {
+pub struct Origin {
     /// The connection's number, where connections are told apart; else 0.
-    pub(crate) id: u64,
+    pub id: u64,
     /// The client's address.
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     /// The name and version that the client's library gave with its last ApiVersions (KIP-511).
     software: Mutex<Option<(ByteString, ByteString)>>,
 }
@@ -20,17 +20,18 @@ pub(crate) struct Origin {
 const UNKNOWN: &str = "unknown";
 
 impl Origin {
-    pub(super) fn new(id: u64, address: SocketAddr) -> Self {
+    pub(crate) fn new(id: u64, address: SocketAddr) -> Self {
         Self { id, address, software: Mutex::new(None) }
     }
 
     /// The client has said what it is.
-    pub(crate) fn introduced(&self, name: ByteString, version: ByteString) {
+    pub fn introduced(&self, name: ByteString, version: ByteString) {
         *self.software.lock() = Some((name, version));
     }
 
     /// The name and version of its library.
-    pub(crate) fn software(&self) -> (ByteString, ByteString) {
+    #[must_use]
+    pub fn software(&self) -> (ByteString, ByteString) {
         self.software.lock().clone().unwrap_or_else(|| (UNKNOWN.into(), UNKNOWN.into()))
     }
 }

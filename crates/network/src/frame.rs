@@ -1,18 +1,16 @@
 //! An answer on its way to a client: bytes, and ranges of files that are read while they are written.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
-use thalweg_storage::ReadPlan;
 use thalweg_wire::Gap;
-
-use crate::drivers::partition::Partition;
 
 /// A whole answer, its length in front.
 #[derive(Debug, Default)]
-pub(crate) struct Frame {
+pub struct Frame {
     parts: Vec<Bytes>,
     /// What belongs between the parts, in order.
     ranges: Vec<(Gap, FileRange)>,
@@ -20,14 +18,14 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// An answer with gaps, and what fills each of them.
-    pub(crate) fn with_ranges(parts: Vec<Bytes>, gaps: Vec<Gap>, ranges: Vec<FileRange>) -> Self {
+    pub fn with_ranges(parts: Vec<Bytes>, gaps: Vec<Gap>, ranges: Vec<FileRange>) -> Self {
         assert_eq!(gaps.len(), ranges.len(), "every gap has its range");
         assert!(gaps.iter().zip(&ranges).all(|(gap, range)| gap.len == range.left()), "a range fills its gap");
         Self { parts, ranges: gaps.into_iter().zip(ranges).collect() }
     }
 
     /// Whether there is nothing to write: the answer could not be encoded.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
@@ -43,11 +41,11 @@ impl Frame {
         };
         for (at, part) in self.parts.into_iter().enumerate() {
             while let Some((_, range)) = ranges.next_if(|(gap, _)| gap.after_parts <= at) {
-                put(Piece::File(Box::new(range)));
+                put(Piece::File(range));
             }
             put(Piece::Bytes(part));
         }
-        ranges.for_each(|(_, range)| put(Piece::File(Box::new(range))));
+        ranges.for_each(|(_, range)| put(Piece::File(range)));
         bytes
     }
 }
@@ -62,8 +60,7 @@ impl From<Vec<Bytes>> for Frame {
 #[derive(Debug)]
 pub(crate) enum Piece {
     Bytes(Bytes),
-    /// In a box, since most answers have none.
-    File(Box<FileRange>),
+    File(FileRange),
 }
 
 impl Piece {
@@ -84,39 +81,56 @@ impl Piece {
     }
 }
 
-/// Records in a segment's file.
-#[derive(Clone, Debug)]
-pub(crate) struct FileRange {
-    plan: ReadPlan,
-    partition: Arc<Partition>,
-    /// How much of the plan was written.
+/// What part of an answer is read from while the answer is written.
+pub trait ReadAt: Send + Sync {
+    /// Fills `buf` with the bytes from `at` on, if that needs no wait for the disk; says whether it did.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read: the answer that has begun cannot be finished.
+    fn read_cached_at(&self, at: usize, buf: &mut [u8]) -> io::Result<bool>;
+
+    /// Fills `buf` with the bytes from `at` on; may wait for the disk.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read: the answer that has begun cannot be finished.
+    fn read_at(&self, at: usize, buf: &mut [u8]) -> io::Result<()>;
+}
+
+/// A part of an answer that stands in files.
+#[derive(Clone)]
+pub struct FileRange {
+    source: Arc<dyn ReadAt>,
+    len: usize,
+    /// How much of it was written.
     done: usize,
 }
 
 impl FileRange {
-    pub(crate) fn new(plan: ReadPlan, partition: Arc<Partition>) -> Self {
-        Self { plan, partition, done: 0 }
+    /// The first `len` bytes of `source`.
+    #[must_use]
+    pub fn new(source: Arc<dyn ReadAt>, len: usize) -> Self {
+        Self { source, len, done: 0 }
     }
 
-    pub(crate) fn left(&self) -> usize {
-        self.plan.len() - self.done
+    /// How many bytes are still to be written.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.len - self.done
     }
 
     /// Fills `buf` with what comes next, if that needs no wait for the disk; says whether it did.
     pub(crate) fn read_cached(&self, buf: &mut [u8]) -> io::Result<bool> {
-        self.check(self.plan.read_cached_at(self.done, buf))
+        self.source.read_cached_at(self.done, buf)
     }
 
     /// Fills `buf` with what comes next; may wait for the disk.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<()> {
-        self.check(self.plan.read_at(self.done, buf))
+        self.source.read_at(self.done, buf)
     }
+}
 
-    /// A disk that cannot be read takes the log offline; the answer that has begun cannot be finished.
-    fn check<T>(&self, read: Result<T, thalweg_storage::Fault>) -> io::Result<T> {
-        read.map_err(|fault| {
-            self.partition.failed(&fault);
-            io::Error::other(fault)
-        })
+impl fmt::Debug for FileRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileRange({} of {} bytes left)", self.left(), self.len)
     }
 }

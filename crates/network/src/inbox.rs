@@ -13,8 +13,8 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use thalweg_sys::net::TcpStream;
 use tokio::io::AsyncReadExt as _;
 
-use super::budget::{Budget, Taken};
-use super::spare::Spare;
+use crate::budget::{Budget, Taken};
+use crate::spare::Spare;
 
 /// The length in front of each frame.
 const PREFIX: usize = 4;
@@ -29,7 +29,7 @@ const ALLOWANCE: usize = 64 << 10;
 
 /// A frame's announced length is not one that this node takes.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FrameError {
+pub(crate) enum FrameError {
     #[error("a request announces a negative length ({0})")]
     Negative(i32),
     #[error("a request announces {0} bytes, more than socket.request.max.bytes ({1})")]
@@ -38,7 +38,7 @@ pub(super) enum FrameError {
 
 /// Why no bytes came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Filled {
+pub(crate) enum Filled {
     /// This many bytes arrived.
     Bytes(usize),
     /// The client closed its side.
@@ -47,9 +47,9 @@ pub(super) enum Filled {
     NoMemory,
 }
 
-/// See the module.
+/// What has arrived of requests that were not handled yet.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     buf: BytesMut,
     /// How much room the buffer has had at most.
     allocated: usize,
@@ -62,12 +62,12 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(frame_bytes_max: usize, budget: Arc<Budget>, spare: Arc<Spare>) -> Self {
+    pub(crate) fn new(frame_bytes_max: usize, budget: Arc<Budget>, spare: Arc<Spare>) -> Self {
         Self { buf: BytesMut::new(), allocated: 0, frame_bytes_max, last_frame: 0, budget, taken: None, spare }
     }
 
     /// The next whole frame without its length, if it is there.
-    pub(super) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
+    pub(crate) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some(len) = self.frame_len()? else { return Ok(None) };
         if self.buf.len() < PREFIX + len {
             return Ok(None);
@@ -78,7 +78,7 @@ impl Inbox {
     }
 
     /// Gives all memory back when nothing is held. To be called before waiting.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         if self.buf.is_empty() {
             self.spare.give(std::mem::take(&mut self.buf), std::mem::take(&mut self.allocated));
             self.taken = None;
@@ -86,7 +86,7 @@ impl Inbox {
     }
 
     /// Reads what has arrived.
-    pub(super) fn poll_fill(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+    pub(crate) fn poll_fill(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         let wanted = self.wanted();
         if self.buf.capacity() - self.buf.len() < wanted.min(ROOM_MIN) {
             let capacity = self.buf.len() + wanted;

@@ -1,6 +1,4 @@
-//! Produce: checks each batch, appends it, and waits until enough replicas have it.
-
-mod transactional;
+//! Checks each batch of a request, appends it, and waits until enough replicas have it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 use thalweg_metadata::topic_name;
+use thalweg_network::{Frame, Reply};
 use thalweg_records::BatchHeader;
 use thalweg_records::validate::Invalid;
 use thalweg_replica::{Ack, Acks, TopicRef};
@@ -21,12 +20,11 @@ use thalweg_wire::messages::produce_response::{
 };
 use tracing::debug;
 
-use self::transactional::Guards;
-use crate::dispatch::{Call, Reply};
+use super::guards::{Guards, failed};
+use crate::call::Call;
 use crate::drivers::acknowledged::Awaited;
 use crate::drivers::partition::{AppendRefused, Appended, Partition};
 use crate::endpoints::Leaders;
-use crate::frame::Frame;
 
 /// From this version on topics are named by id (KIP-516).
 const BY_ID: i16 = 13;
@@ -44,14 +42,7 @@ struct Waiting {
     append: Awaited,
 }
 
-pub(crate) fn handle(call: Call, request: ProduceRequest) -> Reply {
-    if request.transactional_id.is_some() && has_transactional(&request) {
-        return transactional::handle(call, request);
-    }
-    append_and_reply(call, request, &Guards::default())
-}
-
-fn append_and_reply(call: Call, request: ProduceRequest, guards: &Guards) -> Reply {
+pub(super) fn append_and_reply(call: Call, request: ProduceRequest, guards: &Guards) -> Reply {
     let deadline = now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let no_answer = request.acks == 0;
     let (mut response, waiting) = append_all(&call, request, guards);
@@ -147,7 +138,7 @@ fn grouped(topics: Vec<TopicProduceData>) -> Vec<TopicProduceData> {
     grouped
 }
 
-fn find(call: &Call, topic: &TopicProduceData, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
+pub(super) fn find(call: &Call, topic: &TopicProduceData, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
     let name = if call.version >= BY_ID { TopicRef::Id(topic.topic_id) } else { TopicRef::Name(&topic.name) };
     let place = call.broker.partitions.find(name, partition)?;
     if topic_name::is_internal(&place.id.topic) && call.client_id.as_deref() != Some(ADMIN_CLIENT) {
@@ -201,7 +192,7 @@ fn append(
     Ok(appended)
 }
 
-fn has_transactional(request: &ProduceRequest) -> bool {
+pub(super) fn has_transactional(request: &ProduceRequest) -> bool {
     let mut data = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
     data.any(|data| data.records.as_ref().is_some_and(is_transactional))
 }
@@ -219,10 +210,6 @@ fn succeeded(index: i32, appended: &Appended, error: ErrorCode) -> PartitionProd
         log_start_offset: appended.log_start.0,
         ..PartitionProduceResponse::default()
     }
-}
-
-fn failed(index: i32, error: ErrorCode) -> PartitionProduceResponse {
-    PartitionProduceResponse { index, error_code: error.code(), base_offset: -1, ..PartitionProduceResponse::default() }
 }
 
 /// Where the log begins; -1 when there is none.

@@ -15,7 +15,7 @@ use thalweg_sys::net::TcpStream;
 use thalweg_sys::task;
 use tokio::io::AsyncWrite as _;
 
-use super::chunks::{CHUNK, Chunk, Chunks};
+use crate::chunks::{CHUNK, Chunk, Chunks};
 use crate::frame::{FileRange, Frame, Piece};
 
 /// How many pieces one write names: more than a burst of small answers has.
@@ -34,10 +34,10 @@ struct Loaded {
     to: usize,
 }
 
-/// See the module.
+/// The answers that are not written yet.
 ///
 /// Invariant: what is loaded, or being read, is the next of the first piece that is a file.
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     chunks: Arc<Chunks>,
     pieces: VecDeque<Piece>,
     bytes: usize,
@@ -46,21 +46,21 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(chunks: Arc<Chunks>) -> Self {
+    pub(crate) fn new(chunks: Arc<Chunks>) -> Self {
         Self { chunks, pieces: VecDeque::new(), bytes: 0, loaded: None, reading: None }
     }
 
     /// How many bytes wait to be written.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn push(&mut self, frame: Frame) {
+    pub(crate) fn push(&mut self, frame: Frame) {
         self.bytes += frame.move_to(&mut self.pieces);
     }
 
     /// Writes until the socket takes no more, or enough for once; ready when all is written.
-    pub(super) fn poll_flush(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut at_once = 0;
         while !self.pieces.is_empty() {
             if at_once >= AT_ONCE_MAX {
@@ -110,7 +110,7 @@ impl Outbox {
                     self.loaded = Some(Loaded { chunk, from: 0, to: len });
                     return Poll::Ready(Ok(()));
                 }
-                Ok(false) => self.reading = Some(Box::pin(read(FileRange::clone(range), chunk, len))),
+                Ok(false) => self.reading = Some(Box::pin(read(range.clone(), chunk, len))),
                 Err(e) => return Poll::Ready(Err(e)),
             }
         }

@@ -17,14 +17,15 @@ use thalweg_sys::net::TcpStream;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, Sleep, now, sleep};
 
-use super::inbox::{Filled, FrameError, Inbox};
-use super::outbox::Outbox;
-use super::seats::Seat;
-use super::{ListenerName, Origin};
-use crate::broker::Broker;
-use crate::dispatch::{self, Answer, Reply};
 use crate::frame::Frame;
-use crate::metrics::Timing;
+use crate::inbox::{Filled, FrameError, Inbox};
+use crate::kind::ListenerName;
+use crate::network::Network;
+use crate::origin::Origin;
+use crate::outbox::Outbox;
+use crate::reply::{Answer, Reply, Service};
+use crate::requests::Timing;
+use crate::seats::Seat;
 
 /// How many requests of one connection may wait for their answers. Clients keep at most a few dozen in flight
 /// (librdkafka's limit is 1,000,000 but its windows are bounded by time), and each holds only its slot.
@@ -43,7 +44,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why a connection ended, other than by its client's wish.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -84,10 +85,11 @@ impl Turn {
     }
 }
 
-/// See the module.
-pub(super) struct Connection {
+/// One client's connection.
+pub(crate) struct Connection {
     stream: TcpStream,
-    broker: Arc<Broker>,
+    network: Arc<Network>,
+    service: Arc<dyn Service>,
     listener: ListenerName,
     origin: Arc<Origin>,
     inbox: Inbox,
@@ -109,21 +111,24 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: TcpStream,
         peer: SocketAddr,
         listener: ListenerName,
-        broker: Arc<Broker>,
+        network: Arc<Network>,
+        service: Arc<dyn Service>,
         seat: Seat,
     ) -> Self {
-        let limits = &broker.limits;
-        let inbox = Inbox::new(limits.request_bytes_max, Arc::clone(&limits.request_memory), Arc::clone(&broker.spare));
-        let outbox = Outbox::new(Arc::clone(&broker.chunks));
-        let idle_max = broker.limits.idle_max;
-        let id = broker.telemetry.connection();
+        let limits = &network.limits;
+        let inbox =
+            Inbox::new(limits.request_bytes_max, Arc::clone(&limits.request_memory), Arc::clone(&network.spare));
+        let outbox = Outbox::new(Arc::clone(&network.chunks));
+        let idle_max = limits.idle_max;
+        let id = network.next_connection();
         Self {
             stream,
-            broker,
+            network,
+            service,
             listener,
             origin: Arc::new(Origin::new(id, peer)),
             inbox,
@@ -141,12 +146,12 @@ impl Connection {
     }
 
     /// Serves the client until it leaves, misbehaves or is idle for too long.
-    pub(super) async fn run(&mut self) -> Result<(), Ended> {
+    pub(crate) async fn run(&mut self) -> Result<(), Ended> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
     /// Takes no more requests, answers what was taken, and ends.
-    pub(super) async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         self.ending = true;
         // A client that does not take its last answers loses them.
         let _ = thalweg_sys::time::timeout(FAREWELL, self.run()).await;
@@ -184,7 +189,7 @@ impl Connection {
             self.last_active = now();
             self.seat.used(self.last_active);
             if flushed {
-                self.unsent.drain(..).for_each(|timing| self.broker.metrics.requests.sent(&timing, self.last_active));
+                self.unsent.drain(..).for_each(|timing| self.network.requests.sent(&timing, self.last_active));
             }
             if turn.is_over() {
                 task::let_others_go_first(cx);
@@ -210,7 +215,7 @@ impl Connection {
                         self.slots.retain(|(timing, slot)| {
                             let ready = matches!(slot, Slot::Ready(_));
                             if !ready {
-                                self.broker.metrics.requests.abandoned(*timing);
+                                self.network.requests.abandoned(*timing);
                             }
                             ready
                         });
@@ -229,9 +234,9 @@ impl Connection {
     }
 
     fn handle(&mut self, frame: Bytes) -> Result<(), Ended> {
-        let requests = &self.broker.metrics.requests;
+        let requests = &self.network.requests;
         let mut timing = requests.taken(&frame);
-        let slot = match dispatch::handle(&self.broker, &self.listener, &self.origin, frame) {
+        let slot = match Arc::clone(&self.service).handle(&self.listener, &self.origin, frame) {
             Reply::Now(frame) if self.slots.is_empty() => {
                 requests.answered_at_once(&mut timing);
                 self.push(timing, frame);
@@ -274,7 +279,7 @@ impl Connection {
                 },
             };
             let mut timing = *timing;
-            self.broker.metrics.requests.answered(&mut timing);
+            self.network.requests.answered(&mut timing);
             if let Some((_, Slot::Exclusive(_))) = self.slots.pop_front() {
                 self.exclusive = false;
             }
@@ -311,7 +316,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.slots.iter().for_each(|(timing, _)| self.broker.metrics.requests.abandoned(*timing));
-        self.broker.telemetry.disconnected(self.origin.id);
+        self.slots.iter().for_each(|(timing, _)| self.network.requests.abandoned(*timing));
+        self.service.disconnected(&self.origin);
     }
 }

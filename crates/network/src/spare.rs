@@ -9,7 +9,7 @@ const KEPT_MAX: usize = 16;
 /// How many bytes they may have together.
 const KEPT_BYTES_MAX: usize = 4 << 20;
 
-/// See the module.
+/// The buffers that are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     state: Mutex<State>,
@@ -23,7 +23,7 @@ struct State {
 
 impl Spare {
     /// The smallest buffer with room for `wanted` bytes, if there is one.
-    pub(super) fn take(&self, wanted: usize) -> Option<BytesMut> {
+    pub(crate) fn take(&self, wanted: usize) -> Option<BytesMut> {
         let mut state = self.state.lock();
         let fitting = state.buffers.iter().enumerate().filter(|(_, buffer)| buffer.capacity() >= wanted);
         let (at, _) = fitting.min_by_key(|(_, buffer)| buffer.capacity())?;
@@ -33,7 +33,7 @@ impl Spare {
     }
 
     /// Takes back an empty buffer that once had room for `allocated` bytes, unless requests still lie in it.
-    pub(super) fn give(&self, mut buffer: BytesMut, allocated: usize) {
+    pub(crate) fn give(&self, mut buffer: BytesMut, allocated: usize) {
         if allocated == 0 || allocated > KEPT_BYTES_MAX || !buffer.is_empty() || !buffer.try_reclaim(allocated) {
             return;
         }

@@ -1,102 +1,64 @@
 //! Where clients arrive: accepts connections, keeps their number within its limits, and ends them when the node does.
 
-mod budget;
-mod chunks;
-mod connection;
-mod inbox;
-mod limits;
-mod origin;
-mod outbox;
-mod seats;
-mod spare;
-
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use thalweg_sys::closing::Closing;
 use thalweg_sys::net::{SocketOptions, TcpListener, TcpStream, listen};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, sleep};
-use thalweg_wire::ApiKey;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
-pub(crate) use budget::Budget;
-pub(crate) use chunks::Chunks;
-use connection::{Connection, Ended};
-pub(crate) use limits::SeatLimits;
-pub(crate) use origin::Origin;
-use seats::Seat;
-pub(crate) use seats::{ListenerView, Seats};
-pub(crate) use spare::Spare;
-
-use crate::broker::Broker;
-use crate::closing::Closing;
+use crate::connection::{Connection, Ended};
+use crate::kind::ListenerName;
+use crate::network::Network;
+use crate::reply::Service;
+use crate::seats::Seat;
 
 /// How long to wait before accepting again when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whom a listener is for: each kind serves other APIs (KIP-919).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ListenerType {
-    /// Clients and brokers.
-    Broker,
-    /// Controllers, brokers and tools that ask a controller directly.
-    Controller,
-}
-
-impl ListenerType {
-    /// Whether Kafka serves that API there.
-    pub(crate) fn has(self, api: ApiKey) -> bool {
-        match self {
-            Self::Broker => api.on_broker(),
-            Self::Controller => api.on_controller(),
-        }
-    }
-}
-
-/// A listener as handlers know it.
-#[derive(Clone, Debug)]
-pub(crate) struct ListenerName {
-    /// Its name in `listeners`: decides which endpoints the client is told.
-    pub(crate) name: Arc<str>,
-    pub(crate) kind: ListenerType,
-}
-
 /// One bound address.
-pub(crate) struct Listener {
-    pub(crate) name: ListenerName,
+pub struct Listener {
+    /// Its name, and which APIs it serves.
+    pub name: ListenerName,
     /// Where it listens: with port 0 in the configuration, the port that was free.
-    pub(crate) local: SocketAddr,
+    pub local: SocketAddr,
     socket: TcpListener,
 }
 
 impl Listener {
     /// Binds `addr`.
-    pub(crate) async fn bind(name: ListenerName, addr: SocketAddr, options: SocketOptions) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When the address is not ours or its port is taken.
+    pub async fn bind(name: ListenerName, addr: SocketAddr, options: SocketOptions) -> io::Result<Self> {
         let socket = listen(addr, options).await?;
         Ok(Self { name, local: socket.local_addr()?, socket })
     }
 
-    /// Accepts connections until `closing` says so; then waits until each of them has its last answers.
-    pub(crate) async fn run(self, broker: Arc<Broker>, mut closing: Closing) {
-        let others = closing.clone();
+    /// Accepts connections and has `service` handle their requests until `closing` says so; then waits until each of them
+    /// has its last answers.
+    pub async fn run(self, network: Arc<Network>, service: Arc<dyn Service>, mut closing: Closing) {
         let (open, mut all_closed) = mpsc::channel::<()>(1);
+        let serving = Serving { name: self.name.clone(), network, service, closing: closing.clone(), open };
         loop {
             tokio::select! {
                 biased;
                 () = closing.begun() => break,
-                () = self.accept(&broker, &others, &open) => {}
+                () = self.accept(&serving) => {}
             }
         }
-        drop(open);
+        drop(serving);
         // Who comes now is refused at once, and may turn to another broker, instead of waiting for nobody.
         drop(self.socket);
         let _ = all_closed.recv().await;
     }
 
     /// Takes the next connection. While there is no room for it, the others wait in the kernel's queue.
-    async fn accept(&self, broker: &Arc<Broker>, closing: &Closing, open: &mpsc::Sender<()>) {
+    async fn accept(&self, serving: &Serving) {
         let (stream, peer) = match self.socket.accept().await {
             Ok(accepted) => accepted,
             Err(e) => {
@@ -104,27 +66,34 @@ impl Listener {
                 return sleep(ACCEPT_PAUSE).await;
             }
         };
-        match broker.seats.take(&self.name.name, peer.ip()).await {
-            Some(seat) => self.serve(stream, peer, seat, broker, closing.clone(), open.clone()),
+        match serving.network.seats.take(&self.name.name, peer.ip()).await {
+            Some(seat) => serving.begin(stream, peer, seat),
             None => info!(%peer, "closed a new connection: its address has max.connections.per.ip"),
         }
     }
+}
 
-    fn serve(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        seat: Seat,
-        broker: &Arc<Broker>,
-        mut closing: Closing,
-        open: mpsc::Sender<()>,
-    ) {
+/// What every connection of a running listener gets.
+struct Serving {
+    name: ListenerName,
+    network: Arc<Network>,
+    service: Arc<dyn Service>,
+    closing: Closing,
+    /// Held by every connection: the listener has ended when the last one drops it.
+    open: mpsc::Sender<()>,
+}
+
+impl Serving {
+    /// Serves a connection in a task of its own.
+    fn begin(&self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
         // Answers are written whole; waiting for more would only delay them.
         if stream.set_nodelay(true).is_err() {
             return;
         }
+        let (open, mut closing) = (self.open.clone(), self.closing.clone());
         let occupant = Arc::clone(seat.occupant());
-        let mut connection = Connection::new(stream, peer, self.name.clone(), Arc::clone(broker), seat);
+        let (network, service) = (Arc::clone(&self.network), Arc::clone(&self.service));
+        let mut connection = Connection::new(stream, peer, self.name.clone(), network, service, seat);
         task::spawn(async move {
             let _open = open;
             let ended = tokio::select! {

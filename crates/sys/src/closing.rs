@@ -4,34 +4,46 @@ use tokio::sync::watch;
 
 /// Tells any number of tasks to end.
 #[derive(Debug)]
-pub(crate) struct Close(watch::Sender<bool>);
+pub struct Close(watch::Sender<bool>);
 
 /// What a task holds that must end when the node does.
 #[derive(Clone, Debug)]
-pub(crate) struct Closing(watch::Receiver<bool>);
+pub struct Closing(watch::Receiver<bool>);
+
+impl Default for Close {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Close {
-    pub(crate) fn new() -> Self {
+    /// Nothing has to end yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self(watch::Sender::new(false))
     }
 
-    pub(crate) fn closing(&self) -> Closing {
+    /// What a task holds to learn of the end.
+    #[must_use]
+    pub fn closing(&self) -> Closing {
         Closing(self.0.subscribe())
     }
 
-    pub(crate) fn now(&self) {
+    /// All tasks have to end now.
+    pub fn now(&self) {
         self.0.send_replace(true);
     }
 }
 
 impl Closing {
     /// Whether the task must end.
-    pub(crate) fn has_begun(&self) -> bool {
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
         *self.0.borrow()
     }
 
     /// Completes when the task must end.
-    pub(crate) async fn begun(&mut self) {
+    pub async fn begun(&mut self) {
         // Without a sender there is no node any more.
         let _ = self.0.wait_for(|closing| *closing).await;
     }

@@ -1,12 +1,11 @@
 //! Requests, connections and fetch sessions.
 
 use thalweg_base::metrics::{Kind, QUANTILES, Times};
+use thalweg_network::{Api, ListenerView};
 use thalweg_wire::ApiKey;
 
 use super::Page;
 use crate::broker::Broker;
-use crate::listener::ListenerView;
-use crate::metrics::requests::Api;
 
 pub(super) fn write(page: &mut Page, broker: &Broker) {
     write_requests(page, broker);
@@ -42,7 +41,7 @@ const NO_TIME: [(&str, &str); 3] = [
 ];
 
 fn write_requests(page: &mut Page, broker: &Broker) {
-    let requests = &broker.metrics.requests;
+    let requests = &broker.network.requests;
     for name in ["kafka_network_requestmetrics_requests_total", "kafka_network_requestmetrics_requestspersec"] {
         page.text.family(name, Kind::Counter, "Requests that were answered.");
         for api in requests.apis() {
@@ -94,7 +93,7 @@ fn write_requests(page: &mut Page, broker: &Broker) {
 fn write_errors(page: &mut Page, broker: &Broker) {
     for name in ["kafka_network_requestmetrics_errors_total", "kafka_network_requestmetrics_errorspersec"] {
         page.text.family(name, Kind::Counter, "Error codes in answers, NONE among them: one for each thing asked for.");
-        for api in broker.metrics.requests.apis() {
+        for api in broker.network.requests.apis() {
             for (error, count) in api.errors() {
                 for request in names(api) {
                     page.text.sample(&[("request", &request), ("error", &error.name())], count);
@@ -105,7 +104,7 @@ fn write_errors(page: &mut Page, broker: &Broker) {
 }
 
 fn write_connections(page: &mut Page, broker: &Broker) {
-    let listeners = broker.seats.listeners();
+    let listeners = broker.network.listeners();
     let now = broker.moment();
     let closed = |view: &ListenerView| view.opened - view.open as u64;
     let rates = |of: &dyn Fn(&ListenerView) -> u64, name: &str| -> Vec<f64> {
@@ -139,7 +138,7 @@ fn write_connections(page: &mut Page, broker: &Broker) {
     let expired: u64 = listeners.iter().map(|view| view.expired).sum();
     let help = "Connections that were closed because they were idle.";
     page.gauge("kafka_network_socketserver_expiredconnectionskilledcount", help, expired);
-    let (left, limit) = broker.limits.request_memory.left();
+    let (left, limit) = broker.network.request_memory();
     page.gauge("kafka_network_socketserver_memorypoolavailable", "Memory left for requests, in bytes.", left);
     page.gauge("kafka_network_socketserver_memorypoolused", "Memory that requests hold, in bytes.", limit - left);
 }

@@ -39,7 +39,7 @@ struct Page {
 
 /// Writes the page into `out`, in parts.
 pub(crate) async fn write(broker: Arc<Broker>, out: mpsc::Sender<Bytes>) {
-    if broker.metrics.requests.turn_if_due(broker.moment()) {
+    if broker.network.requests.turn_if_due(broker.moment()) {
         broker.partitions.turn_flush_times();
     }
     let to_survey = Arc::clone(&broker);

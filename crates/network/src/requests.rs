@@ -20,26 +20,27 @@ const PERIOD: Duration = Duration::from_secs(300);
 
 /// The metrics of every API. An API takes memory, 12 KB, from its first request on.
 #[derive(Debug)]
-pub(crate) struct Requests {
+pub struct Requests {
     apis: Box<[OnceLock<Box<Api>>]>,
     turned: Mutex<Moment>,
 }
 
 /// The metrics of one API.
 #[derive(Debug)]
-pub(crate) struct Api {
-    pub(crate) key: ApiKey,
+pub struct Api {
+    /// The API.
+    pub key: ApiKey,
     by_version: [Counter; VERSIONS_MAX],
     /// How often each error code was told, from -1 on; 0 is no error, which Kafka counts as well.
     errors: [Counter; ERRORS_MAX],
     /// From the taking of a request to its answer in the order of answers.
-    pub(crate) total: Times,
+    pub total: Times,
     /// The part of that in which the node worked on it.
-    pub(crate) local: Times,
+    pub local: Times,
     /// The rest: waiting for acks, records, the controller, the disk, or for the answers before it.
-    pub(crate) remote: Times,
+    pub remote: Times,
     /// From there until all of it was handed to the kernel.
-    pub(crate) send: Times,
+    pub send: Times,
     parked: AtomicI64,
 }
 
@@ -99,7 +100,7 @@ impl Requests {
     }
 
     /// An answer of that API has an error code in it.
-    pub(crate) fn told(&self, api: ApiKey, error: i16) {
+    pub fn told(&self, api: ApiKey, error: i16) {
         let Some(index) = usize::try_from(api.code()).ok().filter(|index| *index < APIS_MAX) else { return };
         let of = self.apis[index].get_or_init(|| Box::new(Api::new(index as u8)));
         if let Some(counter) = error_index(error).and_then(|index| of.errors.get(index)) {
@@ -128,12 +129,12 @@ impl Requests {
     }
 
     /// Every API that was asked for, in the order of their keys.
-    pub(crate) fn apis(&self) -> impl Iterator<Item = &Api> {
+    pub fn apis(&self) -> impl Iterator<Item = &Api> {
         self.apis.iter().filter_map(OnceLock::get).map(|api| &**api)
     }
 
     /// Begins a new period of the quantiles when it is time, and says so.
-    pub(crate) fn turn_if_due(&self, now: Moment) -> bool {
+    pub fn turn_if_due(&self, now: Moment) -> bool {
         let Some(mut turned) = self.turned.try_lock() else { return false };
         let is_due = now.since(*turned) >= PERIOD;
         if is_due {
@@ -162,19 +163,19 @@ impl Api {
     }
 
     /// How many requests of each version were answered, for those versions that were asked for.
-    pub(crate) fn by_version(&self) -> impl Iterator<Item = (usize, u64)> {
+    pub fn by_version(&self) -> impl Iterator<Item = (usize, u64)> {
         self.by_version.iter().map(Counter::get).enumerate().filter(|(_, count)| *count > 0)
     }
 
     /// How often each error was told, for those that were.
-    pub(crate) fn errors(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
+    pub fn errors(&self) -> impl Iterator<Item = (ErrorCode, u64)> {
         let counts =
             ErrorCode::ALL.iter().filter_map(|error| Some((*error, self.errors.get(error_index(error.code())?)?)));
         counts.map(|(error, counter)| (error, counter.get())).filter(|(_, count)| *count > 0)
     }
 
     /// How many requests wait for something.
-    pub(crate) fn parked(&self) -> i64 {
+    pub fn parked(&self) -> i64 {
         self.parked.load(Ordering::Relaxed)
     }
 }

@@ -1,0 +1,71 @@
+//! One request as handlers see it, and how its answer becomes a frame.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use thalweg_base::Uuid;
+use thalweg_network::{FileRange, Frame, ListenerType, Origin};
+use thalweg_wire::messages as m;
+use thalweg_wire::{ApiKey, Codec, EncodeError, Writer};
+use tracing::error;
+
+use crate::broker::Broker;
+use crate::telemetry::Client;
+
+/// One request's surroundings: what its header says and who sent it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    /// What the answer begins with.
+    pub(crate) correlation_id: i32,
+    pub(crate) client_id: Option<ByteString>,
+    pub(crate) listener: Arc<str>,
+    pub(crate) listener_type: ListenerType,
+    /// Who is at the other end.
+    pub(crate) origin: Arc<Origin>,
+}
+
+impl Call {
+    /// The client by what subscriptions to its metrics tell clients apart. Copies: it is kept longer than the request's
+    /// frame should live.
+    pub(crate) fn client(&self, instance_id: Uuid) -> Client {
+        let (software_name, software_version) = self.origin.software();
+        let id = self.client_id.as_deref().map(Into::into);
+        Client { instance_id, id, software_name, software_version, address: self.origin.address }
+    }
+
+    /// Frames an answer.
+    pub(crate) fn answer(&self, response: &impl Codec) -> Frame {
+        self.answer_at(self.version, response)
+    }
+
+    /// Frames an answer of another version than the request's.
+    pub(crate) fn answer_at(&self, version: i16, response: &impl Codec) -> Frame {
+        self.encode(version, response).and_then(Writer::into_frame).map_or_else(|e| self.failed(&e), Frame::from)
+    }
+
+    /// Frames an answer whose records stand in files: a range for each of the records that are elsewhere.
+    pub(crate) fn answer_with_ranges(&self, response: &impl Codec, ranges: Vec<FileRange>) -> Frame {
+        match self.encode(self.version, response).and_then(Writer::into_frame_with_gaps) {
+            Ok((parts, gaps)) => Frame::with_ranges(parts, gaps, ranges),
+            Err(e) => self.failed(&e),
+        }
+    }
+
+    fn encode(&self, version: i16, response: &impl Codec) -> Result<Writer, EncodeError> {
+        let mut writer = Writer::new();
+        let header = m::ResponseHeader { correlation_id: self.correlation_id };
+        header.encode(&mut writer, self.api.response_header_version(version))?;
+        response.encode(&mut writer, version)?;
+        response.errors(&mut |error| self.broker.network.requests.told(self.api, error));
+        Ok(writer)
+    }
+
+    /// A handler filled in what the version cannot carry: a bug, which costs the client its connection.
+    fn failed(&self, e: &EncodeError) -> Frame {
+        error!(api = self.api.name(), version = self.version, error = %e, "an answer cannot be encoded");
+        Frame::default()
+    }
+}

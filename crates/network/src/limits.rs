@@ -1,0 +1,76 @@
+//! How many connections there may be, and what each may cost.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use thalweg_sys::time::Duration;
+
+use crate::budget::Budget;
+
+/// What connections may cost.
+#[derive(Debug)]
+pub struct ConnectionLimits {
+    /// `socket.request.max.bytes`.
+    pub(crate) request_bytes_max: usize,
+    /// The memory that all requests together may take.
+    pub(crate) request_memory: Arc<Budget>,
+    /// `connections.max.idle.ms`.
+    pub(crate) idle_max: Duration,
+}
+
+impl ConnectionLimits {
+    /// Requests of at most `request_bytes_max` (`socket.request.max.bytes`), which take at most `request_memory_max` together
+    /// (`queued.max.request.bytes`), on connections that are closed after being idle for `idle_max`
+    /// (`connections.max.idle.ms`).
+    #[must_use]
+    pub fn new(request_bytes_max: usize, request_memory_max: usize, idle_max: Duration) -> Self {
+        Self { request_bytes_max, request_memory: Budget::new(request_memory_max), idle_max }
+    }
+}
+
+/// How many connections there may be, and how fast they may come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeatLimits {
+    /// `max.connections`
+    pub connections_max: usize,
+    /// `max.connections.per.ip`
+    pub per_ip_max: usize,
+    /// `max.connections.per.ip.overrides`: addresses that may have more or fewer than the others.
+    pub per_ip_overrides: HashMap<IpAddr, usize>,
+    /// `max.connection.creation.rate`: connections a second.
+    pub creation_rate: u32,
+    /// What single listeners have of their own, `listener.name.<name>.` and the key. A listener without has no limits
+    /// but the node's.
+    pub listeners: BTreeMap<Arc<str>, ListenerLimits>,
+    /// The listener of the brokers, when clients have others, and those of the quorum: the node's limits do not hold for
+    /// them, so that clients cannot keep nodes apart.
+    pub protected: Vec<Arc<str>>,
+}
+
+/// What one listener may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// `max.connections` of the listener.
+    pub connections_max: usize,
+    /// `max.connection.creation.rate` of the listener: connections a second.
+    pub creation_rate: u32,
+}
+
+/// The rate of new connections where there is no limit.
+pub const NO_RATE: u32 = i32::MAX.cast_unsigned();
+
+impl SeatLimits {
+    /// No limits at all.
+    #[cfg(test)]
+    pub fn none() -> Self {
+        Self {
+            connections_max: usize::MAX,
+            per_ip_max: usize::MAX,
+            per_ip_overrides: HashMap::new(),
+            creation_rate: NO_RATE,
+            listeners: BTreeMap::new(),
+            protected: Vec::new(),
+        }
+    }
+}

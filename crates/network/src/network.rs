@@ -1,0 +1,62 @@
+//! What all listeners of a node share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::chunks::Chunks;
+use crate::limits::{ConnectionLimits, SeatLimits};
+use crate::requests::Requests;
+use crate::seats::{ListenerView, Seats};
+use crate::spare::Spare;
+
+/// The limits, buffers and metrics that all connections of a node share.
+#[derive(Debug)]
+pub struct Network {
+    pub(crate) limits: ConnectionLimits,
+    pub(crate) seats: Arc<Seats>,
+    /// What records pass through on their way from files to sockets.
+    pub(crate) chunks: Arc<Chunks>,
+    /// What requests are read into.
+    pub(crate) spare: Arc<Spare>,
+    /// How many requests came, and how long they took.
+    pub requests: Requests,
+    connections: AtomicU64,
+}
+
+impl Network {
+    /// The network of a node whose connections may cost what `limits` say, and are as many as `seats` allow.
+    #[must_use]
+    pub fn new(limits: ConnectionLimits, seats: SeatLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            seats: Seats::new(seats),
+            chunks: Arc::default(),
+            spare: Arc::default(),
+            requests: Requests::default(),
+            connections: AtomicU64::new(0),
+        })
+    }
+
+    /// Other limits count from now on. Connections above them are closed, the least recently used first.
+    /// Says whether they differ from those before.
+    pub fn set_seat_limits(&self, limits: SeatLimits) -> bool {
+        self.seats.set_limits(limits)
+    }
+
+    /// What became of the connections, by listener.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<ListenerView> {
+        self.seats.listeners()
+    }
+
+    /// How many bytes of the memory for requests are left, and how many there are in all.
+    #[must_use]
+    pub fn request_memory(&self) -> (usize, usize) {
+        self.limits.request_memory.left()
+    }
+
+    /// The number of a new connection: no two connections of a node have the same.
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+}
