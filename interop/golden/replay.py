@@ -395,6 +395,20 @@ def tools_dir():
     return os.path.abspath(folder)
 
 
+def own_tools():
+    """A folder of links that call Thalweg's own tools by the names of Kafka's."""
+    binary = os.path.abspath(os.environ.get("THALWEG", os.path.join(HERE, "..", "..", "target", "release", "thalweg")))
+    folder = os.path.join(os.path.dirname(binary), "tools")
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([binary, "install-tools", folder], check=True, stdout=subprocess.DEVNULL)
+    if os.environ.get("GOLDEN_MIXED"):  # Kafka's tools for those that Thalweg does not have
+        kafkas = tools_dir()
+        for name in os.listdir(kafkas):
+            if not os.path.exists(os.path.join(folder, name)):
+                os.symlink(os.path.join(kafkas, name), os.path.join(folder, name))
+    return folder
+
+
 def prepare():
     """Makes the tools start faster, with the help of a node that is gone afterwards."""
     home = tempfile.mkdtemp(prefix="golden-archive-")
@@ -413,6 +427,7 @@ def parse_options():
     parser.add_argument("scenario", nargs="*", help="names or parts of names; default all")
     parser.add_argument("--against", choices=["thalweg", "kafka"], default="thalweg", help="which node to start")
     parser.add_argument("--tools-dir", help="where other kafka-*.sh are; default: Kafka's own")
+    parser.add_argument("--tools", choices=["kafka", "thalweg"], default="kafka", help="whose tools are played")
     parser.add_argument("--bootstrap", help="HOST:PORT of a fresh running broker, instead of starting one")
     parser.add_argument("--controller", help="HOST:PORT of its controller listener")
     parser.add_argument("--expected", default=os.path.join(HERE, "expected"), help="folder of the recorded results")
@@ -439,7 +454,7 @@ def select(options):
         run.unbuilt = unbuilt.get(run.name, {})
     if options.bootstrap:
         runs = [r for r in runs if r.nodes <= 1 and not r.properties]
-    return [r for r in runs if None not in r.unbuilt and (r.nodes or options.tools_dir)]
+    return [r for r in runs if None not in r.unbuilt and (r.nodes or options.tools_dir or options.tools == "thalweg")]
 
 
 def play(options, runs):
@@ -463,6 +478,8 @@ def main():
             count = sum(a["kind"] in ("run", "stop", "join") for a in run.actions)
             print(f"{count:4} steps  {run.nodes} nodes  {run.name}")
         return 0
+    if options.tools == "thalweg":
+        options.tools_dir = own_tools()
     if not options.tools_dir:
         options.tools_dir = tools_dir()
         prepare()

@@ -338,6 +338,25 @@ pub fn create_dir_all_durably(path: &Path) -> io::Result<()> {
     path.ancestors().skip(1).take(missing).try_for_each(sync_dir)
 }
 
+/// Makes `link` a symbolic link to `target`, in place of what stands there. The simulated disk has no links.
+///
+/// # Errors
+/// As the operating system says.
+pub fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
+    #[cfg(not(sim))]
+    {
+        match imp::remove_file(link) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => std::os::unix::fs::symlink(target, link),
+        }
+    }
+    #[cfg(sim)]
+    {
+        let _ = (target, link);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// A file's whole content.
 ///
 /// # Errors

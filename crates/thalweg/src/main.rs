@@ -1,13 +1,16 @@
 //! Thalweg, the streaming platform: one binary, one file per command.
 
 mod config;
+mod install;
 mod logs;
 mod serve;
 mod storage;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use thalweg_tools::tool::Tool;
 
 /// Memory is taken and given back by the request: mimalloc does that faster than the system's allocator.
 #[global_allocator]
@@ -17,7 +20,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 ///
 /// Without a command it serves: one node on 127.0.0.1:9092 with its data in ./thalweg-data.
 #[derive(Parser)]
-#[command(name = "thalweg", version, arg_required_else_help = false, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "thalweg",
+    version,
+    arg_required_else_help = false,
+    args_conflicts_with_subcommands = true,
+    after_help = thalweg_tools::overview()
+)]
 struct Arguments {
     #[command(flatten)]
     serve: serve::Serve,
@@ -31,20 +40,33 @@ enum Command {
     Serve(serve::Serve),
     /// Look up what a config does: every key of server.properties, of topics and of groups.
     Config(config::Config),
-    /// Prepare and inspect data directories, as kafka-storage.sh does.
-    #[command(disable_help_flag = true)]
-    Storage {
-        /// What kafka-storage.sh takes.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    /// Make links named like Kafka's scripts.
+    InstallTools(install::Install),
+}
+
+/// The tools that need the node's own code, beside those of the crate `thalweg-tools`.
+const TOOLS: &[Tool] = &[storage::TOOL];
+
+/// The tool that the program was called for, by its own name or by its first word, and the words of its command line.
+fn tool(words: &[String]) -> Option<(&'static Tool, &[String])> {
+    let (program, rest) = words.split_first()?;
+    let name = Path::new(program).file_name()?.to_str()?;
+    if let Some(tool) = thalweg_tools::named(TOOLS, name) {
+        return Some((tool, rest));
+    }
+    let (command, rest) = rest.split_first()?;
+    Some((thalweg_tools::named(TOOLS, command)?, rest))
 }
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some((tool, words)) = tool(&words) {
+        return thalweg_tools::run(tool, words);
+    }
     let Arguments { serve, command } = Arguments::parse();
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve.run(),
         Command::Config(config) => config.run(),
-        Command::Storage { arguments } => storage::run(&arguments),
+        Command::InstallTools(install) => install.run(),
     }
 }

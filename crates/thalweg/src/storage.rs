@@ -3,7 +3,6 @@
 mod arguments;
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use thalweg_base::{Timestamp, Uuid, properties};
 use thalweg_broker::config::NodeConfig;
@@ -11,8 +10,29 @@ use thalweg_broker::format::{FirstVoters, FormatRequest, format, info};
 use thalweg_metadata::MetadataVersion;
 use thalweg_metadata::feature::{FEATURES, Feature};
 use thalweg_sys::{fs, random, time};
+use thalweg_tools::argparse::Parsed;
+use thalweg_tools::failure::Failure;
+use thalweg_tools::out::Out;
+use thalweg_tools::tool::{Argparse, Tool, Uncaught, Wrong};
 
-use arguments::{Parsed, Stop};
+/// The tool, as `thalweg-tools` lists it.
+pub(crate) const TOOL: Tool = Tool {
+    name: "storage",
+    script: "kafka-storage",
+    classes: &["kafka.tools.StorageTool"],
+    about: "Format data directories and say what stands in them.",
+    run: |words, out| STORAGE.run(words, out),
+};
+
+const STORAGE: Argparse = Argparse {
+    program: &arguments::PROGRAM,
+    help_exit: 0,
+    empty_is_help: false,
+    wrong: Wrong::Usage,
+    has_version: false,
+    uncaught: Uncaught::Main,
+    run,
+};
 
 /// What a command prints, and with which exit code it ends.
 struct Answer {
@@ -32,27 +52,17 @@ impl Answer {
     }
 }
 
-/// Runs the command that the arguments ask for.
-pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    let parsed = match arguments::parse(arguments) {
-        Ok(parsed) => parsed,
-        Err(Stop::Help(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(Stop::Error(text)) => {
-            eprintln!("{text}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let answer = answer(&parsed);
+/// Runs the command that the line asks for.
+fn run(parsed: &Parsed, out: &mut Out) -> Result<(), Failure> {
+    let answer = answer(parsed);
     for line in &answer.lines {
-        println!("{line}");
+        out.line(line);
     }
-    if let Some(failure) = &answer.failure {
-        eprintln!("{failure}");
+    match answer.failure {
+        Some(failure) => Err(Failure::Message(failure)),
+        None if answer.quiet_failure => Err(Failure::Exit(1)),
+        None => Ok(()),
     }
-    if answer.failure.is_some() || answer.quiet_failure { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn answer(parsed: &Parsed) -> Answer {
@@ -85,8 +95,8 @@ fn load(path: &str) -> Result<NodeConfig, String> {
 fn format_answer(parsed: &Parsed, config: &NodeConfig) -> Answer {
     let voters = match parsed.value("initial-controllers") {
         Some(voters) => FirstVoters::Named(voters.to_owned()),
-        None if parsed.flag("standalone") => FirstVoters::Standalone,
-        None if parsed.flag("no-initial-controllers") => FirstVoters::None,
+        None if parsed.has("standalone") => FirstVoters::Standalone,
+        None if parsed.has("no-initial-controllers") => FirstVoters::None,
         None => FirstVoters::Unsaid,
     };
     let request = FormatRequest {
@@ -95,7 +105,7 @@ fn format_answer(parsed: &Parsed, config: &NodeConfig) -> Answer {
         features: parsed.values("feature").to_vec(),
         scram: parsed.values("add-scram").to_vec(),
         voters,
-        ignore_formatted: parsed.flag("ignore-formatted"),
+        ignore_formatted: parsed.has("ignore-formatted"),
     };
     let mut lines = Vec::new();
     let formatted = format(config, &request, Timestamp(time::wall_clock_ms()), &mut lines);

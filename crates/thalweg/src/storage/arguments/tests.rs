@@ -1,14 +1,19 @@
+use thalweg_tools::argparse::{Parsed, Stop, parse};
+
 use super::*;
 
 fn parse_line(line: &str) -> Result<Parsed, Stop> {
     let words: Vec<String> = line.split_whitespace().map(ToOwned::to_owned).collect();
-    parse(&words)
+    parse(&PROGRAM, &words)
 }
 
 fn error_of(line: &str) -> String {
     match parse_line(line) {
-        Err(Stop::Error(text)) => text.split_once("kafka-storage: ").map(|(_, text)| text.to_owned()).unwrap_or(text),
         Err(Stop::Help(_)) => panic!("{line} asks for help"),
+        Err(stop) => {
+            let text = stop.text(&PROGRAM);
+            text.split_once("kafka-storage: ").map(|(_, text)| text.to_owned()).unwrap_or(text)
+        }
         Ok(_) => panic!("{line} is fine"),
     }
 }
@@ -25,7 +30,7 @@ fn values_stand_apart_or_attached_and_names_may_be_cut_short() {
         assert_eq!(parsed.command, "format");
         assert_eq!((parsed.value("cluster-id"), parsed.value("config")), (Some("id"), Some("file")), "{line}");
         assert_eq!(parsed.values("feature"), ["a=1", "b=2"], "{line}");
-        assert!(parsed.flag("standalone") && !parsed.flag("ignore-formatted"), "{line}");
+        assert!(parsed.has("standalone") && !parsed.has("ignore-formatted"), "{line}");
     }
 }
 

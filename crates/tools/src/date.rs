@@ -1,0 +1,78 @@
+//! Dates and times, in UTC.
+
+use thalweg_base::Timestamp;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A date and time of the proleptic Gregorian calendar, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date {
+    /// The year.
+    pub year: i64,
+    /// The month, from 1.
+    pub month: i64,
+    /// The day of the month, from 1.
+    pub day: i64,
+    /// Milliseconds since midnight.
+    pub ms_of_day: i64,
+}
+
+impl Date {
+    /// The date of a timestamp.
+    #[must_use]
+    pub fn of(at: Timestamp) -> Self {
+        // Days since 0000-03-01, in eras of 400 years.
+        let days = at.0.div_euclid(DAY_MS) + 719_468;
+        let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted = (5 * day_of_year + 2) / 153;
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        Self {
+            year: year_of_era + era * 400 + i64::from(month <= 2),
+            month,
+            day: day_of_year - (153 * shifted + 2) / 5 + 1,
+            ms_of_day: at.0.rem_euclid(DAY_MS),
+        }
+    }
+
+    /// The timestamp of this date.
+    #[must_use]
+    pub fn timestamp(self) -> Timestamp {
+        let year = self.year - i64::from(self.month <= 2);
+        let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+        let shifted = if self.month > 2 { self.month - 3 } else { self.month + 9 };
+        let day_of_year = (153 * shifted + 2) / 5 + self.day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        Timestamp((era * 146_097 + day_of_era - 719_468) * DAY_MS + self.ms_of_day)
+    }
+
+    /// Hours, minutes, seconds and milliseconds.
+    #[must_use]
+    pub fn clock(self) -> [i64; 4] {
+        let seconds = self.ms_of_day / 1000;
+        [seconds / 3600, seconds / 60 % 60, seconds % 60, self.ms_of_day % 1000]
+    }
+}
+
+/// As in Kafka's logs: `2026-11-30 06:27:00,123`.
+#[must_use]
+pub fn log_time(at: Timestamp) -> String {
+    let date = Date::of(at);
+    let [hour, minute, second, ms] = date.clock();
+    format!("{:04}-{:02}-{:02} {hour:02}:{minute:02}:{second:02},{ms:03}", date.year, date.month, date.day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_back() {
+        assert_eq!(log_time(Timestamp(0)), "1970-01-01 00:00:00,000");
+        assert_eq!(log_time(Timestamp(951_827_696_789)), "2000-02-29 12:34:56,789");
+        for ms in [-1, 0, 951_827_696_789, 1_796_020_000_123, 253_402_300_799_999] {
+            assert_eq!(Date::of(Timestamp(ms)).timestamp(), Timestamp(ms));
+        }
+    }
+}

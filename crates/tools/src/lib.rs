@@ -1,0 +1,59 @@
+//! Kafka's command-line tools: the same options, output and exit codes, in milliseconds, against any Kafka.
+//!
+//! A tool is a file of its own. What they share stands beside them: the two grammars of Kafka's command lines
+//! ([`jopt`], [`argparse`]), Java's exceptions and habits as far as Kafka's output shows them ([`thrown`], [`java`]),
+//! standard output and log lines ([`out`]).
+
+pub mod admin;
+mod api_versions;
+pub mod argparse;
+pub mod date;
+mod delete_records;
+pub mod failure;
+mod get_offsets;
+pub mod java;
+pub mod jopt;
+pub mod json;
+pub mod legacy;
+mod log_dirs;
+pub mod options;
+pub mod out;
+pub mod table;
+pub mod thrown;
+pub mod tool;
+pub mod topic_filter;
+mod topics;
+
+use std::process::ExitCode;
+
+use out::Out;
+use tool::Tool;
+
+/// The tools of this crate.
+pub const TOOLS: &[Tool] = &[topics::TOOL, get_offsets::TOOL, delete_records::TOOL, log_dirs::TOOL, api_versions::TOOL];
+
+/// The tool that a program name stands for: a command of `thalweg`, or Kafka's script with or without its ending.
+#[must_use]
+pub fn named(more: &'static [Tool], name: &str) -> Option<&'static Tool> {
+    let name = name.strip_suffix(".sh").or_else(|| name.strip_suffix(".bat")).unwrap_or(name);
+    TOOLS.iter().chain(more).find(|tool| tool.name == name || tool.script == name)
+}
+
+/// The tools of this crate by name, for the help of the program.
+#[must_use]
+pub fn overview() -> String {
+    let lines = TOOLS.iter().map(|tool| format!("  {:<26}  {}\n", tool.name, tool.about));
+    format!(
+        "Kafka's tools, also under the names of Kafka's scripts (see install-tools):\n{}",
+        lines.collect::<String>()
+    )
+}
+
+/// Runs a tool on the words of its command line.
+#[must_use]
+pub fn run(tool: &Tool, words: &[String]) -> ExitCode {
+    let mut out = Out::default();
+    let code = (tool.run)(words, &mut out);
+    out.flush();
+    ExitCode::from(code)
+}

@@ -1,0 +1,73 @@
+//! Standard output, and log lines on standard error.
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, Stdout, Write};
+
+use thalweg_base::Timestamp;
+use thalweg_sys::time;
+
+use crate::date;
+
+/// How much is held back before it is written.
+const BUFFER: usize = 64 * 1024;
+
+/// Standard output, buffered. When nobody reads it any more, what is written is dropped silently, as Java's does.
+#[derive(Debug)]
+pub struct Out {
+    writer: BufWriter<Stdout>,
+    is_broken: bool,
+}
+
+impl Default for Out {
+    fn default() -> Self {
+        Self { writer: BufWriter::with_capacity(BUFFER, io::stdout()), is_broken: false }
+    }
+}
+
+impl Out {
+    /// Prints a line.
+    pub fn line(&mut self, text: impl Display) {
+        let written = writeln!(self.writer, "{text}");
+        self.is_broken |= written.is_err();
+    }
+
+    /// Prints text without a line end.
+    pub fn text(&mut self, text: impl Display) {
+        let written = write!(self.writer, "{text}");
+        self.is_broken |= written.is_err();
+    }
+
+    /// Writes bytes.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.is_broken |= self.writer.write_all(bytes).is_err();
+    }
+
+    /// Writes what was held back.
+    pub fn flush(&mut self) {
+        self.is_broken |= self.writer.flush().is_err();
+    }
+
+    /// Whether nobody reads any more.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// Prints a line on standard error, after what standard output has.
+    pub fn error(&mut self, text: impl Display) {
+        self.flush();
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// Prints text on standard error without a line end, after what standard output has.
+    pub fn error_text(&mut self, text: impl Display) {
+        self.flush();
+        let _ = write!(io::stderr(), "{text}");
+    }
+
+    /// Writes a log line on standard error as Kafka's tools do.
+    pub fn log(&mut self, level: &str, text: impl Display, logger: &str) {
+        let time = date::log_time(Timestamp(time::wall_clock_ms()));
+        self.error(format_args!("[{time}] {level} {text} ({logger})"));
+    }
+}
