@@ -5,7 +5,7 @@ use std::path::Path;
 use thalweg_base::{LeaderEpoch, Offset};
 
 use crate::Fault;
-use crate::checkpoints::{read_entries, text_of};
+use crate::checkpoints::{read_entries, read_if_exists, text_of};
 
 /// One epoch and its first offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,14 @@ pub struct LeaderEpochs {
 }
 
 impl LeaderEpochs {
-    /// Reads the checkpoint file. A missing or empty file has no epochs. Entries that contradict later ones are dropped.
-    pub(crate) fn read(path: &Path) -> Result<Self, Fault> {
+    /// Reads the checkpoint file; `None` when it is missing, or empty, as a power failure leaves a file that was not synced.
+    /// Entries that contradict later ones are dropped.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, Fault> {
+        match read_if_exists(path)?.as_deref() {
+            None | Some("") => return Ok(None),
+            Some(text) if !text.ends_with('\n') => return Err(Fault::corrupt(path, "it ends inside a line")),
+            Some(_) => {}
+        }
         let entries = read_entries(path, |[epoch, offset]| {
             Some(EpochEntry { epoch: LeaderEpoch(epoch.parse().ok()?), start_offset: Offset(offset.parse().ok()?) })
         })?;
@@ -37,7 +43,7 @@ impl LeaderEpochs {
             }
             epochs.assign(entry.epoch, entry.start_offset);
         }
-        Ok(epochs)
+        Ok(Some(epochs))
     }
 
     /// The checkpoint file's text.
@@ -180,11 +186,13 @@ mod tests {
     fn the_file_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("e");
-        assert_eq!(LeaderEpochs::read(&path).unwrap(), LeaderEpochs::default());
+        assert_eq!(LeaderEpochs::read(&path).unwrap(), None);
         let e = epochs(&[(0, 0), (5, 7)]);
         thalweg_sys::fs::write(&path, e.to_text().as_bytes()).unwrap();
         assert_eq!(thalweg_sys::fs::read_to_string(&path).unwrap(), "0\n2\n0 0\n5 7\n");
-        assert_eq!(LeaderEpochs::read(&path).unwrap(), e);
+        assert_eq!(LeaderEpochs::read(&path).unwrap(), Some(e));
+        thalweg_sys::fs::write(&path, b"0\n1\n0 1").unwrap();
+        assert!(LeaderEpochs::read(&path).is_err(), "it may be `0 12`");
         thalweg_sys::fs::write(&path, b"0\n1\n-2 7\n").unwrap();
         assert!(LeaderEpochs::read(&path).is_err());
     }

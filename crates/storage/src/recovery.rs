@@ -70,12 +70,19 @@ pub(crate) fn load(
     if unfinished::settle(dir, &entries)? {
         entries = look()?;
     }
-    let (segments, snapshots, damaged) = list(dir, entries, now, &config.open_files)?;
+    let (segments, snapshots, mut damaged) = list(dir, entries, now, &config.open_files)?;
     let had_snapshots = !snapshots.is_empty();
     let flushed = match hints.clean_shutdown {
         true => segments.len(),
         false => segments.partition_point(|s| s.base() <= hints.recovery_point).saturating_sub(1),
     };
+    // The last of them may have been the active one when it was flushed: its indexes were not.
+    if let Some(last) = flushed.checked_sub(1).filter(|_| !hints.clean_shutdown)
+        && !damaged.contains(&last)
+        && !segments[last].has_sane_indexes()?
+    {
+        damaged.push(last);
+    }
     let mut loader = Loader {
         dir,
         config,
@@ -118,13 +125,14 @@ impl Loader<'_> {
     /// Reads the leader epochs; without a usable file, they are gathered from the batches.
     fn read_epochs(&mut self) -> Result<(), Fault> {
         let path = self.dir.join(names::LEADER_EPOCHS);
-        let missing = !fs::exists(&path) && self.segments.iter().any(|s| s.size() > 0);
+        let needed = self.segments.iter().any(|s| s.size() > 0);
         match LeaderEpochs::read(&path) {
-            Ok(epochs) if !missing => {
+            Ok(Some(epochs)) => {
                 self.epochs = epochs;
                 return Ok(());
             }
-            Ok(_) => {}
+            Ok(None) if !needed => return Ok(()),
+            Ok(None) => {}
             Err(Fault::Corrupt { file, reason }) => {
                 tracing::warn!(file = %file.display(), reason, "leader epochs are read from the log instead");
             }
@@ -167,7 +175,7 @@ impl Loader<'_> {
         let Some(last) = self.segments.last() else { return Ok(()) };
         if self.hints.clean_shutdown {
             let (end, position) = last.end()?;
-            let sane = last.offsets.is_sane(last.size())? && last.times.is_sane()?;
+            let sane = last.has_sane_indexes()?;
             if position == last.size() && sane {
                 self.log_end = end.max(last.base());
                 return Ok(());
@@ -192,6 +200,10 @@ impl Loader<'_> {
             let (end, valid) = self.read_segment(at, next)?;
             next = end;
             self.report.segments += 1;
+            // Nobody reads it again after a power failure if the next segment begins at the recovery point.
+            if self.segments[at].base() < self.hints.recovery_point {
+                self.segments[at].sync_txns(self.dir)?;
+            }
             let invalid = self.segments[at].size() - valid;
             if invalid > 0 {
                 let path = self.segments[at].path().display();

@@ -282,6 +282,7 @@ impl Segment {
 
     /// The index files were synced after [`Segment::finish`].
     pub(crate) fn indexes_synced(&mut self) {
+        self.txns.synced(self.txns.bytes());
         self.indexes_dirty = false;
     }
 
@@ -304,6 +305,23 @@ impl Segment {
         self.sync_indexes()?;
         self.rest();
         Ok(())
+    }
+
+    /// Whether the last entries of its indexes can be true.
+    pub(crate) fn has_sane_indexes(&self) -> Result<bool, Fault> {
+        Ok(self.offsets.is_sane(self.size)? && self.times.is_sane()?)
+    }
+
+    /// Makes the index of aborted transactions durable, and its name.
+    pub(crate) fn sync_txns(&mut self, dir: &Path) -> Result<(), Fault> {
+        if !self.txns.is_unsynced() {
+            return Ok(());
+        }
+        if let Some(file) = self.txns.file()? {
+            file.file().sync_data().map_err(Fault::io("sync", self.txns.path()))?;
+        }
+        self.txns.synced(self.txns.bytes());
+        fs::sync_dir(dir).map_err(Fault::io("sync", dir))
     }
 
     fn sync_indexes(&mut self) -> Result<(), Fault> {

@@ -34,6 +34,8 @@ pub(crate) struct TxnIndex {
     path: PathBuf,
     handle: FileRef,
     len: u64,
+    /// The length with which the file is durable; another one than `len` if it is not.
+    durable_len: u64,
 }
 
 impl TxnIndex {
@@ -44,7 +46,8 @@ impl TxnIndex {
 
     /// Takes over a file of `len` bytes; a partial entry at its end is ignored.
     pub(crate) fn existing(path: PathBuf, len: u64, files: &OpenFiles) -> Self {
-        Self { path, handle: FileRef::new(files), len: len - len % ENTRY as u64 }
+        let len = len - len % ENTRY as u64;
+        Self { path, handle: FileRef::new(files), len, durable_len: len }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -155,8 +158,19 @@ impl TxnIndex {
         if len < self.len {
             self.opened()?.file().set_len(len).map_err(Fault::io("truncate", &self.path))?;
             self.len = len;
+            self.durable_len = u64::MAX;
         }
         Ok(())
+    }
+
+    /// Whether entries may be lost, or come back, in a power failure.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.len != self.durable_len
+    }
+
+    /// The file was synced when it had `len` bytes.
+    pub(crate) fn synced(&mut self, len: u64) {
+        self.durable_len = len;
     }
 
     fn opened(&self) -> Result<Arc<SegmentFile>, Fault> {

@@ -280,7 +280,10 @@ impl Log {
         self.log_end = sum.last.next();
         let active = self.segments.len() - 1;
         let Segment { txns, .. } = &mut self.segments[active];
+        let had_txns = !txns.is_empty();
         self.producers.apply(&mut self.changes, self.log_end, |txn| txns.append(&txn))?;
+        // The first aborted transaction creates the file.
+        self.names_changed += u64::from(!had_txns && !txns.is_empty());
         let base = self.active().base();
         self.remember(self.log_end, LogPosition { base, position });
         Ok(())

@@ -34,6 +34,8 @@ pub struct FlushPlan {
     indexes: Vec<ClosableFile>,
     /// The segments whose indexes are among `indexes`.
     bases: Vec<Offset>,
+    /// The length of the active segment's index of aborted transactions, if that is among `indexes`.
+    active_txns: Option<(Offset, u64)>,
     snapshots: Vec<PathBuf>,
     /// The epochs' file, as it was at this count of changes.
     epochs: Option<(u64, String)>,
@@ -118,6 +120,7 @@ impl Log {
             logs: Vec::new(),
             indexes: Vec::new(),
             bases: Vec::new(),
+            active_txns: None,
             snapshots: std::mem::take(&mut self.unsynced_snapshots),
             epochs: None,
             epochs_written: Arc::clone(&self.epochs_written),
@@ -138,6 +141,12 @@ impl Log {
                 plan.bases.push(segment.base());
             }
         }
+        // The next segment may begin where this flush ends: then nobody reads this one again after a crash.
+        let txns = &self.active().txns;
+        if flush == Flush::All && txns.is_unsynced() {
+            plan.indexes.extend(txns.closable());
+            plan.active_txns = Some((self.active().base(), txns.bytes()));
+        }
         if self.epochs_changed > self.epochs_synced && (up_to > self.recovery_point || closing) {
             plan.epochs = Some((self.epochs_changed, self.epochs.to_text()));
         }
@@ -156,6 +165,9 @@ impl Log {
             return;
         }
         for segment in &mut self.segments {
+            if let Some((_, len)) = plan.active_txns.filter(|(base, _)| *base == segment.base()) {
+                segment.txns.synced(len);
+            }
             if plan.bases.contains(&segment.base()) {
                 segment.indexes_synced();
                 if segment.base() < plan.up_to {

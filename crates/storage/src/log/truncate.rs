@@ -77,8 +77,12 @@ impl Log {
             log.positions_changed()?;
             let keep = log.segments.partition_point(|s| s.base() <= offset);
             // The newest goes first, so that a crash leaves no gap.
+            let drops = log.segments.len() > keep;
             while log.segments.len() > keep {
                 log.drop_last()?;
+            }
+            if drops {
+                log.sync_names()?;
             }
             log.active_mut().truncate_to(offset, now)?;
             log.log_end = offset;
@@ -104,6 +108,7 @@ impl Log {
             while !log.segments.is_empty() {
                 log.drop_last()?;
             }
+            log.sync_names()?;
             log.segments.push(Segment::create(&log.dir, offset, now, &log.config.open_files)?);
             log.names_changed += 1;
             log.log_start = offset;
@@ -185,6 +190,11 @@ impl Log {
             Some(segment) => self.doom(&segment),
             None => Ok(()),
         }
+    }
+
+    /// What comes next takes the offsets of segments that were dropped: after a power failure they must not be there behind it.
+    fn sync_names(&mut self) -> Result<(), Fault> {
+        fs::sync_dir(&self.dir).map_err(Fault::io("sync", &self.dir))
     }
 
     /// Lets go of a segment and of the producers' state at its beginning.
