@@ -10,6 +10,7 @@ use std::path::Path;
 use thalweg_base::{NodeId, TopicPartition};
 use thalweg_client::{Client, ClientConfig, Destination, Isolation, ListedOffset, OffsetSpec, Peer, Properties};
 use thalweg_sys::{fs, net};
+use thalweg_wire::messages::FindCoordinatorRequest;
 use thalweg_wire::{ErrorCode, Request};
 
 use crate::failure::Failure;
@@ -82,7 +83,25 @@ pub fn read_file(path: &str) -> Result<String, Thrown> {
 /// # Errors
 /// When the file cannot be read.
 pub fn command_config(line: &Line) -> Result<Properties, Thrown> {
-    line.value("command-config")?.map_or_else(|| Ok(Properties::default()), load_properties)
+    properties_of(line.value("command-config")?)
+}
+
+/// The properties of a file, or none where none is named.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn properties_of(path: Option<&str>) -> Result<Properties, Thrown> {
+    path.map_or_else(|| Ok(Properties::default()), load_properties)
+}
+
+/// Sets the nodes to begin with.
+pub fn set_bootstrap(properties: &mut Properties, servers: Option<&str>, controllers: Option<&str>) {
+    if let Some(servers) = servers {
+        properties.set("bootstrap.servers", servers);
+    }
+    if let Some(controllers) = controllers {
+        properties.set("bootstrap.controllers", controllers);
+    }
 }
 
 impl Admin {
@@ -174,6 +193,23 @@ impl Admin {
             rack: node.rack.as_deref().map(str::to_owned),
         };
         Ok(cluster.nodes.iter().map(node).collect())
+    }
+
+    /// The id of the node that coordinates a transactional id.
+    ///
+    /// # Errors
+    /// When there is none, or no node answers.
+    pub async fn transaction_coordinator(&self, id: &str) -> Result<i32, Thrown> {
+        self.find_coordinator(id, 1).await
+    }
+
+    async fn find_coordinator(&self, key: &str, kind: i8) -> Result<i32, Thrown> {
+        let request = FindCoordinatorRequest { key: key.into(), key_type: kind, coordinator_keys: vec![key.into()] };
+        let response = self.any("findCoordinator", &request).await?;
+        match response.coordinators.first() {
+            Some(found) => check(found.error_code, found.error_message.as_deref()).map(|()| found.node_id),
+            None => check(response.error_code, response.error_message.as_deref()).map(|()| response.node_id),
+        }
     }
 
     /// Looks up an offset for each partition; the results stand in the same order.

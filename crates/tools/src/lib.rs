@@ -7,15 +7,18 @@
 pub mod admin;
 mod api_versions;
 pub mod argparse;
+mod cluster;
 pub mod date;
 mod delete_records;
 pub mod failure;
+pub mod features;
 mod get_offsets;
 pub mod java;
 pub mod jopt;
 pub mod json;
 pub mod legacy;
 mod log_dirs;
+mod metadata_quorum;
 pub mod options;
 pub mod out;
 pub mod table;
@@ -23,6 +26,7 @@ pub mod thrown;
 pub mod tool;
 pub mod topic_filter;
 mod topics;
+mod transactions;
 
 use std::process::ExitCode;
 
@@ -30,7 +34,17 @@ use out::Out;
 use tool::Tool;
 
 /// The tools of this crate.
-pub const TOOLS: &[Tool] = &[topics::TOOL, get_offsets::TOOL, delete_records::TOOL, log_dirs::TOOL, api_versions::TOOL];
+pub const TOOLS: &[Tool] = &[
+    topics::TOOL,
+    get_offsets::TOOL,
+    delete_records::TOOL,
+    cluster::TOOL,
+    features::TOOL,
+    metadata_quorum::TOOL,
+    api_versions::TOOL,
+    log_dirs::TOOL,
+    transactions::TOOL,
+];
 
 /// The tool that a program name stands for: a command of `thalweg`, or Kafka's script with or without its ending.
 #[must_use]
