@@ -23,6 +23,8 @@ pub use offsets::{ListedOffset, OffsetSpec};
 pub enum Lane {
     /// Requests that are answered at once.
     Requests,
+    /// Produces, which wait for replicas.
+    Produces,
     /// Fetches, which wait for records.
     Fetches,
     /// Joining groups, which waits for the other members, and heartbeats.
@@ -55,7 +57,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     config: ClientConfig,
-    /// At most three for each node of the cluster and each bootstrap address.
+    /// At most four for each node of the cluster and each bootstrap address.
     channels: Mutex<BTreeMap<(Lane, Peer), Channel>>,
     known: Mutex<Known>,
     /// Held while metadata is asked for, so that one request serves all who wait.
@@ -123,14 +125,26 @@ impl Client {
         request: &Q,
         deadline: Instant,
     ) -> Result<Q::Response, Error> {
+        self.send_limited(destination, request, i16::MAX, deadline).await
+    }
+
+    /// As [`Client::send_by`], at a version of at most `limit`.
+    pub(crate) async fn send_limited<Q: Request>(
+        &self,
+        destination: &Destination,
+        request: &Q,
+        limit: i16,
+        deadline: Instant,
+    ) -> Result<Q::Response, Error> {
         let mut attempts = Attempts::new(self.config(), deadline);
         loop {
-            let result = self.send_once(destination, request, attempts.deadline()).await;
+            let result = self.send_once(destination, request, limit, attempts.deadline()).await;
             match &result {
                 Ok(response) if destination.missed_by(response).is_none() => return result,
                 Err(error) if !error.is_retriable() => return result,
                 Ok(_) | Err(_) => self.forget(destination),
             }
+            let result = result.map_err(|error| attempts.most_telling(error));
             if !attempts.again().await {
                 return result;
             }
@@ -141,9 +155,12 @@ impl Client {
         &self,
         destination: &Destination,
         request: &Q,
+        limit: i16,
         deadline: Instant,
     ) -> Result<Q::Response, Error> {
-        self.connection(destination, Lane::Requests, deadline).await?.send(request, deadline).await
+        let connection = self.connection(destination, Lane::Requests, deadline).await?;
+        let version = connection.version_up_to(Q::API, limit)?;
+        connection.send_at(request, version, deadline).await
     }
 
     /// A connection to where a request belongs, in one attempt: for requests that depend on the negotiated version, must

@@ -119,7 +119,15 @@ impl Connection {
     /// # Errors
     /// When there is none.
     pub fn version(&self, api: ApiKey) -> Result<i16, Error> {
-        self.versions.highest(api).ok_or_else(|| self.unsupported(api, None))
+        self.version_up_to(api, i16::MAX)
+    }
+
+    /// As [`Connection::version`], but at most `limit`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn version_up_to(&self, api: ApiKey, limit: i16) -> Result<i16, Error> {
+        self.versions.highest_of(api, limit).ok_or_else(|| self.unsupported(api, None))
     }
 
     fn unsupported(&self, api: ApiKey, version: Option<i16>) -> Error {

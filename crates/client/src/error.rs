@@ -106,6 +106,58 @@ pub enum Error {
         /// Kafka's error code.
         code: ErrorCode,
     },
+    /// A topic cannot be used.
+    #[error("topic {topic}: {code}: {}", code.message())]
+    Topic {
+        /// The topic.
+        topic: Arc<str>,
+        /// Kafka's error code.
+        code: ErrorCode,
+    },
+    /// A coordinator refused.
+    #[error("{destination} refused {api}: {code}: {}", code.message())]
+    Coordinator {
+        /// The coordinator.
+        destination: Destination,
+        /// The API.
+        api: Api,
+        /// Kafka's error code.
+        code: ErrorCode,
+    },
+    /// A record is larger than `max.request.size` or `buffer.memory` allow. It was not taken.
+    #[error("the record takes {bytes} bytes; at most {max} are allowed by max.request.size and buffer.memory")]
+    RecordTooLarge {
+        /// About how many bytes it takes.
+        bytes: usize,
+        /// How many it may take.
+        max: usize,
+    },
+    /// `buffer.memory` was full for `max.block.ms`. The record was not taken.
+    #[error("buffer.memory was full for {} ms", after.as_millis())]
+    BufferFull {
+        /// `max.block.ms`.
+        after: Duration,
+    },
+    /// A record was not written within `delivery.timeout.ms`, or in as many attempts as `retries` allows. If an attempt's
+    /// answer was lost, it may have been written.
+    #[error("partition {partition}: not written within {} ms{}", after.as_millis(), describe_last(last.as_deref()))]
+    Expired {
+        /// The partition.
+        partition: TopicPartition,
+        /// `delivery.timeout.ms`.
+        after: Duration,
+        /// What went wrong last.
+        last: Option<Box<Error>>,
+    },
+    /// Not everything was written by the deadline of a flush.
+    #[error("not everything was written in time")]
+    Unflushed,
+    /// The producer is closed.
+    #[error("the producer is closed")]
+    Closed,
+    /// A transactional producer cannot do this now.
+    #[error("{0}")]
+    Transaction(&'static str),
     /// The records of a partition cannot be read.
     #[error("partition {partition} at offset {offset}: {source}")]
     Batch {
@@ -148,10 +200,20 @@ impl Error {
         match self {
             Self::Resolve { .. } | Self::Connect { .. } | Self::TimedOut { .. } | Self::Disconnected { .. } => true,
             Self::Unreachable { .. } => true,
-            Self::Refused { code, .. } | Self::Partition { code, .. } => code.is_retriable(),
+            Self::Refused { code, .. }
+            | Self::Partition { code, .. }
+            | Self::Topic { code, .. }
+            | Self::Coordinator { code, .. } => code.is_retriable(),
+            Self::BufferFull { .. } | Self::Expired { .. } | Self::Unflushed => true,
             // A node that is not there now may come back.
             Self::Unroutable { code, .. } => code.is_retriable() || *code == ErrorCode::BrokerNotAvailable,
-            Self::UnsupportedVersion { .. } | Self::Encode { .. } | Self::Decode { .. } | Self::Batch { .. } => false,
+            Self::UnsupportedVersion { .. }
+            | Self::Encode { .. }
+            | Self::Decode { .. }
+            | Self::Batch { .. }
+            | Self::RecordTooLarge { .. }
+            | Self::Closed
+            | Self::Transaction(_) => false,
         }
     }
 }
@@ -170,6 +232,10 @@ fn describe_versions(version: Option<i16>, theirs: Option<(i16, i16)>) -> String
         Some((low, high)) => format!("{wanted}; it has versions {low} to {high}"),
         None => wanted,
     }
+}
+
+fn describe_last(last: Option<&Error>) -> String {
+    last.map(|error| format!("; the last attempt: {error}")).unwrap_or_default()
 }
 
 fn describe_refusal(code: ErrorCode, message: Option<&str>) -> String {

@@ -16,6 +16,7 @@ mod error;
 #[path = "tests/fake.rs"]
 mod fake;
 mod peer;
+mod producer;
 mod properties;
 mod stream;
 mod versions;
@@ -30,5 +31,8 @@ pub use consumer::{Consumer, ConsumerConfig, ConsumerRecord, Isolation, OffsetRe
 pub use destination::Destination;
 pub use error::{Api, Error};
 pub use peer::{ParsePeerError, Peer};
+pub use producer::{
+    Acks, Delivery, GroupMetadata, Producer, ProducerConfig, ProducerRecord, RecordMetadata, murmur2, partition_for_key,
+};
 pub use properties::{ConfigError, Properties};
 pub use versions::ApiVersions;

@@ -221,6 +221,25 @@ pub fn empty_batch(of: &BatchHeader) -> Bytes {
     seal(BatchHeader { attributes, base_timestamp: Timestamp::NONE, count: 0, ..*of }, vec![0; HEAD])
 }
 
+/// The magic 2 batch `bytes` as another producer's: with its id, its epoch and the sequence number of the first record. This
+/// is how a producer gives a batch its place only when it is sent.
+///
+/// Copies the batch unless `bytes` is the only handle to it. Bytes that are too short for a batch stay as they are.
+#[must_use]
+pub fn with_producer(bytes: Bytes, id: ProducerId, epoch: ProducerEpoch, base_sequence: i32) -> Bytes {
+    if bytes.len() < HEAD {
+        return bytes;
+    }
+    let mut header = BatchHeader::parse_v2(&bytes);
+    if (header.producer_id, header.producer_epoch, header.base_sequence) == (id, epoch, base_sequence) {
+        return bytes;
+    }
+    header.producer_id = id;
+    header.producer_epoch = epoch;
+    header.base_sequence = base_sequence;
+    seal(header, bytes.into())
+}
+
 /// Puts `header` into the first bytes of `bytes`, with the length and the checksum that these give.
 fn seal(mut header: BatchHeader, mut bytes: Vec<u8>) -> Bytes {
     assert!(bytes.len() <= i32::MAX as usize, "a batch's length has 31 bits");

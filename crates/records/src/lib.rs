@@ -25,7 +25,7 @@ pub mod validate;
 mod varint;
 
 pub use batch::{BatchView, Batches, batches};
-pub use builder::{BatchBuilder, BatchOptions, empty_batch};
+pub use builder::{BatchBuilder, BatchOptions, empty_batch, with_producer};
 pub use checksum::crc32c;
 pub use compression::{Codec, Compression};
 pub use error::BatchError;

@@ -93,6 +93,7 @@ impl Client {
                 Some(error) if !error.is_retriable() => return Err(error),
                 None if open.is_empty() => return Ok(found),
                 failure => {
+                    let failure = failure.map(|error| attempts.most_telling(error));
                     self.mark_outdated();
                     if !attempts.again().await {
                         return failure.map_or(Ok(found), Err);

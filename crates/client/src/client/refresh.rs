@@ -41,6 +41,7 @@ impl Client {
         loop {
             match self.refresh_once(attempts.deadline()).await {
                 Err(error) if error.is_retriable() => {
+                    let error = attempts.most_telling(error);
                     if !attempts.again().await {
                         return Err(error);
                     }

@@ -2,3 +2,4 @@
 
 mod consuming;
 mod node;
+mod producing;
