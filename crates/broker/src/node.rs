@@ -598,6 +598,7 @@ fn broker_limits(config: &NodeConfig) -> BrokerLimits {
         replica_lag_max: millis(config.replication.replica_lag_time_max_ms),
         producer_id_expiration_ms: i64::from(config.storage.producer_id_expiration_ms),
         recovery_threads: count(config.storage.num_recovery_threads_per_data_dir),
+        decompressed_bytes_max: config.storage.batch_decompressed_max_bytes,
         open_files: OpenFiles::at_most(DescriptorBudget::of_this_process().log_files),
     }
 }

@@ -6,7 +6,8 @@ use thalweg_base::{Offset, Timestamp};
 use crate::compression::decompress;
 use crate::header::ATTRIBUTES_AT;
 use crate::record::RecordIter;
-use crate::{BatchError, BatchHeader, HEAD, crc32c, legacy};
+use crate::stream::Scratch;
+use crate::{BatchError, BatchHeader, Compression, HEAD, crc32c, legacy};
 
 /// One whole batch, of any format, as it lies in a request, a response or a log.
 ///
@@ -93,6 +94,35 @@ impl BatchView {
             true => Ok(()),
             false => Err(BatchError::Crc { stored: self.header.crc, computed }),
         }
+    }
+
+    /// Finds the first record that is wanted by its offset delta and timestamp delta; gives both. Of a compressed batch of
+    /// magic 2 only a small part is in memory at a time, however large it is when decompressed; others take at most
+    /// `legacy_limit` bytes.
+    pub fn find_record(
+        &self,
+        scratch: &mut Scratch,
+        legacy_limit: usize,
+        mut wanted: impl FnMut(i32, i64) -> bool,
+    ) -> Result<Option<(i32, i64)>, BatchError> {
+        let compression = self.header.attributes.compression()?;
+        if self.header.magic == 2 && compression != Compression::None {
+            let mut stream = scratch.stream(compression, &self.bytes[HEAD..], usize::MAX);
+            for _ in 0..self.header.count {
+                let record = stream.next_record()?;
+                if wanted(record.offset_delta, record.timestamp_delta) {
+                    return Ok(Some((record.offset_delta, record.timestamp_delta)));
+                }
+            }
+            return Ok(None);
+        }
+        for record in self.records(legacy_limit)? {
+            let record = record?;
+            if wanted(record.offset_delta, record.timestamp_delta) {
+                return Ok(Some((record.offset_delta, record.timestamp_delta)));
+            }
+        }
+        Ok(None)
     }
 
     /// The records. Compressed ones are decompressed first, into at most `limit` bytes.

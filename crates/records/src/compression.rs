@@ -4,6 +4,7 @@
 //! bytes that are there could expand to, or than the format's largest block or window (128 MB for zstd, touched only
 //! as far as output is made).
 
+mod gzip;
 mod lz4;
 mod snappy;
 mod zstd;
@@ -179,7 +180,7 @@ impl Scratch {
 /// Decompresses a stream piece by piece.
 pub(crate) enum Decoder<'a> {
     Plain(&'a [u8]),
-    Gzip(Box<flate2::bufread::MultiGzDecoder<&'a [u8]>>),
+    Gzip(Box<gzip::Reader<'a>>),
     Snappy(snappy::Reader<'a>),
     Lz4(lz4::Reader<'a>),
     Zstd(zstd::Reader<'a>),
@@ -190,7 +191,7 @@ impl<'a> Decoder<'a> {
         scratch.drop_large();
         match compression {
             Compression::None => Self::Plain(bytes),
-            Compression::Gzip => Self::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(bytes))),
+            Compression::Gzip => Self::Gzip(Box::new(gzip::Reader::new(bytes))),
             Compression::Snappy => Self::Snappy(snappy::Reader::new(bytes, &mut scratch.block)),
             Compression::Lz4 => Self::Lz4(lz4::Reader::new(bytes, lz4::HeaderChecksum::Verified, &mut scratch.block)),
             Compression::Zstd => Self::Zstd(zstd::Reader::new(bytes, &mut scratch.zstd)),

@@ -21,6 +21,7 @@ mod header;
 mod legacy;
 mod prepared;
 mod record;
+mod stream;
 pub mod validate;
 mod varint;
 

@@ -7,7 +7,7 @@
 
 mod walk;
 
-pub use walk::Scratch;
+pub use crate::stream::Scratch;
 
 use bytes::Bytes;
 use thalweg_base::{Timestamp, TopicPartition};
@@ -18,6 +18,12 @@ use crate::{BatchError, BatchHeader, BatchView, Batches, Codec, Compression, Pre
 /// How many records of a batch are listed when they are refused. Kafka lists all; a batch of a million tiny records
 /// would make an answer many times its size.
 pub const RECORD_ERRORS_MAX: usize = 1000;
+
+/// How many bytes the records of a batch may have when nothing else is said: as many as a consumer's 31-bit sizes reach.
+pub const DECOMPRESSED_BYTES_MAX: usize = i32::MAX as usize;
+
+/// How many bytes the records of a batch may have that is compressed anew: it takes the memory.
+const REBUILT_BYTES_MAX: usize = 256 << 20;
 
 /// Who appends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +66,7 @@ pub struct Rules {
     pub message_bytes_max: usize,
     /// `compression.type` and its level.
     pub compression: TopicCompression,
-    /// How many bytes the records of a compressed batch may have. Checking takes a fixed buffer and time for these
-    /// bytes; compressing anew takes these bytes.
+    /// How many bytes the records of a compressed batch may have. Checking takes a fixed buffer, and time for these bytes.
     pub decompressed_bytes_max: usize,
 }
 
@@ -79,7 +84,7 @@ impl Rules {
             timestamp_after_max_ms: 3_600_000,
             message_bytes_max: 1_048_588,
             compression: TopicCompression::Producer,
-            decompressed_bytes_max: 256 << 20,
+            decompressed_bytes_max: DECOMPRESSED_BYTES_MAX,
         }
     }
 }
@@ -348,7 +353,7 @@ fn rebuild(view: &BatchView, codec: Codec, rules: &Rules, now: Timestamp) -> Res
         transactional: header.attributes.is_transactional(),
         control: header.attributes.is_control(),
     });
-    for record in view.records(rules.decompressed_bytes_max).map_err(failed)? {
+    for record in view.records(rules.decompressed_bytes_max.min(REBUILT_BYTES_MAX)).map_err(failed)? {
         let record = record.map_err(failed)?;
         let timestamp = header.timestamp_of(record.timestamp_delta);
         builder.append(timestamp, record.key.as_deref(), record.value.as_deref(), &record.headers);

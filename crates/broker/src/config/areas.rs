@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use thalweg_base::NodeId;
 use thalweg_metadata::config::{parse_bootstrap_server, parse_voter};
+use thalweg_records::validate::DECOMPRESSED_BYTES_MAX;
 
 use super::listeners::{Listener, Listeners};
 use super::properties::Properties;
-use super::{HTTP_LISTEN, Refused, RefusedKind};
+use super::{DECOMPRESSED_MAX, HTTP_LISTEN, Refused, RefusedKind};
 
 /// Where clients and other nodes reach this one, and how many of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +134,20 @@ fn http_listen(properties: &Properties) -> Result<Option<(String, u16)>, Refused
     Ok(Some((host.trim_matches(['[', ']']).to_owned(), port)))
 }
 
+/// The most that the records of a batch may have; checking them takes time and no memory.
+fn batch_decompressed_max_bytes(properties: &Properties) -> Result<usize, Refused> {
+    let Some(text) = properties.texts().get(DECOMPRESSED_MAX).map(|text| text.trim()).filter(|text| !text.is_empty())
+    else {
+        return Ok(DECOMPRESSED_BYTES_MAX);
+    };
+    match text.parse() {
+        Ok(bytes) if bytes > 0 => Ok(bytes),
+        _ => {
+            Err(Refused::config(format!("Invalid value {text} for configuration {DECOMPRESSED_MAX}: it is no number")))
+        }
+    }
+}
+
 fn overrides(properties: &Properties) -> Result<BTreeMap<String, i32>, Refused> {
     const KEY: &str = "max.connections.per.ip.overrides";
     let mut map = BTreeMap::new();
@@ -215,6 +230,8 @@ pub struct StorageConfig {
     pub metadata_log_segment_bytes: i32,
     /// `metadata.log.segment.ms`
     pub metadata_log_segment_ms: i64,
+    /// `thalweg.batch.decompressed.max.bytes`
+    pub batch_decompressed_max_bytes: usize,
     /// `metadata.log.max.record.bytes.between.snapshots`
     pub metadata_log_max_record_bytes_between_snapshots: i64,
     /// `metadata.log.max.snapshot.interval.ms`: 0 is never.
@@ -248,7 +265,7 @@ pub struct StorageConfig {
 }
 
 impl StorageConfig {
-    pub(super) fn read(properties: &Properties) -> Self {
+    pub(super) fn read(properties: &Properties) -> Result<Self, Refused> {
         let dirs = properties.optional_list("log.dirs").unwrap_or_else(|| properties.list("log.dir"));
         let log_dirs: Vec<PathBuf> = dirs.into_iter().map(PathBuf::from).collect();
         let metadata_log_dir = match properties.optional_string("metadata.log.dir") {
@@ -258,7 +275,8 @@ impl StorageConfig {
         let metadata_segment = properties
             .optional_int("internal.metadata.log.segment.bytes")
             .unwrap_or_else(|| properties.int("metadata.log.segment.bytes"));
-        Self {
+        Ok(Self {
+            batch_decompressed_max_bytes: batch_decompressed_max_bytes(properties)?,
             log_dirs,
             metadata_log_dir,
             metadata_log_segment_bytes: metadata_segment,
@@ -281,7 +299,7 @@ impl StorageConfig {
             num_recovery_threads_per_data_dir: properties.int("num.recovery.threads.per.data.dir"),
             producer_id_expiration_ms: properties.int("producer.id.expiration.ms"),
             producer_id_expiration_check_interval_ms: properties.int("producer.id.expiration.check.interval.ms"),
-        }
+        })
     }
 
     /// Makes every directory an absolute path, relative ones from the working directory.

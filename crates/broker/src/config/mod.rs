@@ -35,6 +35,10 @@ pub const HTTP_LISTEN: &str = "thalweg.http.listen";
 /// What is logged, as `--log-level` takes it: a key of ours, which Apache Kafka passes over.
 pub const LOG_LEVEL: &str = "thalweg.log.level";
 
+/// How many bytes the records of a compressed batch may have when they are decompressed: a key of ours, which Apache Kafka
+/// passes over.
+pub const DECOMPRESSED_MAX: &str = "thalweg.batch.decompressed.max.bytes";
+
 /// The roles of a node; at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roles {
@@ -138,7 +142,7 @@ fn read(
         roles,
         rack: properties.optional_string("broker.rack"),
         quorum: QuorumConfig::read(&properties)?,
-        storage: StorageConfig::read(&properties),
+        storage: StorageConfig::read(&properties)?,
         topics: TopicsConfig::read(&properties),
         fetch: FetchConfig::read(&properties),
         replication: ReplicationConfig::read(&properties),

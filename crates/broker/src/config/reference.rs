@@ -5,10 +5,15 @@ use std::fmt::Write as _;
 use thalweg_metadata::config::{Bound, ConfigDef, ConfigTable, UpdateMode, Validator};
 
 use super::support::{Support, support};
-use super::{HTTP_LISTEN, LOG_LEVEL};
+use super::{DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL};
 
 /// Configs of Thalweg itself, which Apache Kafka passes over: name, default, and what they do.
-const OWN: [(&str, &str, &str); 2] = [
+const OWN: [(&str, &str, &str); 3] = [
+    (
+        DECOMPRESSED_MAX,
+        "2147483647",
+        "How many bytes the records of a compressed batch may have when they are decompressed; larger ones are refused.",
+    ),
     (HTTP_LISTEN, "none", "HOST:PORT at which /metrics, /healthz and /readyz are served over HTTP."),
     (LOG_LEVEL, "info", "The levels of the log, as --log-level takes them. SIGHUP reads it again."),
 ];

@@ -5,7 +5,7 @@ use thalweg_metadata::config::{ConfigTable, Value};
 use super::listeners::SecurityProtocol;
 use super::properties::Properties;
 use super::providers;
-use super::{HTTP_LISTEN, LOG_LEVEL, NodeConfig, Notice, Refused, RefusedKind};
+use super::{DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL, NodeConfig, Notice, Refused, RefusedKind};
 
 const TABLE: &str = include_str!("support.tbl");
 
@@ -64,7 +64,7 @@ pub(super) fn notices(properties: &Properties) -> Result<Vec<Notice>, Refused> {
     let mut notices = Vec::new();
     for name in properties.texts().keys() {
         let base = listener_base(name);
-        if [HTTP_LISTEN, LOG_LEVEL].contains(&&**name) || providers::is_of_provider(name) {
+        if [DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL].contains(&&**name) || providers::is_of_provider(name) {
             continue;
         }
         let what = support(base).or_else(|| prefixed(name));

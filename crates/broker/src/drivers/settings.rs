@@ -32,6 +32,8 @@ pub(crate) struct BrokerLimits {
     pub(crate) producer_id_expiration_ms: i64,
     /// `num.recovery.threads.per.data.dir`
     pub(crate) recovery_threads: usize,
+    /// `thalweg.batch.decompressed.max.bytes`
+    pub(crate) decompressed_bytes_max: usize,
     /// How many files its logs keep open.
     pub(crate) open_files: OpenFiles,
 }
@@ -40,7 +42,7 @@ impl Settings {
     pub(crate) fn new(partition: &TopicPartition, topic: &TopicConfig, broker: &BrokerLimits) -> Arc<Self> {
         Arc::new(Self {
             log: log_config(topic, broker),
-            rules: rules(partition, topic),
+            rules: rules(partition, topic, broker),
             limits: Limits {
                 min_isr: usize::try_from(topic.min_insync_replicas).unwrap_or(1),
                 lag_max: broker.replica_lag_max,
@@ -88,7 +90,7 @@ fn log_config(topic: &TopicConfig, broker: &BrokerLimits) -> LogConfig {
     }
 }
 
-fn rules(partition: &TopicPartition, topic: &TopicConfig) -> Rules {
+fn rules(partition: &TopicPartition, topic: &TopicConfig, broker: &BrokerLimits) -> Rules {
     let codec = |compression, level: Option<i32>| {
         let default = Codec::from(compression);
         validate::TopicCompression::Fixed(Codec { level: level.unwrap_or(default.level), ..default })
@@ -110,6 +112,7 @@ fn rules(partition: &TopicPartition, topic: &TopicConfig) -> Rules {
             TopicCompression::Lz4 => codec(Compression::Lz4, Some(topic.compression_lz4_level)),
             TopicCompression::Zstd => codec(Compression::Zstd, Some(topic.compression_zstd_level)),
         },
+        decompressed_bytes_max: broker.decompressed_bytes_max,
         ..Rules::new(partition.clone())
     }
 }

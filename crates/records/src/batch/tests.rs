@@ -68,3 +68,25 @@ fn the_limit_of_decompression_is_exact() {
     assert!(view.records(plain).is_ok());
     assert_eq!(view.records(plain - 1).expect_err("an error"), BatchError::TooLarge { limit: plain - 1 });
 }
+
+#[test]
+fn a_record_is_found_in_every_codec_without_the_whole_batch_in_memory() {
+    let mut scratch = Scratch::default();
+    for compression in
+        ["none", "gzip", "snappy", "lz4", "zstd"].map(|name| Compression::from_name(name).expect("a codec"))
+    {
+        let view = BatchView::parse(&batch(10, BatchOptions { codec: compression.into(), ..BatchOptions::default() }));
+        let view = view.expect("a batch");
+        let mut find = |wanted: i64| view.find_record(&mut scratch, 100, |_, timestamp| timestamp == wanted);
+        assert_eq!(find(0), Ok(Some((0, 0))), "{compression}");
+        assert_eq!(find(-1), Ok(Some((3, -1))), "{compression}");
+        assert_eq!(find(7), Ok(None), "{compression}");
+    }
+    // 64 MB in a few KB: more than is ever there at once.
+    let mut builder = BatchBuilder::new(BatchOptions { codec: Compression::Zstd.into(), ..BatchOptions::default() });
+    builder.append(Timestamp(1), None, Some(&vec![0; 64 << 20]), &[]);
+    builder.append(Timestamp(2), None, Some(b"behind it"), &[]);
+    let view = BatchView::parse(&builder.build().expect("builds")).expect("a batch");
+    assert_eq!(view.find_record(&mut scratch, 100, |_, timestamp| timestamp == 1), Ok(Some((1, 1))));
+    assert_eq!(view.records(1 << 20).expect_err("it is too large"), BatchError::TooLarge { limit: 1 << 20 });
+}

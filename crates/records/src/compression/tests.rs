@@ -110,3 +110,18 @@ fn names_and_numbers_are_kafkas() {
     assert_eq!(Compression::from_name("producer"), None);
     assert_eq!(Compression::from_id(5), Err(BatchError::Codec(5)));
 }
+
+#[test]
+fn gzip_reads_joined_members_and_ignores_what_follows_the_last() {
+    let (first, second) = (text(3000), text(40));
+    let member = |text: &[u8]| compress(Compression::Gzip.into(), text).unwrap();
+    let whole = [first.clone(), second.clone()].concat();
+    let read = |stream: Vec<u8>| decompress(Compression::Gzip, &stream.into(), 10_000);
+    assert_eq!(read([member(&first), member(&second)].concat()).unwrap(), whole);
+    for padding in [&b"\0\0\0\0\0\0\0\0"[..], b"garbage!", b"\x1f\x8b", &[0x1f; 40]] {
+        assert_eq!(read([&member(&first)[..], padding].concat()).unwrap(), first, "{padding:?}");
+    }
+    // A member that begins must be whole.
+    let joined = [member(&first), member(&second)].concat();
+    assert!(read(joined[..joined.len() - 3].to_vec()).is_err());
+}

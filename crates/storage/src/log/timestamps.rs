@@ -1,15 +1,17 @@
 //! From timestamps to offsets: what ListOffsets asks.
 
+use bytes::Bytes;
 use thalweg_base::{LeaderEpoch, Offset, Timestamp};
-use thalweg_records::BatchError;
+use thalweg_records::validate::Scratch;
+use thalweg_records::{BatchError, BatchView};
 
 use super::Log;
 use crate::Fault;
 use crate::scan::{Found, Scan};
 use crate::segment::Segment;
 
-/// A batch that decompresses to more than this is not looked into.
-const RECORDS_MAX: usize = 256 << 20;
+/// Compressed messages of magic 0 and 1 that decompress to more than this are not looked into.
+const LEGACY_RECORDS_MAX: usize = 256 << 20;
 
 /// A record's place in time and in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,13 +105,15 @@ fn first_record(
 ) -> Result<Option<TimestampedOffset>, Fault> {
     let corrupt = |error: BatchError| Fault::corrupt(segment.path(), format!("at {}: {error}", found.position));
     let header = &found.header;
-    let view = scan.view(found)?.map_err(corrupt)?;
-    for record in view.records(RECORDS_MAX).map_err(corrupt)? {
-        let record = record.map_err(corrupt)?;
-        let (timestamp, offset) = (header.timestamp_of(record.timestamp_delta), header.offset_of(record.offset_delta));
-        if wanted(timestamp, offset) {
-            return Ok(Some(TimestampedOffset { timestamp, offset, leader_epoch: header.leader_epoch }));
-        }
-    }
-    Ok(None)
+    let view = BatchView::parse(&Bytes::copy_from_slice(scan.raw(found)?)).map_err(corrupt)?;
+    let place = |offset_delta, timestamp_delta| (header.timestamp_of(timestamp_delta), header.offset_of(offset_delta));
+    let is_wanted = |offset_delta, timestamp_delta| {
+        let (timestamp, offset) = place(offset_delta, timestamp_delta);
+        wanted(timestamp, offset)
+    };
+    let record = view.find_record(&mut Scratch::default(), LEGACY_RECORDS_MAX, is_wanted).map_err(corrupt)?;
+    Ok(record.map(|(offset_delta, timestamp_delta)| {
+        let (timestamp, offset) = place(offset_delta, timestamp_delta);
+        TimestampedOffset { timestamp, offset, leader_epoch: header.leader_epoch }
+    }))
 }

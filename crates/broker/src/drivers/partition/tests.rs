@@ -17,6 +17,7 @@ fn settings(change: impl FnOnce(&mut LogConfig)) -> Arc<Settings> {
         replica_lag_max: Duration::from_secs(30),
         producer_id_expiration_ms: 86_400_000,
         recovery_threads: 1,
+        decompressed_bytes_max: usize::MAX,
         open_files: OpenFiles::default(),
     };
     let mut settings = Settings::clone(&Settings::fallback(&TopicPartition::new("t", 0), &limits));
