@@ -2,6 +2,7 @@
 
 mod configs;
 mod error;
+mod groups;
 mod topics;
 
 use std::future::Future;
@@ -18,7 +19,8 @@ use crate::jopt::Line;
 use crate::out::Out;
 use crate::thrown::Thrown;
 
-pub use configs::{ConfigEntry, Resource, ResourceKind, Synonym, WithSynonyms, source_name};
+pub use configs::{AlterConfig, ConfigEntry, Resource, ResourceKind, Synonym, WithSynonyms, source_name};
+pub use groups::GroupListing;
 pub use topics::{PartitionInfo, TopicInfo, TopicListing};
 
 /// A client of one cluster that speaks for a tool.

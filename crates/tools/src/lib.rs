@@ -7,7 +7,9 @@
 pub mod admin;
 mod api_versions;
 pub mod argparse;
+mod client_metrics;
 mod cluster;
+mod configs;
 pub mod date;
 mod delete_records;
 pub mod failure;
@@ -36,7 +38,9 @@ use tool::Tool;
 /// The tools of this crate.
 pub const TOOLS: &[Tool] = &[
     topics::TOOL,
+    configs::TOOL,
     get_offsets::TOOL,
+    client_metrics::TOOL,
     delete_records::TOOL,
     cluster::TOOL,
     features::TOOL,

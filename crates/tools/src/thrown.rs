@@ -60,7 +60,7 @@ impl Thrown {
     #[must_use]
     pub fn of_code(code: ErrorCode, message: Option<&str>) -> Self {
         let name = code.name();
-        Self::new(&class_of(name), message.filter(|text| !text.is_empty()).unwrap_or(code.message()))
+        Self::new(&class_of(name), message.unwrap_or(code.message()))
     }
 
     /// What a tool prints as "the message": Java says `null` where there is none.

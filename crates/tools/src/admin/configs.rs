@@ -1,8 +1,9 @@
 //! Configs of topics, brokers, groups and client metrics.
 
-use thalweg_wire::messages::DescribeConfigsRequest;
 use thalweg_wire::messages::describe_configs_request::DescribeConfigsResource;
 use thalweg_wire::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsSynonym};
+use thalweg_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use thalweg_wire::messages::{DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest};
 
 use super::{Admin, check};
 use crate::java;
@@ -146,7 +147,7 @@ impl Admin {
                 .find(|result| result.resource_type == resource.kind as i8 && *result.resource_name == *resource.name);
             match result {
                 Some(result) => {
-                    let checked = check(result.error_code, Some(result.error_message.as_deref().unwrap_or_default()));
+                    let checked = check(result.error_code, result.error_message.as_deref());
                     checked.map(|()| {
                         let entries = result.configs.iter().map(entry).collect();
                         java::hash_order(entries, 16, |entry: &ConfigEntry| java::string_hash(&entry.name))
@@ -156,6 +157,54 @@ impl Admin {
             }
         };
         Ok(resources.iter().map(result).collect())
+    }
+}
+
+/// A change of one config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterConfig {
+    /// Its name.
+    pub name: String,
+    /// What it is set to; `None` removes it.
+    pub value: Option<String>,
+}
+
+impl Admin {
+    /// Changes configs of a resource.
+    ///
+    /// # Errors
+    /// When no node answers, or the change is refused.
+    pub async fn alter_configs(&self, resource: &Resource, changes: &[AlterConfig]) -> Result<(), Thrown> {
+        let config = |change: &AlterConfig| AlterableConfig {
+            name: change.name.as_str().into(),
+            config_operation: i8::from(change.value.is_none()),
+            value: Some(change.value.as_deref().unwrap_or_default().into()),
+        };
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![AlterConfigsResource {
+                resource_type: resource.kind as i8,
+                resource_name: resource.name.as_str().into(),
+                configs: changes.iter().map(config).collect(),
+            }],
+            validate_only: false,
+        };
+        let response = match node_of(resource) {
+            Some(node) => self.node("incrementalAlterConfigs", node, &request).await?,
+            None => self.any("incrementalAlterConfigs", &request).await?,
+        };
+        response.responses.iter().try_for_each(|result| check(result.error_code, result.error_message.as_deref()))
+    }
+
+    /// The names of the resources of a kind that have configs.
+    ///
+    /// # Errors
+    /// When no node answers, or the list is refused.
+    pub async fn list_config_resources(&self, kind: ResourceKind) -> Result<Vec<String>, Thrown> {
+        let request = ListConfigResourcesRequest { resource_types: vec![kind as i8] };
+        let response = self.any("listConfigResources", &request).await?;
+        check(response.error_code, None)?;
+        let resources = response.config_resources.iter().filter(|resource| resource.resource_type == kind as i8);
+        Ok(resources.map(|resource| resource.resource_name.to_string()).collect())
     }
 }
 
