@@ -1,6 +1,7 @@
 //! A tool's way to the cluster: Kafka's client with the errors of Kafka's `AdminClient`.
 
 mod configs;
+mod consumer_groups;
 mod error;
 mod groups;
 mod topics;
@@ -9,7 +10,9 @@ use std::future::Future;
 use std::path::Path;
 
 use thalweg_base::{NodeId, TopicPartition};
-use thalweg_client::{Client, ClientConfig, Destination, Isolation, ListedOffset, OffsetSpec, Peer, Properties};
+use thalweg_client::{
+    Bootstrap, Client, ClientConfig, Destination, Error, Isolation, ListedOffset, OffsetSpec, Peer, Properties,
+};
 use thalweg_sys::{fs, net};
 use thalweg_wire::messages::FindCoordinatorRequest;
 use thalweg_wire::{ErrorCode, Request};
@@ -20,6 +23,7 @@ use crate::out::Out;
 use crate::thrown::Thrown;
 
 pub use configs::{AlterConfig, ConfigEntry, Resource, ResourceKind, Synonym, WithSynonyms, source_name};
+pub use consumer_groups::{Committed, ConsumerGroup, Member};
 pub use groups::GroupListing;
 pub use topics::{PartitionInfo, TopicInfo, TopicListing};
 
@@ -147,7 +151,15 @@ impl Admin {
     /// # Errors
     /// When there is no answer.
     pub async fn send<Q: Request>(&self, call: &str, to: Destination, request: &Q) -> Result<Q::Response, Thrown> {
-        self.client.send(to, request).await.map_err(|e| error::thrown(call, &e))
+        self.client.send(to, request).await.map_err(|e| match e {
+            // Controllers do not have the APIs of brokers.
+            Error::UnsupportedVersion { .. } if self.client.config().bootstrap_kind == Bootstrap::Controllers => {
+                let text =
+                    "This Admin API is not yet supported when communicating directly with the controller quorum.";
+                Thrown::of_code(ErrorCode::UnsupportedEndpointType, Some(text))
+            }
+            e => error::thrown(call, &e),
+        })
     }
 
     /// Sends a request to any node.

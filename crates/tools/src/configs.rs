@@ -82,7 +82,7 @@ fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
             let words = line.words.join(" ");
             out.error(format_args!(
                 "Error while executing config command with args '{words}'\n{}",
-                thrown.trace().trim_end()
+                thrown.trace().trim_end_matches('\n')
             ));
             Err(Failure::Exit(1))
         }

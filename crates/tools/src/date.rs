@@ -63,6 +63,73 @@ pub fn log_time(at: Timestamp) -> String {
     format!("{:04}-{:02}-{:02} {hour:02}:{minute:02}:{second:02},{ms:03}", date.year, date.month, date.day)
 }
 
+/// Reads `YYYY-MM-DDTHH:mm:ss.SSS`, with `Z` or a difference to UTC such as `+0200` behind it if it is not in UTC.
+///
+/// # Errors
+/// What Java says of another text.
+pub fn parse_iso(text: &str) -> Result<Timestamp, String> {
+    let unparseable = || format!("Unparseable date: \"{text}\"");
+    let (day, clock) = text
+        .split_once('T')
+        .ok_or_else(|| "Error parsing timestamp. It does not contain a 'T' according to ISO8601 format".to_owned())?;
+    let (clock, offset_ms) = match clock.find(['Z', '+', '-']) {
+        Some(at) => (&clock[..at], zone_ms(&clock[at..]).ok_or_else(unparseable)?),
+        None => (clock, 0),
+    };
+    let numbers = |text: &str, between: char| {
+        text.split(between).map(|part| part.parse::<i64>().ok()).collect::<Option<Vec<_>>>()
+    };
+    let day = numbers(day, '-').ok_or_else(unparseable)?;
+    let (time, ms) = clock.split_once('.').unwrap_or((clock, "0"));
+    let time = numbers(time, ':').ok_or_else(unparseable)?;
+    let ms: i64 = ms.parse().map_err(|_| unparseable())?;
+    let ([year, month, day], [hour, minute, second]) = (&day[..], &time[..]) else { return Err(unparseable()) };
+    let ms_of_day = ((hour * 60 + minute) * 60 + second) * 1000 + ms;
+    let date = Date { year: *year, month: *month, day: *day, ms_of_day };
+    Ok(Timestamp(date.timestamp().0 - offset_ms))
+}
+
+fn zone_ms(text: &str) -> Option<i64> {
+    if text == "Z" {
+        return Some(0);
+    }
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let digits: String = text[1..].chars().filter(|c| *c != ':').collect();
+    let minutes = match digits.len() {
+        2 => digits.parse::<i64>().ok()? * 60,
+        4 => digits[..2].parse::<i64>().ok()? * 60 + digits[2..].parse::<i64>().ok()?,
+        _ => return None,
+    };
+    Some(sign * minutes * 60_000)
+}
+
+/// Reads `PnDTnHnMn.nS` as milliseconds.
+#[must_use]
+pub fn parse_duration_ms(text: &str) -> Option<i64> {
+    let upper = text.to_ascii_uppercase();
+    let (sign, rest) = upper.strip_prefix('-').map_or((1.0, &*upper), |rest| (-1.0, rest));
+    let rest = rest.strip_prefix('P')?;
+    let (days, time) = rest.split_once('T').unwrap_or((rest, ""));
+    let mut ms = 0.0;
+    for (part, units) in
+        [(days, &[('D', 86_400_000.0)][..]), (time, &[('H', 3_600_000.0), ('M', 60_000.0), ('S', 1000.0)])]
+    {
+        let mut part = part;
+        for (unit, factor) in units {
+            if let Some((number, after)) = part.split_once(*unit) {
+                ms += number.parse::<f64>().ok()? * factor;
+                part = after;
+            }
+        }
+        if !part.is_empty() {
+            return None;
+        }
+    }
+    let is_empty = rest.is_empty() || rest.ends_with('T');
+    // A duration of more than 300 million years saturates.
+    (!is_empty).then_some((sign * ms) as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,11 +10,13 @@ pub mod argparse;
 mod client_metrics;
 mod cluster;
 mod configs;
+mod consumer_groups;
 pub mod date;
 mod delete_records;
 pub mod failure;
 pub mod features;
 mod get_offsets;
+mod groups;
 pub mod java;
 pub mod jopt;
 pub mod json;
@@ -39,6 +41,8 @@ use tool::Tool;
 pub const TOOLS: &[Tool] = &[
     topics::TOOL,
     configs::TOOL,
+    consumer_groups::TOOL,
+    groups::TOOL,
     get_offsets::TOOL,
     client_metrics::TOOL,
     delete_records::TOOL,

@@ -30,10 +30,12 @@ impl Uncaught {
     pub fn show(self, thrown: &Thrown, out: &mut Out) -> u8 {
         match self {
             Self::MessageAndTrace => out.error(format_args!("{}\n{}", thrown.text(), thrown.trace())),
-            Self::Main => out.error(format_args!("Exception in thread \"main\" {}", thrown.trace().trim_end())),
+            Self::Main => {
+                out.error(format_args!("Exception in thread \"main\" {}", thrown.trace().trim_end_matches('\n')))
+            }
             Self::BehindAndTrace(before) => out.error(format_args!("{before}{}\n{}", thrown.text(), thrown.trace())),
             Self::Message => out.error(thrown.text()),
-            Self::Trace => out.error(thrown.trace().trim_end()),
+            Self::Trace => out.error(thrown.trace().trim_end_matches('\n')),
         }
         1
     }
