@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use crate::config::{GroupsConfig, NodeConfig, TransactionsConfig};
 use crate::drivers::groups::Groups;
 use crate::drivers::maintenance::Maintenance;
-use crate::drivers::metadata::MetadataHandle;
+use crate::drivers::metadata::{Asker, MetadataHandle};
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::transactions::Transactions;
@@ -101,10 +101,8 @@ impl Broker {
         };
         let request =
             CreateTopicsRequest { topics: names.into_iter().map(topic).collect(), ..CreateTopicsRequest::default() };
-        let decided = self
-            .metadata
-            .decide(move |d| d.controller.create_topics(d.image, &mut thalweg_sys::random::u64, &request))
-            .await;
+        let version = *CreateTopicsRequest::VERSIONS.end();
+        let decided = self.metadata.ask(Asker::ThisNode, self.metadata.context(version), request).await;
         match decided {
             Ok(response) => response.topics.iter().for_each(note_refusal),
             Err(refusal) => debug!(error = %refusal, "topics were not created automatically"),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thalweg_network::{ListenerName, ListenerType, Origin, Reply, Service};
 use thalweg_wire::messages as m;
-use thalweg_wire::{ApiKey, DecodeError, Reader, Request};
+use thalweg_wire::{ApiKey, DecodeError, ErrorCode, Reader, Request};
 use tracing::debug;
 
 use crate::broker::Broker;
@@ -23,9 +23,9 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Whether it is served on such listeners. Controllers do not hand out the metadata log yet.
+    /// Whether it is served on such listeners.
     pub(crate) fn on(&self, listener: ListenerType) -> bool {
-        listener.has(self.key) && (listener == ListenerType::Broker || self.key != ApiKey::Fetch)
+        listener.has(self.key)
     }
 
     /// Whether clients are told of it. Those that ask are answered, but clients are not asked for their metrics where nobody
@@ -60,6 +60,16 @@ where
     Ok(Reply::Exclusive(Box::pin(async move { call.answer(&response.await) })))
 }
 
+/// A handler that waits, and lets later requests of its connection go ahead.
+fn parked<Q, F>(call: Call, body: &mut Reader, handler: impl FnOnce(Call, Q) -> F) -> Result<Reply, DecodeError>
+where
+    Q: Request,
+    F: Future<Output = Q::Response> + Send + 'static,
+{
+    let response = handler(call.clone(), Q::decode(body, call.version)?);
+    Ok(Reply::Parked(Box::pin(async move { call.answer(&response.await) })))
+}
+
 /// A handler that decides itself how to reply.
 fn custom<Q: Request>(
     call: Call,
@@ -68,6 +78,23 @@ fn custom<Q: Request>(
 ) -> Result<Reply, DecodeError> {
     let request = Q::decode(body, call.version)?;
     Ok(handler(call, request))
+}
+
+/// An envelope holds a request of this table, whose answer goes back in another envelope.
+fn envelope(call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
+    let request = m::EnvelopeRequest::decode(body, call.version)?;
+    let listener = ListenerName { name: Arc::clone(&call.listener), kind: call.listener_type };
+    let inner = h::envelope::open(request).map(|data| handle(Arc::clone(&call.broker), &listener, &call.origin, data));
+    Ok(Reply::Exclusive(Box::pin(async move {
+        let frame = match inner {
+            Ok(Reply::Now(frame)) => Ok(frame),
+            Ok(Reply::Parked(answer) | Reply::Exclusive(answer)) => Ok(answer.await),
+            Ok(Reply::Nothing | Reply::Close(_)) => Err(ErrorCode::InvalidRequest),
+            Err(error) => Err(error),
+        };
+        let payload = frame.and_then(|frame| frame.into_payload().ok_or(ErrorCode::UnknownServerError));
+        call.answer(&h::envelope::answer(payload))
+    })))
 }
 
 /// ApiVersions says what this table says.
@@ -85,7 +112,10 @@ fn shown(listener: ListenerType, config: &NodeConfig) -> impl Iterator<Item = Ap
 /// Every API that this node serves; `ApiVersions` advertises exactly these. The busiest come first.
 pub(crate) const APIS: &[Api] = &[
     api(ApiKey::Produce, |call, body| custom(call, body, h::produce::handle)),
-    api(ApiKey::Fetch, |call, body| custom(call, body, h::fetch::handle)),
+    api(ApiKey::Fetch, |call, body| match call.listener_type {
+        ListenerType::Broker => custom(call, body, h::fetch::handle),
+        ListenerType::Controller => parked(call, body, h::quorum::fetch),
+    }),
     api(ApiKey::Metadata, |call, body| custom(call, body, h::metadata::handle)),
     api(ApiKey::ListOffsets, |call, body| waiting(call, body, h::list_offsets::handle)),
     api(ApiKey::ApiVersions, api_versions),
@@ -119,7 +149,7 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::DescribeConfigs, |call, body| at_once(&call, body, h::describe_configs::handle)),
     api(ApiKey::DescribeCluster, |call, body| at_once(&call, body, h::describe_cluster::handle)),
     api(ApiKey::DescribeTopicPartitions, |call, body| at_once(&call, body, h::describe_topic_partitions::handle)),
-    api(ApiKey::DescribeQuorum, |call, body| at_once(&call, body, h::describe_quorum::handle)),
+    api(ApiKey::DescribeQuorum, |call, body| waiting(call, body, h::describe_quorum::handle)),
     api(ApiKey::DeleteRecords, |call, body| waiting(call, body, h::delete_records::handle)),
     api(ApiKey::OffsetForLeaderEpoch, |call, body| at_once(&call, body, h::offset_for_leader_epoch::handle)),
     api(ApiKey::DescribeProducers, |call, body| at_once(&call, body, h::describe_producers::handle)),
@@ -157,6 +187,11 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::ControllerRegistration, |call, body| waiting(call, body, h::controller_registration::handle)),
     api(ApiKey::GetTelemetrySubscriptions, |call, body| at_once(&call, body, h::get_telemetry_subscriptions::handle)),
     api(ApiKey::PushTelemetry, |call, body| waiting(call, body, h::push_telemetry::handle)),
+    api(ApiKey::Envelope, envelope),
+    api(ApiKey::Vote, |call, body| waiting(call, body, h::quorum::vote)),
+    api(ApiKey::BeginQuorumEpoch, |call, body| waiting(call, body, h::quorum::begin_quorum_epoch)),
+    api(ApiKey::EndQuorumEpoch, |call, body| waiting(call, body, h::quorum::end_quorum_epoch)),
+    api(ApiKey::FetchSnapshot, |call, body| waiting(call, body, h::quorum::fetch_snapshot)),
     api(ApiKey::AddRaftVoter, |call, body| waiting(call, body, h::raft_voters::add)),
     api(ApiKey::RemoveRaftVoter, |call, body| waiting(call, body, h::raft_voters::remove)),
     api(ApiKey::UpdateRaftVoter, |call, body| waiting(call, body, h::raft_voters::update)),

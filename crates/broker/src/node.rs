@@ -1,27 +1,22 @@
 //! A node from its start to its end.
 
+mod joining;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use thalweg_base::{BrokerEpoch, Timestamp, Uuid};
-use thalweg_controller::{Controller, Outcome};
-use thalweg_metadata::{MetadataImage, MetadataVersion, feature};
+use thalweg_base::{BrokerEpoch, Timestamp};
+use thalweg_metadata::MetadataImage;
 use thalweg_network::{ConnectionLimits, Listener, ListenerName, ListenerType, Network};
-use thalweg_raft::{Endpoint, KRaftVersion, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_replica::{SessionLimits, Sessions};
-use thalweg_storage::{Fault, LogConfig, OpenFiles};
+use thalweg_storage::{Fault, OpenFiles};
 use thalweg_sys::closing::Close;
 use thalweg_sys::net::SocketOptions;
 use thalweg_sys::process::DescriptorBudget;
 use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, Instant, now, timeout, wall_clock_ms};
-use thalweg_wire::messages::broker_registration_request::{Feature, Listener as RegisteredListener};
-use thalweg_wire::messages::{
-    BrokerRegistrationRequest, ControllerRegistrationRequest, ControllerRegistrationResponse,
-    controller_registration_request,
-};
 use tracing::{error, info};
 
 use crate::broker::Broker;
@@ -29,12 +24,10 @@ use crate::config::{self, HTTP_LISTEN, NodeConfig};
 use crate::drivers::groups::Groups;
 use crate::drivers::log_dirs::{self, DirError, LogDirs};
 use crate::drivers::maintenance::{Intervals, Maintenance};
-use crate::drivers::metadata::{
-    Acting, Driver, Ended, LoadError, MetadataHandle, MetadataLog, QuorumSettings, Retention, SnapshotPolicy,
-};
+use crate::drivers::metadata::{Acting, Ended, LoadError, MetadataHandle};
 use crate::drivers::partition::Local;
 use crate::drivers::partitions::Partitions;
-use crate::drivers::presence::{self, Presence};
+use crate::drivers::presence::Presence;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::settings::BrokerLimits;
 use crate::drivers::transactions::Transactions;
@@ -46,6 +39,7 @@ use crate::loggers::Loggers;
 use crate::metrics::Metrics;
 use crate::seat_limits::seat_limits;
 use crate::telemetry::{Receiver, Telemetry};
+use joining::{Joining, RunningQuorum};
 
 /// What requests in flight may take on the whole node unless `queued.max.request.bytes` says otherwise: five of Kafka's
 /// largest requests, or thousands of usual ones.
@@ -77,15 +71,18 @@ enum Cause {
     Listen { name: String, addr: String, source: std::io::Error },
     #[error("the controller refused this broker: {0}")]
     Refused(#[from] thalweg_controller::Refusal),
-    #[error("this version runs a cluster of one node: {0}")]
-    NotBuilt(&'static str),
+    #[error("the node stopped before it had joined its cluster")]
+    Stopped,
+    #[error("the metadata quorum has ended: {0}")]
+    Interrupted(#[from] task::JoinError),
 }
 
 /// A node that runs.
 pub struct Node {
     broker: Arc<Broker>,
     bound: Vec<(ListenerType, SocketAddr)>,
-    broker_epoch: BrokerEpoch,
+    /// `None` without the role of a broker.
+    broker_epoch: Option<BrokerEpoch>,
     leaving: Close,
     closing_listeners: Close,
     closing_drivers: Close,
@@ -95,6 +92,7 @@ pub struct Node {
     live: JoinHandle<()>,
     watch: Watch,
     quorum: JoinHandle<Result<(), Ended>>,
+    publisher: JoinHandle<()>,
 }
 
 impl Node {
@@ -102,8 +100,7 @@ impl Node {
     /// when all is ready.
     ///
     /// # Errors
-    /// When a directory is in use, malformed or belongs to another node, a port is taken, or the configuration asks for
-    /// more than one node.
+    /// When a directory is in use, malformed or belongs to another node, a port is taken, or the controller refuses it.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
         Self::start_with(config, Loggers::default()).await
     }
@@ -185,7 +182,8 @@ impl Node {
     pub async fn stop_hurried_by(mut self, hurry: impl Future<Output = ()>) {
         self.watch.health.enter(Step::Stopping);
         let answered = async {
-            if self.broker.config.replication.controlled_shutdown_enable && !self.presence.is_finished() {
+            let asks = self.broker.config.replication.controlled_shutdown_enable && self.broker_epoch.is_some();
+            if asks && !self.presence.is_finished() {
                 self.leaving.now();
                 let _ = timeout(LEAVE_MAX, &mut self.presence).await;
             }
@@ -210,13 +208,34 @@ impl Node {
         {
             error!(error = %ended, "the metadata log was not closed cleanly");
         }
+        let _ = self.publisher.await;
         self.broker.transactions.close();
         self.broker.groups.close();
-        let (partitions, epoch) = (Arc::clone(&self.broker.partitions), self.broker_epoch);
-        let _ = task::blocking(move || partitions.close(epoch.0)).await;
+        if let Some(epoch) = self.broker_epoch {
+            let partitions = Arc::clone(&self.broker.partitions);
+            let _ = task::blocking(move || partitions.close(epoch.0)).await;
+        }
         self.watch.stop().await;
         info!("the node has stopped");
     }
+}
+
+/// A node that has joined its cluster.
+struct Joined {
+    /// `None` without the role of a broker.
+    broker_epoch: Option<BrokerEpoch>,
+    presence: JoinHandle<Option<String>>,
+}
+
+/// What a broker is put together from.
+struct Parts {
+    properties: Arc<LiveProperties>,
+    partitions: Arc<Partitions>,
+    metadata: MetadataHandle,
+    groups: Arc<Groups>,
+    transactions: Arc<Transactions>,
+    maintenance: Maintenance,
+    producer_ids: Arc<ProducerIds>,
 }
 
 /// The steps of a start, in their order.
@@ -234,7 +253,6 @@ struct Starting {
 
 impl Starting {
     async fn begin(config: NodeConfig, loggers: Loggers) -> Result<Node, Cause> {
-        check_roles(&config)?;
         let (started, started_at) = (now(), Timestamp(wall_clock_ms()));
         let watch = watch(&config).await?;
         let listeners = bind(&config).await?;
@@ -255,58 +273,41 @@ impl Starting {
 
     async fn run(self, listeners: Vec<Listener>, dirs: LogDirs) -> Result<Node, Cause> {
         let config = &self.config;
-        let voter = self.voter(&dirs);
         let previous = previous_epoch(&dirs);
+        let bound: Vec<_> = listeners.iter().map(|listener| (listener.name.kind, listener.local)).collect();
+        let ports = listeners.iter().map(|listener| (listener.name.name.to_string(), listener.local.port()));
+        let metadata_dir = dirs.metadata_id();
+        let joining = Joining { config, cluster_id: &self.cluster_id, metadata_dir, ports: ports.collect() };
         let properties = LiveProperties::new(config.properties.clone());
-        let partitions = Arc::new(Partitions::new(
-            Local { id: config.node_id, started: self.started },
-            dirs,
-            Arc::clone(&properties),
-            broker_limits(config),
-        ));
+        let local = Local { id: config.node_id, started: self.started };
+        let partitions = Arc::new(Partitions::new(local, dirs, Arc::clone(&properties), broker_limits(config)));
         let (groups, transactions) = self.coordinators(&partitions);
-        let (metadata, quorum) = self.start_quorum(voter, &partitions, &groups, &transactions)?;
-        self.watch.health.enter(Step::Registering);
-        self.register_controller(&metadata, &listeners).await?;
-        let broker_epoch = self.register(&metadata, &listeners, partitions.dir_ids(), previous).await?;
-        self.watch.health.enter(Step::Recovering);
-        partitions.load(metadata.image()).await;
-        groups.begin(metadata.image());
-        let producer_ids = Arc::new(ProducerIds::new(config.node_id, broker_epoch));
-        transactions.begin_with(Arc::clone(&producer_ids), metadata.clone());
-        let presence = self.begin_presence(&metadata, &partitions, broker_epoch).await?;
-        let closing = || self.closing_drivers.closing();
-        let (maintenance, maintaining) = Maintenance::start(Arc::clone(&partitions), intervals(config), closing());
-        let seats = seat_limits(&config.network, config.node_id, &config.properties, &metadata.image()).await;
-        let network = Network::new(connection_limits(config), seats);
-        let broker = Arc::new(Broker {
-            cluster_id: self.cluster_id.as_str().into(),
-            metrics: Metrics::default(),
-            telemetry: telemetry(config, &metadata.image()),
-            network: Arc::clone(&network),
-            properties,
-            partitions,
-            metadata,
-            groups,
-            transactions,
-            maintenance,
-            fetch_sessions: Mutex::new(fetch_sessions(config)),
-            producer_ids,
-            closing: self.closing_listeners.closing(),
-            scratches: Mutex::default(),
-            loggers: self.loggers.clone(),
-            started: self.started,
-            started_at: self.started_at,
-            config: self.config.clone(),
-        });
-        self.watch.health.serve(&broker);
-        let live = task::spawn(live::follow(Arc::clone(&broker), closing()));
-        let bound = listeners.iter().map(|listener| (listener.name.kind, listener.local)).collect();
-        let serve = |listener: Listener| {
-            let (network, service) = (Arc::clone(&network), Arc::clone(&broker));
-            task::spawn(listener.run(network, service, self.closing_listeners.closing()))
+        let acting = Acting {
+            partitions: Arc::clone(&partitions),
+            groups: Arc::clone(&groups),
+            transactions: Arc::clone(&transactions),
         };
-        let listeners = listeners.into_iter().map(serve).collect();
+        let closing = || self.closing_drivers.closing();
+        let RunningQuorum { metadata, mut quorum, publisher } =
+            joining.start_quorum(acting, self.started, closing())?;
+        let (maintenance, flushes) = Maintenance::new();
+        let producer_ids = Arc::new(ProducerIds::new(config.node_id));
+        let parts = Parts { properties, partitions, metadata, groups, transactions, maintenance, producer_ids };
+        let broker = self.broker(parts).await;
+        // Controllers serve one another before any of them knows a leader: else nobody could be elected.
+        let (controllers, brokers): (Vec<_>, Vec<_>) =
+            listeners.into_iter().partition(|listener| listener.name.kind == ListenerType::Controller);
+        let mut serving = self.serve(&broker, controllers);
+        let joined = tokio::select! {
+            biased;
+            joined = self.join(&joining, &broker, previous) => joined?,
+            ended = &mut quorum => return Err(ended?.err().map_or(Cause::Stopped, Cause::Quorum)),
+        };
+        let Joined { broker_epoch, presence } = joined;
+        let maintenance = flushes.start(Arc::clone(&broker.partitions), intervals(config), closing());
+        let live = task::spawn(live::follow(Arc::clone(&broker), closing()));
+        serving.extend(self.serve(&broker, brokers));
+        self.watch.health.serve(&broker);
         Ok(Node {
             broker,
             bound,
@@ -314,13 +315,78 @@ impl Starting {
             leaving: self.leaving,
             closing_listeners: self.closing_listeners,
             closing_drivers: self.closing_drivers,
-            listeners,
-            maintenance: maintaining,
+            listeners: serving,
+            maintenance,
             presence,
             live,
             watch: self.watch,
             quorum,
+            publisher,
         })
+    }
+
+    /// Registers the node in its roles. A broker opens its logs as the cluster's metadata wants them, and is unfenced.
+    async fn join(&self, joining: &Joining<'_>, broker: &Arc<Broker>, previous: Option<i64>) -> Result<Joined, Cause> {
+        let (metadata, partitions) = (&broker.metadata, &broker.partitions);
+        self.watch.health.enter(Step::Registering);
+        if self.config.roles.controller {
+            joining.register_controller(metadata).await?;
+        }
+        if !self.config.roles.broker {
+            let mut closing = self.closing_drivers.closing();
+            let presence = task::spawn(async move {
+                closing.begun().await;
+                None
+            });
+            return Ok(Joined { broker_epoch: None, presence });
+        }
+        let epoch = joining.register_broker(metadata, partitions.dir_ids(), previous).await?;
+        broker.producer_ids.registered(epoch);
+        self.watch.health.enter(Step::Recovering);
+        // What was decided before this broker registered is known here now, so that no log is taken for one of a topic that
+        // was deleted.
+        let own = |image: &MetadataImage| image.provenance().offset.0 >= epoch.0;
+        let Some(image) = metadata.image_when(own).await else { return Err(Cause::Stopped) };
+        partitions.load(Arc::clone(&image)).await;
+        broker.groups.begin(Arc::clone(&image));
+        broker.transactions.begin_with(Arc::clone(&broker.producer_ids), metadata.clone());
+        // What was published meanwhile has not been acted upon.
+        partitions.apply(metadata.image()).await;
+        let presence = self.begin_presence(metadata, partitions, epoch).await?;
+        Ok(Joined { broker_epoch: Some(epoch), presence })
+    }
+
+    async fn broker(&self, parts: Parts) -> Arc<Broker> {
+        let (config, image) = (&self.config, parts.metadata.image());
+        let seats = seat_limits(&config.network, config.node_id, &config.properties, &image).await;
+        Arc::new(Broker {
+            cluster_id: self.cluster_id.as_str().into(),
+            metrics: Metrics::default(),
+            telemetry: telemetry(config, &image),
+            network: Network::new(connection_limits(config), seats),
+            properties: parts.properties,
+            partitions: parts.partitions,
+            metadata: parts.metadata,
+            groups: parts.groups,
+            transactions: parts.transactions,
+            maintenance: parts.maintenance,
+            fetch_sessions: Mutex::new(fetch_sessions(config)),
+            producer_ids: parts.producer_ids,
+            closing: self.closing_listeners.closing(),
+            scratches: Mutex::default(),
+            loggers: self.loggers.clone(),
+            started: self.started,
+            started_at: self.started_at,
+            config: self.config.clone(),
+        })
+    }
+
+    fn serve(&self, broker: &Arc<Broker>, listeners: Vec<Listener>) -> Vec<JoinHandle<()>> {
+        let serve = |listener: Listener| {
+            let (network, service) = (Arc::clone(&broker.network), Arc::clone(broker));
+            task::spawn(listener.run(network, service, self.closing_listeners.closing()))
+        };
+        listeners.into_iter().map(serve).collect()
     }
 
     fn coordinators(&self, partitions: &Arc<Partitions>) -> (Arc<Groups>, Arc<Transactions>) {
@@ -345,163 +411,6 @@ impl Starting {
         let closing = self.closing_drivers.closing();
         Ok(task::spawn(presence.run(every, self.leaving.closing(), closing)))
     }
-
-    /// This node as a voter of the metadata quorum.
-    fn voter(&self, dirs: &LogDirs) -> Voter {
-        let config = &self.config;
-        Voter {
-            key: ReplicaKey { id: config.node_id, directory: dirs.metadata_id() },
-            endpoints: config
-                .network
-                .advertised_controller_listeners
-                .iter()
-                .map(|listener| Endpoint {
-                    listener: listener.name.clone(),
-                    host: listener.host.clone().unwrap_or_else(|| "localhost".to_owned()),
-                    port: listener.port,
-                })
-                .collect(),
-            kraft_version_min: KRaftVersion::STATIC,
-            kraft_version_max: KRaftVersion::DYNAMIC,
-        }
-    }
-
-    fn start_quorum(
-        &self,
-        voter: Voter,
-        partitions: &Arc<Partitions>,
-        groups: &Arc<Groups>,
-        transactions: &Arc<Transactions>,
-    ) -> Result<(MetadataHandle, JoinHandle<Result<(), Ended>>), Cause> {
-        let config = &self.config;
-        let metadata_dir = &config.storage.metadata_log_dir;
-        let loaded = MetadataLog::open(metadata_dir, metadata_log_config(config), Timestamp(wall_clock_ms()))?;
-        let is_static = config.quorum.voters.contains_key(&config.node_id);
-        let static_voters = if is_static { Voters::new([voter.clone()]) } else { Voters::none() };
-        let controller = Controller::new(thalweg_controller::Settings {
-            node_id: config.node_id,
-            cluster_id: self.cluster_id.clone(),
-            static_configs: config.properties.clone(),
-            partitions_default: config.topics.num_partitions,
-            replication_factor_default: i16::try_from(config.topics.default_replication_factor).unwrap_or(1),
-            delete_topic_enable: config.topics.delete_topic_enable,
-            remote_storage_enable: false,
-            unstable_features: config.unstable_features,
-        });
-        let settings = QuorumSettings {
-            local: voter,
-            static_voters,
-            times: QuorumTimes {
-                election_timeout: millis(i64::from(config.quorum.election_timeout_ms)),
-                fetch_timeout: millis(i64::from(config.quorum.fetch_timeout_ms)),
-                election_backoff_max: millis(i64::from(config.quorum.election_backoff_max_ms)),
-                request_timeout: millis(i64::from(config.quorum.request_timeout_ms)),
-                retry_backoff: millis(i64::from(config.quorum.retry_backoff_ms)),
-            },
-            session_timeout_ms: i64::from(config.replication.broker_session_timeout_ms),
-            snapshots: SnapshotPolicy {
-                bytes: u64::try_from(config.storage.metadata_log_max_record_bytes_between_snapshots)
-                    .unwrap_or(u64::MAX),
-                interval: Some(millis(config.storage.metadata_log_max_snapshot_interval_ms)).filter(|ms| !ms.is_zero()),
-                retention: Retention {
-                    bytes: u64::try_from(config.storage.metadata_max_retention_bytes).ok(),
-                    ms: Some(config.storage.metadata_max_retention_ms).filter(|ms| *ms >= 0),
-                },
-            },
-        };
-        let acting = Acting {
-            partitions: Arc::clone(partitions),
-            groups: Arc::clone(groups),
-            transactions: Arc::clone(transactions),
-        };
-        let (driver, metadata) = Driver::new(loaded, controller, settings, acting, self.started)?;
-        Ok((metadata, task::spawn(driver.run(self.closing_drivers.closing()))))
-    }
-
-    /// Registers this controller with the active one (KIP-919): that is where DescribeCluster finds it.
-    async fn register_controller(&self, metadata: &MetadataHandle, bound: &[Listener]) -> Result<(), Cause> {
-        let config = &self.config;
-        let listeners = config.network.advertised_controller_listeners.iter().map(|advertised| {
-            controller_registration_request::Listener {
-                name: advertised.name.as_str().into(),
-                host: advertised.host.clone().unwrap_or_else(|| "localhost".to_owned()).into(),
-                port: advertised_port(advertised, bound),
-                security_protocol: advertised.protocol.code(),
-            }
-        });
-        let features = feature::supported_ranges(config.unstable_features).into_iter().map(|(name, min, max)| {
-            controller_registration_request::Feature {
-                name: name.into(),
-                min_supported_version: min,
-                max_supported_version: max,
-            }
-        });
-        let request = ControllerRegistrationRequest {
-            controller_id: config.node_id.0,
-            incarnation_id: Uuid::from_random(thalweg_sys::random::bytes16()),
-            listeners: listeners.collect(),
-            features: features.collect(),
-            ..ControllerRegistrationRequest::default()
-        };
-        let decided = metadata.decide(move |d| {
-            if d.image.metadata_version() < MetadataVersion::CONTROLLER_REGISTRATION {
-                return Ok(Outcome::unchanged(ControllerRegistrationResponse::default()));
-            }
-            d.controller.register_controller(d.image, &request)
-        });
-        decided.await?;
-        Ok(())
-    }
-
-    /// Registers this broker with the controller, which gives it its epoch.
-    async fn register(
-        &self,
-        metadata: &MetadataHandle,
-        bound: &[Listener],
-        log_dirs: Vec<Uuid>,
-        previous: Option<i64>,
-    ) -> Result<BrokerEpoch, Cause> {
-        let config = &self.config;
-        let listeners = config.network.advertised_listeners.iter().map(|advertised| RegisteredListener {
-            name: advertised.name.as_str().into(),
-            host: advertised.host.clone().unwrap_or_else(|| "localhost".to_owned()).into(),
-            port: advertised_port(advertised, bound),
-            security_protocol: advertised.protocol.code(),
-        });
-        let features = feature::supported_ranges(config.unstable_features).into_iter().map(|(name, min, max)| {
-            Feature { name: name.into(), min_supported_version: min, max_supported_version: max }
-        });
-        let request = BrokerRegistrationRequest {
-            broker_id: config.node_id.0,
-            cluster_id: self.cluster_id.as_str().into(),
-            incarnation_id: Uuid::from_random(thalweg_sys::random::bytes16()),
-            listeners: listeners.collect(),
-            features: features.collect(),
-            rack: config.rack.as_deref().map(Into::into),
-            log_dirs,
-            previous_broker_epoch: previous.unwrap_or(-1),
-            ..BrokerRegistrationRequest::default()
-        };
-        let decide = metadata.decide(move |d| presence::register(d, &request, 4));
-        Ok(BrokerEpoch(decide.await?.broker_epoch))
-    }
-}
-
-fn check_roles(config: &NodeConfig) -> Result<(), Cause> {
-    if !config.roles.broker || !config.roles.controller {
-        return Err(Cause::NotBuilt("process.roles must be broker,controller"));
-    }
-    let others = config.quorum.voters.keys().any(|id| *id != config.node_id);
-    if others {
-        return Err(Cause::NotBuilt("controller.quorum.voters must name no other node"));
-    }
-    Ok(())
-}
-
-/// Port 0 took a free one: that is where clients must go.
-fn advertised_port(advertised: &config::Listener, bound: &[Listener]) -> u16 {
-    let local = bound.iter().find(|bound| *bound.name.name == advertised.name).map(|bound| bound.local);
-    if advertised.port == 0 { local.map_or(0, |local| local.port()) } else { advertised.port }
 }
 
 async fn watch(config: &NodeConfig) -> Result<Watch, Cause> {
@@ -606,16 +515,6 @@ fn broker_limits(config: &NodeConfig) -> BrokerLimits {
 fn fetch_sessions(config: &NodeConfig) -> Sessions {
     let slots = count(config.fetch.max_incremental_fetch_session_cache_slots);
     Sessions::new(SessionLimits { slots, ..SessionLimits::default() })
-}
-
-/// The metadata log is never deleted by age or size: what a snapshot holds goes.
-fn metadata_log_config(config: &NodeConfig) -> LogConfig {
-    LogConfig {
-        segment_bytes: u32::try_from(config.storage.metadata_log_segment_bytes).unwrap_or(u32::MAX),
-        segment_ms: config.storage.metadata_log_segment_ms,
-        delete: false,
-        ..LogConfig::default()
-    }
 }
 
 fn intervals(config: &NodeConfig) -> Intervals {

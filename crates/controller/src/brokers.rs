@@ -1,6 +1,6 @@
 //! Brokers and controllers register, report, and leave (KIP-631, 841, 858, 919).
 
-use thalweg_base::{BrokerEpoch, NodeId, Offset, Timestamp, Uuid};
+use thalweg_base::{BrokerEpoch, Moment, NodeId, Offset, Uuid};
 use thalweg_metadata::image::partition::directory;
 use thalweg_metadata::image::{BrokerRegistration, FENCE, IN_CONTROLLED_SHUTDOWN, UNFENCE};
 use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion, feature};
@@ -47,7 +47,7 @@ impl Controller {
         &self,
         image: &MetadataImage,
         sessions: &Sessions,
-        now: Timestamp,
+        now: Moment,
         context: RegistrationContext,
         request: &BrokerRegistrationRequest,
     ) -> Result<Outcome<BrokerRegistrationResponse>, Refusal> {
@@ -110,8 +110,7 @@ impl Controller {
     }
 
     /// A broker reports: it may be unfenced, wants to stop, or tells about its directories. The driver notes the
-    /// contact in [`Sessions::contacted`] as well, and when the outcome has records while the broker is in controlled
-    /// shutdown, their end in [`Sessions::shutting_down`].
+    /// contact in [`Sessions::note`] as well.
     ///
     /// # Errors
     /// If the broker is not registered with that epoch.

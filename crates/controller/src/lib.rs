@@ -24,6 +24,7 @@ mod producer_ids;
 mod random;
 mod reassign;
 mod refusal;
+mod request;
 mod scram;
 mod sessions;
 mod update_features;
@@ -41,6 +42,7 @@ pub use brokers::RegistrationContext;
 pub use random::Random;
 pub use reassign::list_partition_reassignments;
 pub use refusal::{Outcome, Refusal};
+pub use request::{Ask, Cluster, Contact, Context, Decision, Principal, Request, Response, SessionChange};
 pub use sessions::Sessions;
 pub use update_features::KRaftFeature;
 

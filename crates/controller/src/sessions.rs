@@ -1,18 +1,21 @@
-//! When each broker was last heard of.
+//! When each broker was last heard of, by the monotonic clock: setting the wall clock fences nobody.
 //!
 //! This is the only state of the controller that is not in the metadata log: a new controller gives every broker a full
 //! session to report to it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use thalweg_base::{BrokerEpoch, NodeId, Offset, Timestamp};
+use thalweg_base::{BrokerEpoch, Moment, NodeId, Offset};
 use thalweg_metadata::MetadataImage;
+
+use crate::request::{Contact, SessionChange};
 
 /// What is known of one broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Session {
     epoch: BrokerEpoch,
-    contacted_at: Timestamp,
+    contacted_at: Moment,
     /// How far the broker has read the metadata log.
     metadata_offset: Offset,
     /// The end of the metadata log when the broker last handed over leaderships in order to stop.
@@ -22,24 +25,35 @@ struct Session {
 /// The sessions of all brokers with the active controller.
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    timeout_ms: i64,
+    timeout: Duration,
     brokers: BTreeMap<NodeId, Session>,
 }
 
 impl Sessions {
     /// The sessions of a controller that becomes active: every broker that is not fenced has just been heard of.
-    /// `timeout_ms` is `broker.session.timeout.ms`.
+    /// `timeout` is `broker.session.timeout.ms`.
     #[must_use]
-    pub fn begin(timeout_ms: i64, image: &MetadataImage, now: Timestamp) -> Self {
-        let mut sessions = Self { timeout_ms, brokers: BTreeMap::new() };
+    pub fn begin(timeout: Duration, image: &MetadataImage, now: Moment) -> Self {
+        let mut sessions = Self { timeout, brokers: BTreeMap::new() };
         for broker in image.cluster().brokers().filter(|broker| !broker.fenced) {
             sessions.contacted(broker.id, broker.epoch, Offset(-1), now);
         }
         sessions
     }
 
+    /// Notes what a heartbeat was decided to mean for its broker's session.
+    pub fn note(&mut self, contact: Contact, now: Moment) {
+        let Contact { broker, epoch, metadata_offset, session } = contact;
+        self.contacted(broker, epoch, metadata_offset, now);
+        match session {
+            SessionChange::Renewed => {}
+            SessionChange::ShuttingDown(log_end) => self.shutting_down(broker, log_end),
+            SessionChange::Ended => self.end(broker),
+        }
+    }
+
     /// Notes a heartbeat of a broker, and how far it has read the metadata log.
-    pub fn contacted(&mut self, broker: NodeId, epoch: BrokerEpoch, metadata_offset: Offset, now: Timestamp) {
+    pub fn contacted(&mut self, broker: NodeId, epoch: BrokerEpoch, metadata_offset: Offset, now: Moment) {
         let shutdown_offset = self.of(broker, epoch).and_then(|session| session.shutdown_offset);
         self.brokers.insert(broker, Session { epoch, contacted_at: now, metadata_offset, shutdown_offset });
     }
@@ -59,8 +73,8 @@ impl Sessions {
 
     /// The brokers that have not been heard of for the whole time-out, the longest silent first. Each is to be fenced.
     #[must_use]
-    pub fn expired(&self, now: Timestamp) -> Vec<NodeId> {
-        let mut expired: Vec<(Timestamp, NodeId)> = self
+    pub fn expired(&self, now: Moment) -> Vec<NodeId> {
+        let mut expired: Vec<(Moment, NodeId)> = self
             .brokers
             .iter()
             .filter(|(_, session)| self.deadline(session) <= now)
@@ -72,11 +86,11 @@ impl Sessions {
 
     /// When the next session ends unless its broker is heard of.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Timestamp> {
+    pub fn next_deadline(&self) -> Option<Moment> {
         self.brokers.values().map(|session| self.deadline(session)).min()
     }
 
-    pub(crate) fn is_valid(&self, broker: NodeId, epoch: BrokerEpoch, now: Timestamp) -> bool {
+    pub(crate) fn is_valid(&self, broker: NodeId, epoch: BrokerEpoch, now: Moment) -> bool {
         self.of(broker, epoch).is_some_and(|session| now < self.deadline(session))
     }
 
@@ -91,7 +105,7 @@ impl Sessions {
         self.brokers.get(&broker).filter(|session| session.epoch == epoch)
     }
 
-    fn deadline(&self, session: &Session) -> Timestamp {
-        Timestamp(session.contacted_at.0.saturating_add(self.timeout_ms))
+    fn deadline(&self, session: &Session) -> Moment {
+        session.contacted_at.after(self.timeout)
     }
 }

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use bytes::{Buf as _, Bytes};
 use thalweg_wire::Gap;
 
+/// How many bytes an answer's length takes.
+const LENGTH_BYTES: usize = 4;
+
 /// A whole answer, its length in front.
 #[derive(Debug, Default)]
 pub struct Frame {
@@ -27,6 +30,14 @@ impl Frame {
     /// Whether there is nothing to write: the answer could not be encoded.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// The answer without its length, which is sent within another one; `None` if parts of it stand in files, or if there
+    /// is none.
+    pub fn into_payload(self) -> Option<Bytes> {
+        let whole: Vec<u8> = self.parts.concat();
+        let payload = Bytes::from(whole);
+        (self.ranges.is_empty() && payload.len() >= LENGTH_BYTES).then(|| payload.slice(LENGTH_BYTES..))
     }
 
     /// Moves everything to the end of a queue; says how many bytes that is.

@@ -306,6 +306,13 @@ impl Quorum {
         self.finish(now)
     }
 
+    /// As follower: the snapshot of [`Effect::InstallSnapshot`] is damaged, and the log is as it was. It is fetched again.
+    #[must_use]
+    pub fn snapshot_unusable(&mut self, now: Moment) -> Effects {
+        self.end_busy();
+        self.finish(now)
+    }
+
     /// A snapshot was written here: the oldest and the newest one kept, and where the log begins now.
     #[must_use]
     pub fn snapshot_written(

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::task::Context;
 
-pub use tokio::task::JoinHandle;
+pub use tokio::task::{JoinError, JoinHandle};
 
 /// Runs `future` as a task of its own.
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>

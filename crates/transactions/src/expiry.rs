@@ -10,7 +10,7 @@ use crate::outbox::{After, Timer};
 use crate::records;
 use crate::request::Answer;
 use crate::shard::Shard;
-use crate::transaction::{State, Transaction};
+use crate::transaction::Transaction;
 
 /// So many ids are forgotten in one write,
 const FORGOTTEN_MAX: usize = 500;
@@ -37,7 +37,7 @@ impl Shard {
         match timer {
             Timer::Overdue => {
                 self.outbox.timers.set(Timer::Overdue, at.now.moment.after(self.settings.abort_interval));
-                let overdue = self.ids.iter().filter(|(_, entry)| is_overdue(&entry.transaction, at.now.timestamp));
+                let overdue = self.ids.iter().filter(|(_, entry)| entry.is_overdue(at.now.moment));
                 for (id, _) in overdue {
                     self.outbox.timers.set(Timer::Abort(id.clone()), at.now.moment);
                 }
@@ -49,7 +49,7 @@ impl Shard {
     }
 
     fn abort_if_overdue(&mut self, at: At<'_>, id: &ByteString, fresh: Option<ProducerId>) {
-        let entry = self.ids.get(id).filter(|entry| is_overdue(&entry.transaction, at.now.timestamp));
+        let entry = self.ids.get(id).filter(|entry| entry.is_overdue(at.now.moment));
         let Some(entry) = entry else { return };
         match entry.to_abort(at, fresh) {
             Some(plan) => {
@@ -79,10 +79,4 @@ impl Shard {
         }
         self.outbox.write(None, records, After::Forgotten { more });
     }
-}
-
-/// Whether it is open for longer than its producer wanted.
-fn is_overdue(transaction: &Transaction, now: Timestamp) -> bool {
-    let due = transaction.started.0.saturating_add(i64::from(transaction.timeout_ms));
-    transaction.state == State::Ongoing && !transaction.is_two_phase() && due < now.0
 }

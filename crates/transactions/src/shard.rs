@@ -30,6 +30,33 @@ pub(crate) struct Entry {
     pub(crate) last_epoch: ProducerEpoch,
     /// What is missing for the end of a decided transaction.
     pub(crate) completion: Option<Completion>,
+    /// When an open transaction is to be aborted, by the monotonic clock: setting the wall clock neither shortens nor
+    /// prolongs it. `None` while none is open, and when it never times out.
+    pub(crate) abort_after: Option<Moment>,
+}
+
+impl Entry {
+    fn new(transaction: Transaction) -> Self {
+        Self { transaction, last_epoch: NO_EPOCH, completion: None, abort_after: None }
+    }
+
+    /// Notes until when an open transaction may last. The part of it that another coordinator, or an earlier run of
+    /// this one, has seen is known by the wall clock only; it counts as long as that makes sense.
+    fn keep_deadline(&mut self, now: Now) {
+        let transaction = &self.transaction;
+        if transaction.state != State::Ongoing || transaction.is_two_phase() {
+            self.abort_after = None;
+        } else if self.abort_after.is_none() {
+            let timeout = i64::from(transaction.timeout_ms.max(0));
+            let passed = now.timestamp.0.saturating_sub(transaction.started.0).clamp(0, timeout);
+            self.abort_after = Some(Moment(now.moment.0.saturating_add(timeout - passed)));
+        }
+    }
+
+    /// Whether its transaction is open for longer than its producer wanted.
+    pub(crate) fn is_overdue(&self, now: Moment) -> bool {
+        self.abort_after.is_some_and(|at| at < now)
+    }
 }
 
 /// A change of one transactional id that is to be written.
@@ -169,6 +196,7 @@ impl Shard {
         }
         let Some(entry) = self.ids.get_mut(&id) else { return };
         entry.last_epoch = last_epoch;
+        entry.keep_deadline(at.now);
         if entry.transaction.state.is_prepared() {
             self.begin_completion(at, &id);
         } else if let Some(completion) = entry.completion.take() {
@@ -201,7 +229,7 @@ impl Machine for Shard {
                     entry.last_epoch = NO_EPOCH;
                 }
                 None => {
-                    self.ids.insert(id, Entry { transaction, last_epoch: NO_EPOCH, completion: None });
+                    self.ids.insert(id, Entry::new(transaction));
                 }
             },
             Ok((id, None)) => drop(self.ids.remove(&id)),
@@ -216,6 +244,9 @@ impl Machine for Shard {
         let at = At { now, image };
         self.outbox.timers.set(Timer::Overdue, now.moment.after(self.settings.abort_interval));
         self.outbox.timers.set(Timer::Expiry, now.moment.after(self.settings.expiry_interval));
+        for entry in self.ids.values_mut() {
+            entry.keep_deadline(now);
+        }
         let prepared = self.ids.iter().filter(|(_, entry)| entry.transaction.state.is_prepared());
         let prepared: Vec<ByteString> = prepared.map(|(id, _)| id.clone()).collect();
         for id in prepared {

@@ -181,6 +181,8 @@ pub struct QuorumConfig {
     pub request_timeout_ms: i32,
     /// `controller.quorum.retry.backoff.ms`
     pub retry_backoff_ms: i32,
+    /// `controller.quorum.auto.join.enable`
+    pub auto_join_enable: bool,
     /// `controller.quorum.append.linger.ms`
     pub append_linger_ms: i32,
     /// `controller.quorum.fetch.max.bytes`
@@ -202,11 +204,21 @@ impl QuorumConfig {
             fetch_timeout_ms: properties.int("controller.quorum.fetch.timeout.ms"),
             request_timeout_ms: properties.int("controller.quorum.request.timeout.ms"),
             retry_backoff_ms: properties.int("controller.quorum.retry.backoff.ms"),
+            auto_join_enable: properties.boolean("controller.quorum.auto.join.enable"),
             append_linger_ms: properties.int("controller.quorum.append.linger.ms"),
             fetch_max_bytes: properties.int("controller.quorum.fetch.max.bytes"),
             fetch_snapshot_max_bytes: properties.int("controller.quorum.fetch.snapshot.max.bytes"),
             metadata_max_idle_interval_ms: properties.int("metadata.max.idle.interval.ms"),
         })
+    }
+
+    /// The addresses that are asked for the leader, as an operator reads them.
+    #[must_use]
+    pub fn asked(&self) -> String {
+        let voters = self.voters.values();
+        let servers = self.bootstrap_servers.iter().filter(|_| self.voters.is_empty());
+        let addresses: Vec<String> = voters.chain(servers).map(|(host, port)| format!("{host}:{port}")).collect();
+        addresses.join(", ")
     }
 }
 
@@ -382,6 +394,10 @@ pub struct ReplicationConfig {
     pub broker_session_timeout_ms: i32,
     /// `controlled.shutdown.enable`
     pub controlled_shutdown_enable: bool,
+    /// `auto.leader.rebalance.enable`
+    pub auto_leader_rebalance_enable: bool,
+    /// `leader.imbalance.check.interval.seconds`
+    pub leader_imbalance_check_interval_seconds: i64,
 }
 
 impl ReplicationConfig {
@@ -392,6 +408,8 @@ impl ReplicationConfig {
             broker_heartbeat_interval_ms: properties.int("broker.heartbeat.interval.ms"),
             broker_session_timeout_ms: properties.int("broker.session.timeout.ms"),
             controlled_shutdown_enable: properties.boolean("controlled.shutdown.enable"),
+            auto_leader_rebalance_enable: properties.boolean("auto.leader.rebalance.enable"),
+            leader_imbalance_check_interval_seconds: properties.long("leader.imbalance.check.interval.seconds"),
         }
     }
 }

@@ -40,25 +40,36 @@ pub(crate) struct Maintenance {
 }
 
 impl Maintenance {
-    /// Starts the task; it ends when `closing` says so.
-    pub(crate) fn start(
-        partitions: Arc<Partitions>,
-        intervals: Intervals,
-        closing: Closing,
-    ) -> (Self, task::JoinHandle<()>) {
+    /// A handle, and what starts the task when the logs are open.
+    pub(crate) fn new() -> (Self, FlushQueue) {
         let (flushes, queue) = mpsc::channel(FLUSHES_MAX);
-        let cleaner = cleaning::run(Arc::clone(&partitions), closing.clone());
-        let worker = Worker { partitions, intervals };
-        let both = async move {
-            tokio::join!(worker.run(queue, closing), cleaner);
-        };
-        (Self { flushes }, task::spawn(both))
+        (Self { flushes }, FlushQueue(queue))
     }
 
     /// The partition is flushed in the background.
     pub(crate) fn flush_soon(&self, partition: &Arc<Partition>, what: Flush) {
         // A full queue is no loss: see `FLUSHES_MAX`.
         let _ = self.flushes.try_send((Arc::clone(partition), what));
+    }
+}
+
+/// The flushes that wait for the task to start.
+pub(crate) struct FlushQueue(mpsc::Receiver<(Arc<Partition>, Flush)>);
+
+impl FlushQueue {
+    /// Starts the task; it ends when `closing` says so. All logs must have been opened: what is not open is entered in no
+    /// checkpoint.
+    pub(crate) fn start(
+        self,
+        partitions: Arc<Partitions>,
+        intervals: Intervals,
+        closing: Closing,
+    ) -> task::JoinHandle<()> {
+        let cleaner = cleaning::run(Arc::clone(&partitions), closing.clone());
+        let worker = Worker { partitions, intervals };
+        task::spawn(async move {
+            tokio::join!(worker.run(self.0, closing), cleaner);
+        })
     }
 }
 

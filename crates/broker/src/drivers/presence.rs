@@ -3,24 +3,27 @@
 
 use std::sync::Arc;
 
-use thalweg_base::{BrokerEpoch, NodeId, Offset};
-use thalweg_controller::{Outcome, Refusal, RegistrationContext};
+use thalweg_base::{BrokerEpoch, NodeId};
+use thalweg_controller::Refusal;
 use thalweg_metadata::MetadataImage;
 use thalweg_sys::closing::Closing;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, now, sleep};
 use thalweg_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
-use thalweg_wire::messages::{
-    AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
-    BrokerRegistrationResponse,
-};
+use thalweg_wire::messages::{AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse};
 use tracing::{info, warn};
 
-use super::metadata::{Decide, MetadataHandle};
+use super::metadata::{Asker, MetadataHandle};
 use super::partitions::{Partitions, Placement};
 
 /// So many replicas are told of in one request, as Kafka does.
 const ASSIGNMENTS_MAX: usize = 2250;
+
+/// The version of BrokerHeartbeat that is sent.
+const HEARTBEAT_VERSION: i16 = 2;
+
+/// How long a heartbeat may take: as Kafka's `control.plane` requests, well within a session.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(4500);
 
 /// How long to wait before asking again whether the broker may stop: others read the metadata log within this time.
 const LEAVE_PAUSE: Duration = Duration::from_millis(10);
@@ -79,8 +82,8 @@ impl Presence {
             offline_log_dirs: self.partitions.dirs().failed_ids(),
             ..BrokerHeartbeatRequest::default()
         };
-        let decided = self.metadata.decide(move |d| heartbeat(d, &request));
-        decided.await
+        let context = self.metadata.context_within(HEARTBEAT_VERSION, HEARTBEAT_TIMEOUT);
+        self.metadata.ask(Asker::ThisNode, context, request).await
     }
 
     /// Goes on telling it, and what changes at once. Gives the reason why this node cannot go on, should its disks come to
@@ -125,40 +128,12 @@ impl Presence {
         let misplaced = self.partitions.take_misplaced();
         for some in misplaced.chunks(ASSIGNMENTS_MAX) {
             let request = assignment(self.node, self.epoch, some);
-            let decided = self.metadata.decide(move |d| d.controller.assign_replicas_to_dirs(d.image, &request));
-            if let Err(refusal) = decided.await {
+            let decided = self.metadata.ask(Asker::ThisNode, self.metadata.context(0), request).await;
+            if let Err(refusal) = decided {
                 warn!(error = %refusal, "the controller did not note in which directories replicas are");
             }
         }
     }
-}
-
-/// The controller takes a broker in. Its session begins with its first heartbeat: until then another run may take its place.
-pub(crate) fn register(
-    d: &mut Decide<'_>,
-    request: &BrokerRegistrationRequest,
-    request_version: i16,
-) -> Result<Outcome<BrokerRegistrationResponse>, Refusal> {
-    let context = RegistrationContext { next_offset: d.next_offset, kraft_version: d.kraft_version, request_version };
-    d.controller.register_broker(d.image, d.sessions, d.now, context, request)
-}
-
-/// The controller takes a heartbeat: decides, and notes what it was told.
-pub(crate) fn heartbeat(
-    d: &mut Decide<'_>,
-    request: &BrokerHeartbeatRequest,
-) -> Result<Outcome<BrokerHeartbeatResponse>, Refusal> {
-    let (node, epoch) = (NodeId(request.broker_id), BrokerEpoch(request.broker_epoch));
-    let outcome = d.controller.heartbeat(d.image, d.sessions, request)?;
-    d.sessions.contacted(node, epoch, Offset(request.current_metadata_offset), d.now);
-    if outcome.response.should_shut_down {
-        d.sessions.end(node);
-    } else if request.want_shut_down && !outcome.records.is_empty() {
-        // The others must have read all of this before the broker may go.
-        let records = i64::try_from(outcome.records.len()).unwrap_or(i64::MAX);
-        d.sessions.shutting_down(node, Offset(d.next_offset.0.saturating_add(records)));
-    }
-    Ok(outcome)
 }
 
 /// `placements` are sorted.

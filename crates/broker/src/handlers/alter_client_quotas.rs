@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use thalweg_wire::messages::alter_client_quotas_response::{AlterClientQuotasResponse, EntityData, EntryData};
 use thalweg_wire::messages::{AlterClientQuotasRequest, alter_client_quotas_request as asked};
 
+use super::controller::ask_with;
 use crate::call::Call;
 
 /// An entity that is an address.
@@ -15,9 +16,9 @@ const IP: &str = "ip";
 pub(crate) async fn handle(call: Call, request: AlterClientQuotasRequest) -> AlterClientQuotasResponse {
     let unknown_hosts = unknown_hosts(&request).await;
     let entities: Vec<Vec<asked::EntityData>> = request.entries.iter().map(|entry| entry.entity.clone()).collect();
-    let metadata = &call.broker.metadata;
-    let decided =
-        metadata.decide(move |d| Ok(d.controller.alter_client_quotas(d.image, &request, &unknown_hosts))).await;
+    let mut context = call.broker.metadata.context(call.version);
+    context.unknown_hosts = unknown_hosts;
+    let decided = ask_with(&call, context, request).await;
     decided.unwrap_or_else(|refusal| {
         let entry = |entity: Vec<asked::EntityData>| EntryData {
             error_code: refusal.code.code(),

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use thalweg_controller::{ConfigsRequest, Receiver, ReceiverRole, preprocess};
+use thalweg_controller::{Ask, ConfigsRequest, Receiver, ReceiverRole, preprocess};
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_network::ListenerType;
 
+use super::controller::ask;
 use crate::broker::Broker;
 use crate::call::Call;
 use crate::config::NodeConfig;
@@ -22,7 +23,10 @@ const THREADS: [&str; 6] = [
     "num.replica.fetchers",
 ];
 
-pub(crate) async fn handle<Q: ConfigsRequest>(call: Call, request: Q) -> Q::Answered {
+pub(crate) async fn handle<Q>(call: Call, request: Q) -> <Q as ConfigsRequest>::Answered
+where
+    Q: ConfigsRequest + Ask<Response = <Q as ConfigsRequest>::Answered>,
+{
     let broker = &call.broker;
     let image = broker.image();
     let receiver = Receiver {
@@ -36,8 +40,7 @@ pub(crate) async fn handle<Q: ConfigsRequest>(call: Call, request: Q) -> Q::Answ
         loggers: &|changes| broker.loggers.change(changes, request.validate_only()),
     };
     let checked = preprocess(receiver, &request);
-    let rest = checked.rest.clone();
-    let decided = broker.metadata.decide(move |d| Ok(rest.decide(d.controller, d.image))).await;
+    let decided = ask(&call, checked.rest.clone()).await;
     checked.complete(decided)
 }
 

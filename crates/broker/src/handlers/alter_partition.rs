@@ -2,6 +2,7 @@
 
 use thalweg_wire::messages::{AlterPartitionRequest, AlterPartitionResponse};
 
+use super::controller::ask;
 use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: AlterPartitionRequest) -> AlterPartitionResponse {
@@ -9,8 +10,7 @@ pub(crate) async fn handle(call: Call, request: AlterPartitionRequest) -> AlterP
     if request.topics.is_empty() {
         return AlterPartitionResponse::default();
     }
-    let version = call.version;
-    let decided = call.broker.metadata.decide(move |d| d.controller.alter_partition(d.image, &request, version)).await;
+    let decided = ask(&call, request).await;
     decided.unwrap_or_else(|refusal| AlterPartitionResponse {
         error_code: refusal.code.code(),
         ..AlterPartitionResponse::default()

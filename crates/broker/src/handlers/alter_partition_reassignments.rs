@@ -5,8 +5,8 @@ use thalweg_wire::messages::alter_partition_reassignments_response::{
     AlterPartitionReassignmentsResponse, ReassignablePartitionResponse, ReassignableTopicResponse,
 };
 
+use super::controller::ask_within;
 use crate::call::Call;
-use crate::drivers::metadata::Decide;
 
 pub(crate) async fn handle(
     call: Call,
@@ -16,8 +16,7 @@ pub(crate) async fn handle(
         return AlterPartitionReassignmentsResponse::default();
     }
     let (topics, timeout_ms) = (request.topics.clone(), request.timeout_ms);
-    let decide = move |d: &mut Decide<'_>| Ok(d.controller.alter_partition_reassignments(d.image, &request));
-    let decided = call.broker.metadata.decide_within(timeout_ms, decide).await;
+    let decided = ask_within(&call, timeout_ms, request).await;
     decided.unwrap_or_else(|refusal| {
         let (error_code, error_message) = (refusal.code.code(), refusal.text());
         let partition = |partition_index| ReassignablePartitionResponse {

@@ -8,14 +8,14 @@ use thalweg_wire::messages::alter_user_scram_credentials_response::{
     AlterUserScramCredentialsResponse, AlterUserScramCredentialsResult,
 };
 
+use super::controller::ask;
 use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: AlterUserScramCredentialsRequest) -> AlterUserScramCredentialsResponse {
     let deleted = request.deletions.iter().map(|deletion| &deletion.name);
     let users: BTreeSet<ByteString> =
         deleted.chain(request.upsertions.iter().map(|upsertion| &upsertion.name)).cloned().collect();
-    let metadata = &call.broker.metadata;
-    let decided = metadata.decide(move |d| Ok(d.controller.alter_user_scram_credentials(d.image, &request))).await;
+    let decided = ask(&call, request).await;
     decided.unwrap_or_else(|refusal| {
         let result = |user| AlterUserScramCredentialsResult {
             user,

@@ -2,10 +2,11 @@
 
 use thalweg_wire::messages::{ControllerRegistrationRequest, ControllerRegistrationResponse};
 
+use super::controller::ask;
 use crate::call::Call;
 
 pub(crate) async fn handle(call: Call, request: ControllerRegistrationRequest) -> ControllerRegistrationResponse {
-    let decided = call.broker.metadata.decide(move |d| d.controller.register_controller(d.image, &request)).await;
+    let decided = ask(&call, request).await;
     decided.unwrap_or_else(|refusal| ControllerRegistrationResponse {
         error_code: refusal.code.code(),
         error_message: refusal.text(),

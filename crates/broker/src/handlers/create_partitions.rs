@@ -3,6 +3,7 @@
 use thalweg_wire::messages::CreatePartitionsRequest;
 use thalweg_wire::messages::create_partitions_response::{CreatePartitionsResponse, CreatePartitionsTopicResult};
 
+use super::controller::ask_within;
 use super::has_single;
 use crate::call::Call;
 
@@ -10,13 +11,7 @@ pub(crate) async fn handle(call: Call, request: CreatePartitionsRequest) -> Crea
     let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
     // Names that are there twice are refused without looking at the clock.
     let timeout_ms = if has_single(&names) { request.timeout_ms } else { i32::MAX };
-    let decided = call
-        .broker
-        .metadata
-        .decide_within(timeout_ms, move |d| {
-            Ok(d.controller.create_partitions(d.image, &mut thalweg_sys::random::u64, &request))
-        })
-        .await;
+    let decided = ask_within(&call, timeout_ms, request).await;
     decided.unwrap_or_else(|refusal| CreatePartitionsResponse {
         results: names
             .into_iter()

@@ -3,8 +3,8 @@
 use thalweg_wire::messages::DeleteTopicsRequest;
 use thalweg_wire::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
 
+use super::controller::ask_within;
 use crate::call::Call;
-use crate::drivers::metadata::Decide;
 
 pub(crate) async fn handle(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let version = call.version;
@@ -12,8 +12,7 @@ pub(crate) async fn handle(call: Call, request: DeleteTopicsRequest) -> DeleteTo
     let by_either = request.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id));
     let asked: Vec<_> = by_name.chain(by_either).collect();
     let timeout_ms = if asked.is_empty() { i32::MAX } else { request.timeout_ms };
-    let decide = move |d: &mut Decide<'_>| d.controller.delete_topics(d.image, &request, version);
-    let decided = call.broker.metadata.decide_within(timeout_ms, decide).await;
+    let decided = ask_within(&call, timeout_ms, request).await;
     decided.unwrap_or_else(|refusal| DeleteTopicsResponse {
         responses: asked
             .into_iter()

@@ -1,17 +1,20 @@
 //! DescribeQuorum: who leads the metadata log, who votes, and how far each has come (KIP-836).
 
+use thalweg_base::{Moment, NodeId, Timestamp, Uuid};
 use thalweg_metadata::topic_name::CLUSTER_METADATA;
-use thalweg_raft::Voter;
+use thalweg_network::ListenerType;
+use thalweg_raft::{Progress, ReplicaKey, Voter};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::DescribeQuorumRequest;
 use thalweg_wire::messages::describe_quorum_response::{
     DescribeQuorumResponse, Listener, Node, PartitionData, ReplicaState, TopicData,
 };
 
+use super::controller::forward;
 use crate::call::Call;
-use crate::drivers::metadata::QuorumView;
+use crate::drivers::metadata::{Description, Rpc};
 
-pub(crate) fn handle(call: &Call, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
+pub(crate) async fn handle(call: Call, request: DescribeQuorumRequest) -> DescribeQuorumResponse {
     let is_metadata = match request.topics.as_slice() {
         [topic] => {
             &*topic.topic_name == CLUSTER_METADATA
@@ -20,14 +23,22 @@ pub(crate) fn handle(call: &Call, request: DescribeQuorumRequest) -> DescribeQuo
         _ => false,
     };
     if !is_metadata {
-        return unknown(request, call.version);
+        return refused(request, ErrorCode::UnknownTopicOrPartition, call.version);
     }
-    let view = call.broker.metadata.quorum();
+    let described = call.broker.metadata.quorum_rpc(Rpc::Describe).await;
+    let described = described.filter(|described| described.reply.result.is_ok());
+    if described.is_none()
+        && call.listener_type == ListenerType::Broker
+        && let Some(response) = forward(&call, &request).await
+    {
+        return response;
+    }
+    let Some(described) = described else { return refused(request, ErrorCode::NotLeaderOrFollower, call.version) };
     let topic = TopicData {
         topic_name: CLUSTER_METADATA.into(),
-        partitions: vec![partition(&view, call.broker.wall_clock().0, call.version)],
+        partitions: vec![partition(&described, call.broker.wall_clock(), call.version)],
     };
-    let nodes = view.voters.iter().map(node);
+    let nodes = described.voters.iter().map(node);
     DescribeQuorumResponse {
         topics: vec![topic],
         nodes: if call.version >= 2 { nodes.collect() } else { Vec::new() },
@@ -35,9 +46,8 @@ pub(crate) fn handle(call: &Call, request: DescribeQuorumRequest) -> DescribeQuo
     }
 }
 
-/// Only the metadata log has a quorum.
-fn unknown(request: DescribeQuorumRequest, version: i16) -> DescribeQuorumResponse {
-    let error = ErrorCode::UnknownTopicOrPartition;
+/// Only the metadata log has a quorum, and only its leader knows how far the others are.
+fn refused(request: DescribeQuorumRequest, error: ErrorCode, version: i16) -> DescribeQuorumResponse {
     let topics = request.topics.into_iter().map(|topic| TopicData {
         topic_name: topic.topic_name,
         partitions: topic
@@ -54,29 +64,46 @@ fn unknown(request: DescribeQuorumRequest, version: i16) -> DescribeQuorumRespon
     DescribeQuorumResponse { topics: topics.collect(), ..DescribeQuorumResponse::default() }
 }
 
-fn partition(view: &QuorumView, now: i64, version: i16) -> PartitionData {
-    let voter = |voter: &Voter| {
-        // This node leads: it has seen all of its own log just now.
-        let own = voter.key.id == view.leader;
-        ReplicaState {
-            replica_id: voter.key.id.0,
-            replica_directory_id: if version >= 2 {
-                voter.key.directory.unwrap_or_default()
-            } else {
-                Default::default()
-            },
-            log_end_offset: if own { view.log_end.0 } else { -1 },
-            last_fetch_timestamp: if own { now } else { -1 },
-            last_caught_up_timestamp: if own { now } else { -1 },
-        }
+fn partition(described: &Description, now: Timestamp, version: i16) -> PartitionData {
+    let leader = described.reply.leader.unwrap_or(NodeId::NONE);
+    let directory = |directory: Option<Uuid>| match directory {
+        // Static voters are known by their ids alone.
+        Some(id) if version >= 2 && described.has_directories => id,
+        _ => Uuid::ZERO,
     };
+    let date = |moment: Moment| now.0 - i64::try_from(described.now.since(moment).as_millis()).unwrap_or(0);
+    let state = |key: &ReplicaKey, progress: Option<&Progress>| ReplicaState {
+        replica_id: key.id.0,
+        replica_directory_id: directory(key.directory),
+        log_end_offset: progress.map_or(-1, |progress| progress.log_end.0),
+        last_fetch_timestamp: progress.map_or(-1, |progress| date(progress.last_fetch)),
+        last_caught_up_timestamp: progress.and_then(|progress| progress.last_caught_up).map_or(-1, date),
+    };
+    let is_voter = |key: &ReplicaKey| described.voters.iter().any(|voter| is_same(voter, key));
+    let voter = |voter: &Voter| {
+        if voter.key.id == leader {
+            // It has seen all of its own log just now.
+            let (log_end_offset, now) = (described.log_end.0, now.0);
+            let own = state(&voter.key, None);
+            return ReplicaState { log_end_offset, last_fetch_timestamp: now, last_caught_up_timestamp: now, ..own };
+        }
+        let progress = described.replicas.iter().find(|(key, _)| is_same(voter, key));
+        state(&voter.key, progress.map(|(_, progress)| progress))
+    };
+    let observers = described.replicas.iter().filter(|(key, _)| !is_voter(key));
     PartitionData {
-        leader_id: view.leader.0,
-        leader_epoch: view.epoch.0,
-        high_watermark: view.high_watermark.0,
-        current_voters: view.voters.iter().map(voter).collect(),
+        leader_id: leader.0,
+        leader_epoch: described.reply.epoch.0,
+        high_watermark: described.high_watermark.0,
+        current_voters: described.voters.iter().map(voter).collect(),
+        observers: observers.map(|(key, progress)| state(key, Some(progress))).collect(),
         ..PartitionData::default()
     }
+}
+
+/// Whether a replica that has fetched is this voter. Right after an upgrade of `kraft.version` it is known by its id alone.
+fn is_same(voter: &Voter, key: &ReplicaKey) -> bool {
+    voter.is(key) || voter.key.id == key.id && key.directory.is_none()
 }
 
 fn node(voter: &Voter) -> Node {

@@ -3,8 +3,8 @@
 use thalweg_wire::messages::ElectLeadersRequest;
 use thalweg_wire::messages::elect_leaders_response::{ElectLeadersResponse, PartitionResult, ReplicaElectionResult};
 
+use super::controller::ask_within;
 use crate::call::Call;
-use crate::drivers::metadata::Decide;
 
 pub(crate) async fn handle(call: Call, request: ElectLeadersRequest) -> ElectLeadersResponse {
     let version = call.version;
@@ -13,8 +13,7 @@ pub(crate) async fn handle(call: Call, request: ElectLeadersRequest) -> ElectLea
         return ElectLeadersResponse::default();
     }
     let timeout_ms = request.timeout_ms;
-    let decide = move |d: &mut Decide<'_>| d.controller.elect_leaders(d.image, &request);
-    let decided = call.broker.metadata.decide_within(timeout_ms, decide).await;
+    let decided = ask_within(&call, timeout_ms, request).await;
     decided.unwrap_or_else(|refusal| {
         let (error_code, error_message) = (refusal.code.code(), refusal.text());
         let partition =

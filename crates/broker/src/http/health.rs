@@ -75,6 +75,7 @@ fn unfit(broker: &Broker) -> Vec<String> {
     let mut reasons = Vec::new();
     let (image, quorum, node) = (broker.image(), broker.metadata.quorum(), broker.config.node_id);
     match image.cluster().broker(node) {
+        _ if !broker.config.roles.broker => {}
         None => reasons.push(format!("broker {node} is not registered")),
         Some(own) if own.fenced => reasons.push(format!("broker {node} is fenced")),
         Some(own) if own.in_controlled_shutdown => reasons.push(format!("broker {node} is about to shut down")),

@@ -15,7 +15,7 @@ async fn each_listener_serves_its_own_apis() {
         response.api_keys.iter().any(|served| served.api_key == api.code())
     };
     let (brokers, controllers) = (cluster.ask(&request, 4).await, cluster.ask_controller(&request, 4).await);
-    for api in [ApiKey::CreateTopics, ApiKey::DescribeQuorum, ApiKey::AddRaftVoter] {
+    for api in [ApiKey::CreateTopics, ApiKey::DescribeQuorum, ApiKey::AddRaftVoter, ApiKey::Fetch] {
         assert!(serves(&brokers, api) && serves(&controllers, api), "{}", api.name());
     }
     for api in [ApiKey::Produce, ApiKey::Metadata, ApiKey::ListConfigResources] {
@@ -23,6 +23,11 @@ async fn each_listener_serves_its_own_apis() {
     }
     let between_nodes = [
         ApiKey::AllocateProducerIds,
+        ApiKey::Vote,
+        ApiKey::BeginQuorumEpoch,
+        ApiKey::EndQuorumEpoch,
+        ApiKey::FetchSnapshot,
+        ApiKey::Envelope,
         ApiKey::UpdateRaftVoter,
         ApiKey::BrokerRegistration,
         ApiKey::BrokerHeartbeat,
@@ -33,7 +38,6 @@ async fn each_listener_serves_its_own_apis() {
     for api in between_nodes {
         assert!(!serves(&brokers, api) && serves(&controllers, api), "{}", api.name());
     }
-    assert!(!serves(&controllers, ApiKey::Fetch), "the metadata log is not handed out yet");
     cluster.stop().await;
 }
 
@@ -75,6 +79,58 @@ async fn the_only_voter_stays_and_no_other_comes() {
     let stale = m::UpdateRaftVoterRequest { cluster_id: None, voter_id: 1, ..m::UpdateRaftVoterRequest::default() };
     let updated = cluster.ask_controller(&stale, 0).await;
     assert_eq!((updated.error_code, updated.current_leader.leader_id), (ErrorCode::FencedLeaderEpoch.code(), 1));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn directories_of_voters_are_shown_only_where_they_count() {
+    for (voters, shown) in [("controller.quorum.voters", false), ("controller.quorum.bootstrap.servers", true)] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log_dirs = dir.path().display().to_string();
+        let server = if shown { "127.0.0.1:0" } else { "1@127.0.0.1:9093" };
+        let none = ("controller.quorum.bootstrap.servers", "");
+        let mut cluster = Cluster::start_in(dir, &[none, ("log.dirs", &log_dirs), (voters, server)]).await;
+        let partition = m::describe_quorum_request::PartitionData { partition_index: 0 };
+        let topic = m::describe_quorum_request::TopicData {
+            topic_name: "__cluster_metadata".into(),
+            partitions: vec![partition],
+        };
+        let described = cluster.ask(&m::DescribeQuorumRequest { topics: vec![topic] }, 2).await;
+        let voters = &described.topics[0].partitions[0].current_voters;
+        assert_eq!((voters.len(), voters[0].replica_id), (1, 1));
+        assert_eq!(voters[0].replica_directory_id != Uuid::ZERO, shown, "{voters:?}");
+        cluster.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_for_the_metadata_log_is_refused_and_ends_nothing() {
+    use m::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log_dirs = dir.path().display().to_string();
+    let least = [("log.dirs", &*log_dirs), ("metadata.log.segment.bytes", "8388608")];
+    let mut cluster = Cluster::start_in(dir, &least).await;
+    let resource = |number: usize, letter: char, length: usize| AlterConfigsResource {
+        // Metrics that clients are asked for take any text.
+        resource_type: 16,
+        resource_name: format!("r{number:03}").into(),
+        configs: vec![AlterableConfig {
+            name: "metrics".into(),
+            config_operation: 0,
+            value: Some(letter.to_string().repeat(length).into()),
+        }],
+    };
+    // Values that fit into a segment, in a batch that is somewhat longer than one, or just fits.
+    let mut refused = 0;
+    for (last, letter) in (9_000..15_000).step_by(500).zip('a'..) {
+        let most = (0..279).map(|number| resource(number, letter, 30_000));
+        let resources = most.chain([resource(999, letter, last)]).collect();
+        let request = m::IncrementalAlterConfigsRequest { resources, validate_only: false };
+        let response = cluster.ask(&request, 1).await;
+        refused += usize::from(response.responses.iter().all(|altered| altered.error_code != 0));
+    }
+    assert!((1..12).contains(&refused), "{refused} of 12 were refused");
+    cluster.create("still-here", &[]).await;
     cluster.stop().await;
 }
 

@@ -1,11 +1,11 @@
-use thalweg_base::{NodeId, Timestamp, Uuid};
+use thalweg_base::{Moment, NodeId, Uuid};
 use thalweg_metadata::MetadataVersion;
 use thalweg_metadata::image::LeaderRecoveryState;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{BrokerHeartbeatRequest, ControllerRegistrationRequest};
 
 use crate::Sessions;
-use crate::tests::cluster::{Cluster, SESSION_MS, all_short, directory_of};
+use crate::tests::cluster::{Cluster, SESSION, SESSION_MS, all_short, directory_of};
 
 fn refused<T>(result: Result<T, crate::Refusal>) -> String {
     result.map(|_| ()).map_err(|refusal| refusal.to_string()).expect_err("it is refused")
@@ -36,7 +36,7 @@ fn another_run_of_a_living_broker_is_refused() {
     let mut cluster = Cluster::of(1);
     let same = cluster.registration(1, -1);
     assert!(refused(cluster.register(&same)).starts_with("DUPLICATE_BROKER_REGISTRATION: Another broker is"));
-    cluster.now = Timestamp(cluster.now.0 + SESSION_MS);
+    cluster.now = Moment(cluster.now.0 + SESSION_MS);
     assert!(cluster.register(&same).is_ok(), "its session is over");
 }
 
@@ -150,7 +150,7 @@ fn a_broker_stops_when_the_others_have_read_that_it_leads_nothing() {
 fn after_a_crash_the_only_broker_leads_again_and_recovers() {
     let mut cluster = Cluster::of(1);
     cluster.topic("a", &[&[1]]);
-    cluster.now = Timestamp(cluster.now.0 + SESSION_MS);
+    cluster.now = Moment(cluster.now.0 + SESSION_MS);
     let request = cluster.registration(1, -1);
     cluster.register(&request).expect("the session is over");
     assert_eq!(cluster.state("a", 0), "-1@1 isr [] elr [] last [1]", "what it had not flushed is lost");
@@ -188,15 +188,15 @@ fn without_elrs_the_last_replica_stays_in_the_isr() {
 fn who_is_silent_for_a_session_expires() {
     let mut cluster = Cluster::of(2);
     let start = cluster.now;
-    cluster.now = Timestamp(start.0 + 5000);
+    cluster.now = Moment(start.0 + 5000);
     cluster.heartbeat(&cluster.alive(2)).expect("it is registered");
-    assert_eq!(cluster.sessions.next_deadline(), Some(Timestamp(start.0 + SESSION_MS)));
-    let expired = |at: i64| cluster.sessions.expired(Timestamp(start.0 + at));
+    assert_eq!(cluster.sessions.next_deadline(), Some(Moment(start.0 + SESSION_MS)));
+    let expired = |at: i64| cluster.sessions.expired(Moment(start.0 + at));
     assert_eq!(expired(SESSION_MS - 1), []);
     assert_eq!(expired(SESSION_MS), [NodeId(1)]);
     assert_eq!(expired(SESSION_MS + 5000), [NodeId(1), NodeId(2)]);
-    let later = Sessions::begin(SESSION_MS, &cluster.image, Timestamp(0));
-    assert_eq!(later.next_deadline(), Some(Timestamp(SESSION_MS)), "a new controller gives everybody a session");
+    let later = Sessions::begin(SESSION, &cluster.image, Moment(0));
+    assert_eq!(later.next_deadline(), Some(Moment(SESSION_MS)), "a new controller gives everybody a session");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A cluster for tests: brokers come and go, and what the controller decides is replayed at once.
 
-use thalweg_base::{BrokerEpoch, NodeId, Offset, Timestamp, Uuid};
+use thalweg_base::{BrokerEpoch, Moment, NodeId, Offset, Uuid};
 use thalweg_metadata::bootstrap::{bootstrap_records, default_levels};
 use thalweg_metadata::config::ConfigMap;
 use thalweg_metadata::feature::supported_ranges;
@@ -19,6 +19,7 @@ use thalweg_wire::messages::{
 use crate::{Controller, Outcome, Refusal, RegistrationContext, Sessions, Settings};
 
 pub const SESSION_MS: i64 = 9000;
+pub const SESSION: std::time::Duration = std::time::Duration::from_secs(9);
 
 /// Seeded randomness: xorshift, never zero.
 pub struct Seeded(pub u64);
@@ -41,7 +42,7 @@ pub struct Cluster {
     pub image: MetadataImage,
     pub sessions: Sessions,
     pub next_offset: Offset,
-    pub now: Timestamp,
+    pub now: Moment,
     pub random: Seeded,
 }
 
@@ -59,13 +60,13 @@ impl Cluster {
             unstable_features: Unstable::Hidden,
         });
         let image = MetadataImage::default();
-        let sessions = Sessions::begin(SESSION_MS, &image, Timestamp(0));
+        let sessions = Sessions::begin(SESSION, &image, Moment(0));
         let mut cluster = Self {
             controller,
             image,
             sessions,
             next_offset: Offset(3),
-            now: Timestamp(1_000_000),
+            now: Moment(1_000_000),
             random: Seeded(seed | 1),
         };
         let bootstrap = bootstrap_records(version, &default_levels(version), &[]);

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use thalweg_base::{NodeId, Offset, Timestamp};
+use thalweg_base::{Moment, NodeId, Offset};
 use thalweg_metadata::image::PartitionRegistration;
 use thalweg_metadata::{Changes, MetadataImage, MetadataVersion};
 use thalweg_wire::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
@@ -51,7 +51,7 @@ fn a_seed_gives_the_same_records_again() {
 }
 
 fn act(cluster: &mut Cluster) {
-    cluster.now = Timestamp(cluster.now.0 + i64::try_from(cluster.random.below(3000)).expect("it is small"));
+    cluster.now = Moment(cluster.now.0 + i64::try_from(cluster.random.below(3000)).expect("it is small"));
     match cluster.random.below(16) {
         0..=1 => register(cluster),
         2..=4 => heartbeat(cluster),

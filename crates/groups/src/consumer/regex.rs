@@ -78,11 +78,13 @@ impl ConsumerGroup {
         let interval = context.settings.consumer_regex_refresh_interval.as_millis();
         let interval = i64::try_from(interval).unwrap_or(i64::MAX);
         let last = self.resolved.values().map(|resolved| resolved.timestamp).max();
-        if last.is_some_and(|last| now <= last.saturating_add(REFRESH_INTERVAL_MIN_MS)) {
+        // A date ahead was written before the wall clock was set back: nobody waits until it has caught up.
+        if last.is_some_and(|last| (last..=last.saturating_add(REFRESH_INTERVAL_MIN_MS)).contains(&now)) {
             return false;
         }
         let old = |resolved: &Resolved| {
-            resolved.version < self.topics_appeared || now > resolved.timestamp.saturating_add(interval)
+            let fresh = resolved.timestamp..=resolved.timestamp.saturating_add(interval);
+            resolved.version < self.topics_appeared || !fresh.contains(&now)
         };
         regexes.keys().any(|regex| self.resolved.get(regex).is_none_or(old))
     }

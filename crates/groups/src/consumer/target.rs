@@ -74,9 +74,9 @@ impl ConsumerGroup {
     fn may_assign(&self, context: Context<'_>) -> bool {
         let interval = context.settings.consumer_assignment_interval_of(context.at.image, &self.id).as_millis();
         let interval = i64::try_from(interval).unwrap_or(i64::MAX);
-        self.assignment_timestamp == 0
-            || interval == 0
-            || context.at.now.timestamp.0 >= self.assignment_timestamp.saturating_add(interval)
+        let (last, now) = (self.assignment_timestamp, context.at.now.timestamp.0);
+        // A date ahead was written before the wall clock was set back: nobody waits until it has caught up.
+        last == 0 || interval == 0 || now >= last.saturating_add(interval) || now < last
     }
 
     /// The assignor that most members ask for; the first of the configured ones if nobody does.

@@ -139,6 +139,42 @@ fn what_lasts_too_long_is_aborted_and_its_producer_fenced() {
 }
 
 #[test]
+fn a_wall_clock_that_is_set_neither_shortens_nor_prolongs_a_transaction() {
+    let hour = 3_600_000;
+    for set_by in [hour, -hour] {
+        let mut bed = Testbed::new(2);
+        bed.init("id", None, 7).expect("a producer");
+        bed.add("id", producer(7, 0), partitions("a", &[0]), 2).expect("a partition");
+        bed.wall_clock_set_by = set_by;
+        bed.pass(60_000);
+        assert_eq!(bed.state("id"), "Ongoing", "its time is not over");
+        bed.pass(10_000);
+        assert_eq!(bed.state("id"), "PrepareAbort");
+    }
+}
+
+#[test]
+fn a_new_coordinator_goes_on_with_what_is_left_of_a_transactions_time() {
+    let mut bed = Testbed::new(2);
+    bed.init("id", None, 7).expect("a producer");
+    bed.add("id", producer(7, 0), partitions("a", &[0]), 2).expect("a partition");
+    bed.pass(40_000);
+    bed.reload();
+    bed.pass(20_000);
+    assert_eq!(bed.state("id"), "Ongoing", "its time is not over");
+    bed.pass(10_000);
+    assert_eq!(bed.state("id"), "PrepareAbort");
+
+    bed.init("other", None, 8).expect("a producer");
+    bed.add("other", producer(8, 0), partitions("a", &[0]), 2).expect("a partition");
+    // Begun in the future, as it seems: it gets its whole time, and no more.
+    bed.wall_clock_set_by = -3_600_000;
+    bed.reload();
+    bed.pass(70_000);
+    assert_eq!(bed.state("other"), "PrepareAbort");
+}
+
+#[test]
 fn an_overdue_producer_without_epochs_waits_for_an_id() {
     let mut bed = Testbed::new(2);
     bed.begin_at("id", producer(7, i16::MAX - 1));

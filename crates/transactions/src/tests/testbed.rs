@@ -23,6 +23,8 @@ pub(super) struct Testbed {
     pub(super) image: MetadataImage,
     /// Milliseconds since the beginning.
     pub(super) time: i64,
+    /// How far somebody has set the wall clock, in milliseconds.
+    pub(super) wall_clock_set_by: i64,
     /// What is to be done elsewhere.
     pub(super) errands: Vec<Errand>,
     pub(super) answers: Vec<(Ticket, Answer)>,
@@ -68,6 +70,7 @@ impl Testbed {
             log: Vec::new(),
             image: image(level),
             time: 0,
+            wall_clock_set_by: 0,
             errands: Vec::new(),
             answers: Vec::new(),
             refuses: None,
@@ -79,7 +82,7 @@ impl Testbed {
     }
 
     pub(super) fn now(&self) -> Now {
-        Now { moment: Moment(self.time), timestamp: Timestamp(BEGINNING + self.time) }
+        Now { moment: Moment(self.time), timestamp: Timestamp(BEGINNING + self.time + self.wall_clock_set_by) }
     }
 
     /// Hands something to the shard and carries out what it asks for.

@@ -4,50 +4,26 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use thalweg_base::metrics::Spans;
-use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp};
-use thalweg_controller::{Controller, Outcome, Refusal, Sessions};
-use thalweg_metadata::{MetadataImage, MetadataRecord};
-use thalweg_raft::{Effect, Quorum, Voter};
-use thalweg_wire::ErrorCode;
+use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset};
+use thalweg_controller::{Ask, Context, Principal, Refusal};
+use thalweg_metadata::MetadataImage;
+use thalweg_raft::{Endpoint, Voter};
+use thalweg_sys::time::{Duration, Instant, sleep, sleep_until};
+use thalweg_wire::{ErrorCode, Request};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// So many decisions may wait for the controller. Each belongs to a client that waits for its answer, and a connection
-/// asks for one at a time.
-pub(super) const COMMANDS_MAX: usize = 4096;
+use super::active::AnswerWhen;
+use super::forward::{ForwardedClient, Forwarder, NoAnswer};
+use super::inbox::{Asked, Event, Rpc};
 
-/// What a decision may look at.
-pub(crate) struct Decide<'a> {
-    /// The rules.
-    pub(crate) controller: &'a Controller,
-    /// The cluster with everything that was decided so far, committed or not.
-    pub(crate) image: &'a MetadataImage,
-    /// Which brokers are alive.
-    pub(crate) sessions: &'a mut Sessions,
-    pub(crate) now: Timestamp,
-    /// The offset that the first record of this decision will have.
-    pub(crate) next_offset: Offset,
-    pub(crate) kraft_version: i16,
-    /// The quorum itself, for whoever changes its voters or its version. What it says must be done goes into `effects`.
-    pub(crate) quorum: &'a mut Quorum,
-    /// What the driver does before it appends the decision's records.
-    pub(crate) effects: Vec<Effect>,
-    /// The time for the quorum.
-    pub(crate) moment: Moment,
-}
+/// How long a request of this node waits before it asks again a controller that could not decide.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// A decision as the driver handles it: the records to append, and whom to tell when they are committed.
-pub(super) struct Decided {
-    pub(super) records: Vec<MetadataRecord>,
-    pub(super) answer: Answer,
-}
-
-/// Tells whoever asked that the decision is committed, or why it is not.
-pub(super) type Answer = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
-
-pub(super) type Command = Box<dyn FnOnce(&mut Decide<'_>) -> Decided + Send>;
+/// How long a client's request may take that says nothing about that: Kafka's `request.timeout.ms` of brokers.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
 /// The quorum as clients may see it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct QuorumView {
     /// -1 while nobody is known to lead.
     pub(crate) leader: NodeId,
@@ -57,31 +33,53 @@ pub(crate) struct QuorumView {
     pub(crate) voters: Vec<Voter>,
     /// The level of the feature `kraft.version`, which the quorum keeps.
     pub(crate) kraft_version: i16,
+    /// The role of this node, as the metric `current-state` has it.
+    pub(crate) state: &'static str,
     /// How long decisions waited to be committed, since the node started.
     pub(crate) commits: Spans,
     /// How often a partition was given a leader that was not in sync, as far as this node has decided it.
     pub(crate) unclean_elections: u64,
 }
 
-/// What the driver publishes.
-#[derive(Debug)]
-pub(super) struct Published {
-    pub(super) image: Arc<MetadataImage>,
-    pub(super) quorum: QuorumView,
+/// Who decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Leadership {
+    pub(super) epoch: LeaderEpoch,
+    pub(super) leader: Option<NodeId>,
+    /// Where the leader listens, if it is known.
+    pub(super) endpoints: Vec<Endpoint>,
+    /// It is this node, and it is up to date.
+    pub(super) active_here: bool,
+}
+
+/// Who asks the controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Somebody who sent the request to this controller: it is decided here or nowhere.
+    OfThisController,
+    /// A client of this broker: it is decided by the active controller, wherever that is.
+    Client(ForwardedClient),
+    /// This node itself: likewise.
+    ThisNode,
 }
 
 /// A handle on the metadata quorum: cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct MetadataHandle {
-    pub(super) commands: mpsc::Sender<Command>,
-    pub(super) published: Arc<RwLock<Published>>,
+    pub(super) inbox: mpsc::Sender<Event>,
+    pub(super) published: Arc<RwLock<Arc<MetadataImage>>>,
     pub(super) changes: watch::Receiver<()>,
+    pub(super) quorum: Arc<RwLock<QuorumView>>,
+    pub(super) leadership: watch::Receiver<Leadership>,
+    pub(super) node: NodeId,
+    pub(super) forwarder: Arc<Forwarder>,
+    pub(super) started: Instant,
 }
 
 impl MetadataHandle {
     /// The cluster as it is committed and as this node has acted upon it.
     pub(crate) fn image(&self) -> Arc<MetadataImage> {
-        Arc::clone(&self.published.read().image)
+        Arc::clone(&self.published.read())
     }
 
     /// Hears whenever there is another image.
@@ -89,43 +87,143 @@ impl MetadataHandle {
         self.changes.clone()
     }
 
-    /// The quorum when it last committed something.
-    pub(crate) fn quorum(&self) -> QuorumView {
-        self.published.read().quorum.clone()
-    }
-
-    /// Has the controller decide, and waits until what it decided is committed.
-    pub(crate) async fn decide<R, D>(&self, decide: D) -> Result<R, Refusal>
-    where
-        R: Send + 'static,
-        D: FnOnce(&mut Decide<'_>) -> Result<Outcome<R>, Refusal> + Send + 'static,
-    {
-        let (sender, receiver) = oneshot::channel();
-        let command: Command = Box::new(move |context| {
-            let (records, response) = match decide(context) {
-                Ok(Outcome { records, response }) => (records, Ok(response)),
-                Err(refusal) => (Vec::new(), Err(refusal)),
-            };
-            // Whoever asked may have gone; the decision stands all the same.
-            let answer = Box::new(move |committed: Result<(), Refusal>| {
-                let _ = sender.send(committed.and(response));
-            });
-            Decided { records, answer }
-        });
-        let gone = || Refusal::usual(ErrorCode::NotController);
-        self.commands.send(command).await.map_err(|_| gone())?;
-        receiver.await.map_err(|_| gone())?
-    }
-
-    /// As [`Self::decide`], if the client leaves any time for it.
-    pub(crate) async fn decide_within<R, D>(&self, timeout_ms: i32, decide: D) -> Result<R, Refusal>
-    where
-        R: Send + 'static,
-        D: FnOnce(&mut Decide<'_>) -> Result<Outcome<R>, Refusal> + Send + 'static,
-    {
-        if timeout_ms <= 0 {
-            return Err(Refusal::bare(ErrorCode::RequestTimedOut));
+    /// Completes with the first image that satisfies `is_enough`; `None` when the node closes.
+    pub(crate) async fn image_when(&self, is_enough: impl Fn(&MetadataImage) -> bool) -> Option<Arc<MetadataImage>> {
+        let mut changes = self.changes();
+        loop {
+            let image = self.image();
+            if is_enough(&image) {
+                return Some(image);
+            }
+            changes.changed().await.ok()?;
         }
-        self.decide(decide).await
+    }
+
+    /// The quorum as it was a moment ago.
+    pub(crate) fn quorum(&self) -> QuorumView {
+        self.quorum.read().clone()
+    }
+
+    /// The time as the quorum and the controller measure it.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn instant(&self, moment: Moment) -> Instant {
+        // Far enough: no process runs for a century.
+        const MOST: u64 = 100 * 365 * 86_400_000;
+        self.started + Duration::from_millis(u64::try_from(moment.0).unwrap_or(0).min(MOST))
+    }
+
+    /// The context of a request of this node's own, or of a client's that names no time.
+    pub(crate) fn context(&self, version: i16) -> Context {
+        self.context_within(version, TIMEOUT_DEFAULT)
+    }
+
+    /// The context of a request whose sender waits for so long.
+    pub(crate) fn context_within(&self, version: i16, timeout: Duration) -> Context {
+        let deadline = self.moment().after(timeout);
+        Context { principal: Principal::anonymous(), version, deadline, unknown_hosts: Default::default() }
+    }
+
+    /// Has the active controller decide, and waits until what it decided is committed; if this node is asked on behalf of
+    /// its own clients, also until it has acted upon that.
+    ///
+    /// # Errors
+    /// As the controller refuses it; `NOT_CONTROLLER` when this node does not lead and nobody else may decide;
+    /// `REQUEST_TIMED_OUT` when the time is over: whether the request is carried out is not known then.
+    pub(crate) async fn ask<Q: Ask>(&self, asker: Asker, context: Context, request: Q) -> Result<Q::Response, Refusal> {
+        let deadline = self.instant(context.deadline);
+        let client = match &asker {
+            Asker::OfThisController => {
+                return self.decide_here(AnswerWhen::Committed, context, request, deadline).await;
+            }
+            Asker::Client(client) => Some(client),
+            Asker::ThisNode => None,
+        };
+        let mut leadership = self.leadership.clone();
+        loop {
+            let Leadership { leader, endpoints, active_here, .. } = leadership.borrow_and_update().clone();
+            let elsewhere = leader.is_some_and(|leader| leader != self.node) && !endpoints.is_empty();
+            let decided = if active_here {
+                self.decide_here(AnswerWhen::Applied, context.clone(), request.clone(), deadline).await
+            } else if elsewhere {
+                match self.forwarder.send(&endpoints, client, &context, &request, deadline).await {
+                    Err(NoAnswer::Again) => Err(Refusal::usual(ErrorCode::NotController)),
+                    Err(NoAnswer::Never(refusal)) => Err(refusal),
+                    Ok(response) => Ok(response),
+                }
+            } else {
+                Err(Refusal::usual(ErrorCode::NotController))
+            };
+            if !is_not_controller(&decided) {
+                return decided;
+            }
+            tokio::select! {
+                biased;
+                changed = leadership.changed() => if changed.is_err() {
+                    return Err(Refusal::usual(ErrorCode::NotController));
+                },
+                () = sleep(RETRY_PAUSE), if active_here || elsewhere => {}
+                () = sleep_until(deadline) => return Err(Refusal::bare(ErrorCode::RequestTimedOut)),
+            }
+        }
+    }
+
+    /// Sends a request of a client's to the leader of the quorum on another node. `None` when that is not known, or does not
+    /// answer.
+    pub(crate) async fn forward<Q: Request>(
+        &self,
+        client: &ForwardedClient,
+        context: &Context,
+        request: &Q,
+    ) -> Option<Q::Response> {
+        let Leadership { leader, endpoints, .. } = self.leadership.borrow().clone();
+        leader.filter(|leader| *leader != self.node)?;
+        let deadline = self.instant(context.deadline);
+        self.forwarder.send(&endpoints, Some(client), context, request, deadline).await.ok()
+    }
+
+    async fn decide_here<Q: Ask>(
+        &self,
+        when: AnswerWhen,
+        context: Context,
+        request: Q,
+        deadline: Instant,
+    ) -> Result<Q::Response, Refusal> {
+        let gone = || Refusal::usual(ErrorCode::NotController);
+        let (to, receiver) = oneshot::channel();
+        let asked = Asked { context, request: request.into_request(), when, to };
+        let decided = async {
+            self.inbox.send(Event::Asked(asked)).await.map_err(|_| gone())?;
+            receiver.await.map_err(|_| gone())?
+        };
+        tokio::select! {
+            biased;
+            decided = decided => {
+                let response = Q::response(decided?);
+                response.ok_or_else(|| Refusal::usual(ErrorCode::UnknownServerError))
+            }
+            () = sleep_until(deadline) => Err(Refusal::bare(ErrorCode::RequestTimedOut)),
+        }
+    }
+
+    /// Hands in a request of another replica; `None` when the node closes.
+    pub(crate) async fn quorum_rpc<T>(&self, rpc: impl FnOnce(oneshot::Sender<T>) -> Rpc) -> Option<T> {
+        let (to, receiver) = oneshot::channel();
+        self.inbox.send(Event::Rpc(rpc(to))).await.ok()?;
+        receiver.await.ok()
+    }
+}
+
+/// Whether the node that was asked is not the active controller, or is so no longer.
+fn is_not_controller<R: thalweg_wire::Codec>(decided: &Result<R, Refusal>) -> bool {
+    match decided {
+        Err(refusal) => refusal.code == ErrorCode::NotController,
+        Ok(response) => {
+            let mut found = false;
+            response.errors(&mut |error| found |= error == ErrorCode::NotController.code());
+            found
+        }
     }
 }

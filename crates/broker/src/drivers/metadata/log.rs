@@ -8,14 +8,15 @@ use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion, Provenanc
 use thalweg_raft::{Change, ControlRecord, ElectionState, EpochStart, KRaftVersion, LocalLog, OffsetAndEpoch, Voters};
 use thalweg_records::{BatchBuilder, BatchError, BatchOptions, BatchView, PreparedBatch, batches};
 use thalweg_storage::{
-    AppendError, Doomed, Fault, FirstBatch, Flush, FlushPlan, Log, LogConfig, OpenHints, Origin, ReadError,
+    AppendError, AppendRefusal, Doomed, Fault, FirstBatch, Flush, FlushPlan, Log, LogConfig, OpenHints, Origin,
+    ReadError, ReadPlan,
 };
 use thalweg_sys::fs;
 use thalweg_wire::EncodeError;
 
 use super::control;
 use super::load_error::{BATCH_BYTES_MAX, LoadError};
-use super::snapshots::{self, Retention, Snapshot};
+use super::snapshots::{self, FetchedSnapshot, Retention, Snapshot};
 use crate::format::{METADATA_LOG, read_bootstrap_file};
 
 const QUORUM_STATE: &str = "quorum-state";
@@ -26,13 +27,18 @@ pub(crate) struct Loaded {
     pub(crate) log: MetadataLog,
     /// Every record of the snapshot and the log, committed or not.
     pub(crate) image: MetadataImage,
+    /// The log as the quorum starts with it.
     pub(crate) local: LocalLog,
+    /// What `quorum-state` says.
     pub(crate) election: Option<ElectionState>,
     /// What a new cluster begins with.
     pub(crate) bootstrap: Vec<MetadataRecord>,
 }
 
-/// See the module.
+/// An image, what changes the quorum itself and where, and how many bytes of the log were read for it.
+type Replayed = (MetadataImage, Vec<(Offset, Change)>, u64);
+
+/// The metadata log with its snapshots, in one directory.
 pub(crate) struct MetadataLog {
     dir: PathBuf,
     log: Log,
@@ -69,23 +75,17 @@ impl MetadataLog {
     pub(crate) fn open(log_dir: &Path, config: LogConfig, now: Timestamp) -> Result<Loaded, LoadError> {
         let dir = log_dir.join(METADATA_LOG);
         let (log, _) = Log::open(&dir, Some(Uuid::ONE), config, &OpenHints::UNKNOWN, now)?;
-        let mut image = MetadataImage::default();
-        let mut local = LocalLog { start: log.log_start(), end: log.log_end(), ..LocalLog::default() };
         let mut snapshots = snapshots::list(&dir)?;
         let whole = snapshots::newest_whole(&snapshots)?;
         // Damaged ones that are newer stay where they are, for whoever wants to look at them.
         let damaged = snapshots.split_off(whole.as_ref().map_or(0, |(at, _)| at + 1));
         reaches(&log, snapshots.last(), damaged.last())?;
-        if let (Some(Snapshot { id: newest, path, .. }), Some((_, bytes))) = (snapshots.last(), whole) {
-            // A record in a snapshot counts as if it stood right before the log.
-            let before = Offset(newest.offset.0 - 1);
-            replay(path, bytes, &mut image, |_, change| local.changes.push((before, change)))?;
-            let provenance = Provenance { offset: before, epoch: newest.epoch, ..image.provenance() };
-            image.set_provenance(provenance);
-        }
         let mut this = Self { dir, log, snapshots, appended: 0, snapshotted: 0 };
-        this.catch_up_with_snapshot(&mut local, now)?;
-        this.replay_log(&mut image, &mut local)?;
+        this.catch_up_with_snapshot(now)?;
+        let mut local = LocalLog { start: this.log.log_start(), end: this.log.log_end(), ..LocalLog::default() };
+        let (image, changes, read) = this.replay(whole.map(|(_, bytes)| bytes))?;
+        this.appended = read;
+        local.changes = changes;
         this.forget_snapshots_before(this.log.log_start()).iter().try_for_each(remove)?;
         local.snapshots = this.kept();
         let epochs =
@@ -97,20 +97,37 @@ impl MetadataLog {
     }
 
     /// A snapshot that is ahead of the log replaces it: the log was lost, or never reached so far.
-    fn catch_up_with_snapshot(&mut self, local: &mut LocalLog, now: Timestamp) -> Result<(), LoadError> {
+    fn catch_up_with_snapshot(&mut self, now: Timestamp) -> Result<(), LoadError> {
         if let Some(Snapshot { id: newest, .. }) = self.snapshots.last()
             && newest.offset > self.log.log_end()
         {
             self.log.truncate_fully_and_start_at(newest.offset, now)?;
-            local.start = newest.offset;
-            local.end = newest.offset;
         }
         Ok(())
     }
 
-    fn replay_log(&mut self, image: &mut MetadataImage, local: &mut LocalLog) -> Result<(), LoadError> {
+    /// The image of everything in the newest snapshot and in the log. It may block.
+    pub(crate) fn read_image(&self) -> Result<MetadataImage, LoadError> {
+        let bytes = self.snapshots.last().map(Snapshot::read).transpose()?;
+        self.replay(bytes).map(|(image, ..)| image)
+    }
+
+    /// Replays the newest snapshot, which holds `bytes`, and the log behind it. Gives the image, what changes the quorum
+    /// itself, and how many bytes of the log were read.
+    fn replay(&self, bytes: Option<Bytes>) -> Result<Replayed, LoadError> {
+        let mut image = MetadataImage::default();
+        let mut changes = Vec::new();
+        if let (Some(Snapshot { id: newest, path, .. }), Some(bytes)) = (self.snapshots.last(), bytes) {
+            changes = replay_snapshot(path, bytes, *newest, &mut image)?;
+        }
+        let read = self.replay_log(&mut image, &mut changes)?;
+        Ok((image, changes, read))
+    }
+
+    fn replay_log(&self, image: &mut MetadataImage, changes: &mut Vec<(Offset, Change)>) -> Result<u64, LoadError> {
         let end = self.log.log_end();
         let in_snapshot = image.provenance().offset.next();
+        let mut read = 0;
         if in_snapshot < self.log.log_start() {
             let reason = "begins behind every whole snapshot, so that earlier decisions are lost: put the newest back";
             return Err(self.state(reason.to_owned()));
@@ -122,14 +139,14 @@ impl MetadataLog {
                 ReadError::Refused(refusal) => self.state(refusal.to_string()),
             })?;
             let bytes = plan.read()?;
-            self.appended += bytes.len() as u64;
-            let next = replay(&self.dir, bytes, image, |offset, change| local.changes.push((offset, change)))?;
+            read += bytes.len() as u64;
+            let next = replay(&self.dir, bytes, image, |offset, change| changes.push((offset, change)))?;
             if next <= at {
                 return Err(self.state(format!("cannot be read at offset {at}")));
             }
             at = next;
         }
-        Ok(())
+        Ok(read)
     }
 
     fn state(&self, reason: String) -> LoadError {
@@ -146,16 +163,18 @@ impl MetadataLog {
         ElectionState::parse(&text).map(Some).map_err(|e| LoadError::State { path, reason: e.to_string() })
     }
 
-    /// Writes `quorum-state` durably.
+    /// What writes `quorum-state` durably. It blocks.
     pub(crate) fn persist(
         &self,
         state: &ElectionState,
         version: KRaftVersion,
         voters: &Voters,
-    ) -> Result<(), LoadError> {
+    ) -> impl FnOnce() -> Result<(), LoadError> + Send + use<> {
         let path = self.dir.join(QUORUM_STATE);
         let text = state.to_text(version, voters.ids());
-        fs::write_atomic(&path, text.as_bytes()).map_err(|source| LoadError::Io { doing: "write", path, source })
+        move || {
+            fs::write_atomic(&path, text.as_bytes()).map_err(|source| LoadError::Io { doing: "write", path, source })
+        }
     }
 
     /// The offset that the next record gets.
@@ -181,7 +200,11 @@ impl MetadataLog {
         if bytes > BATCH_BYTES_MAX {
             return Err(WriteError::TooLarge);
         }
-        self.append_batch(PreparedBatch::parse(&builder.build()?)?, epoch, now)
+        let batch = builder.build()?;
+        if batch.len() > BATCH_BYTES_MAX {
+            return Err(WriteError::TooLarge);
+        }
+        self.append_batch(PreparedBatch::parse(&batch)?, epoch, now)
     }
 
     /// Appends the quorum's own records as one batch.
@@ -202,6 +225,84 @@ impl MetadataLog {
         Ok(self.log.log_end())
     }
 
+    /// Appends what was fetched, up to the first batch of a later epoch than `epoch`, and replays it into `image`. Batches
+    /// that cannot be read are not appended: they come from another node, and end nothing here.
+    pub(crate) fn append_fetched(
+        &mut self,
+        bytes: &Bytes,
+        epoch: LeaderEpoch,
+        image: &mut MetadataImage,
+        now: Timestamp,
+    ) -> Result<Fetched, WriteError> {
+        let mut fetched = Fetched::default();
+        let mut replayed = image.clone();
+        let (mut len, mut next) = (0, self.log.log_end());
+        for view in batches(bytes.clone()) {
+            let view = match view {
+                Err(error) if error.is_truncated() => break,
+                other => other?,
+            };
+            let header = view.header();
+            if header.leader_epoch > epoch {
+                break;
+            }
+            let (base, own) = (header.base_offset, header.leader_epoch);
+            view.verify_crc()?;
+            if base != next {
+                let expected = next;
+                return Err(AppendError::from(AppendRefusal::UnexpectedOffset { offset: base, expected }).into());
+            }
+            replay_batch(&view, &self.dir, &mut replayed, &mut |offset, change| fetched.changes.push((offset, change)))
+                .map_err(WriteError::Unreadable)?;
+            if fetched.epochs.last().is_none_or(|last: &EpochStart| last.epoch < own) {
+                fetched.epochs.push(EpochStart { epoch: own, start: base });
+            }
+            (fetched.epoch, fetched.timestamp) = (own, header.max_timestamp);
+            (len, next) = (len + header.size(), view.next_offset());
+        }
+        if len > 0 {
+            let appended = self.log.append_as_follower(bytes.slice(..len), epoch, now)?;
+            assert_eq!(appended.map(|appended| appended.last_offset.next()), Some(next), "what was read is appended");
+            self.appended += len as u64;
+            *image = replayed;
+        }
+        Ok(fetched)
+    }
+
+    /// Drops every record from `to` on. It may block.
+    pub(crate) fn truncate(&mut self, to: Offset, now: Timestamp) -> Result<(), Fault> {
+        self.log.truncate_to(to, now)?;
+        self.log.take_doomed().sync_and_remove()
+    }
+
+    /// What a replica is sent that fetches from `from`.
+    pub(crate) fn read_plan(&self, from: Offset, max_bytes: usize) -> Result<ReadPlan, ReadError> {
+        self.log.read(from, self.log.log_end(), max_bytes, FirstBatch::Whole)
+    }
+
+    /// A snapshot's file and its size, if it is kept.
+    pub(super) fn snapshot(&self, id: OffsetAndEpoch) -> Option<&Snapshot> {
+        self.snapshots.iter().find(|snapshot| snapshot.id == id)
+    }
+
+    /// A snapshot of the leader, which was fetched, replaces the whole log. Gives its image and what changes the quorum;
+    /// `None` if the file is damaged. It may block.
+    pub(super) fn install(
+        &mut self,
+        fetched: FetchedSnapshot,
+        now: Timestamp,
+    ) -> Result<Option<(MetadataImage, Vec<Change>)>, LoadError> {
+        let Some((snapshot, bytes)) = fetched.finish()? else { return Ok(None) };
+        let mut image = MetadataImage::default();
+        let changes = replay_snapshot(&snapshot.path, bytes, snapshot.id, &mut image)?;
+        self.log.truncate_fully_and_start_at(snapshot.id.offset, now)?;
+        self.log.take_doomed().sync_and_remove()?;
+        let older = std::mem::replace(&mut self.snapshots, vec![snapshot]);
+        older.iter().filter(|older| older.path != self.snapshots[0].path).try_for_each(remove)?;
+        self.snapshotted = self.appended;
+        Ok(Some((image, changes.into_iter().map(|(_, change)| change).collect())))
+    }
+
     /// What must be synced so that all of the log is durable.
     pub(crate) fn flush_plan(&mut self) -> Result<Option<FlushPlan>, Fault> {
         self.log.flush_plan(Flush::All)
@@ -220,6 +321,11 @@ impl MetadataLog {
     /// How many of them the newest snapshot holds.
     pub(crate) fn snapshotted(&self) -> u64 {
         self.snapshotted
+    }
+
+    /// Whether the disk has failed under it, so that it takes nothing any more.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.log.is_offline()
     }
 
     /// Where snapshots are written.
@@ -304,8 +410,47 @@ pub(crate) enum WriteError {
     Batch(#[from] BatchError),
     #[error("the records do not fit in one metadata batch")]
     TooLarge,
+    #[error("records of the metadata leader cannot be read: {0}")]
+    Unreadable(LoadError),
     #[error(transparent)]
     Append(#[from] AppendError),
+}
+
+impl WriteError {
+    /// Whether nothing was written because of what the records are: the log goes on without them. Only the disk ends it.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Encode(_) | Self::Batch(_) | Self::TooLarge | Self::Unreadable(_) => true,
+            Self::Append(AppendError::Refused(_)) => true,
+            Self::Append(AppendError::Fault(_)) => false,
+        }
+    }
+}
+
+/// What was appended of a fetch.
+#[derive(Debug, Default)]
+pub(crate) struct Fetched {
+    /// The epochs that begin in it.
+    pub(crate) epochs: Vec<EpochStart>,
+    /// What changes the quorum itself.
+    pub(crate) changes: Vec<(Offset, Change)>,
+    /// The epoch and the time of the last batch.
+    pub(crate) epoch: LeaderEpoch,
+    pub(crate) timestamp: Timestamp,
+}
+
+/// Replays a snapshot. Its records count as if they stood right before the log.
+fn replay_snapshot(
+    path: &Path,
+    bytes: Bytes,
+    id: OffsetAndEpoch,
+    image: &mut MetadataImage,
+) -> Result<Vec<(Offset, Change)>, LoadError> {
+    let before = Offset(id.offset.0 - 1);
+    let mut changes = Vec::new();
+    replay(path, bytes, image, |_, change| changes.push((before, change)))?;
+    image.set_provenance(Provenance { offset: before, epoch: id.epoch, ..image.provenance() });
+    Ok(changes)
 }
 
 /// Replays batches into the image and reports the quorum's own records. Returns the offset after the last whole batch.

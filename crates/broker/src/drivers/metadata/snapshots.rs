@@ -60,6 +60,10 @@ fn id(name: &str) -> Option<OffsetAndEpoch> {
     Some(OffsetAndEpoch { offset: Offset(offset.parse().ok()?), epoch: LeaderEpoch(epoch.parse().ok()?) })
 }
 
+fn path_of(dir: &Path, id: OffsetAndEpoch) -> PathBuf {
+    dir.join(format!("{:020}-{:010}{SUFFIX}", id.offset.0, id.epoch.0))
+}
+
 /// Writes a snapshot durably: it is there as a whole or not at all.
 pub(super) fn write(
     dir: &Path,
@@ -67,7 +71,7 @@ pub(super) fn write(
     content: &SnapshotContent<'_>,
     now: Timestamp,
 ) -> Result<Snapshot, LoadError> {
-    let path = dir.join(format!("{:020}-{:010}{SUFFIX}", id.offset.0, id.epoch.0));
+    let path = path_of(dir, id);
     let bytes = snapshot_file(content, now).map_err(|reason| LoadError::State { path: path.clone(), reason })?;
     let written = fs::write_atomic(&path, &bytes);
     written.map_err(|source| LoadError::Io { doing: "write", path: path.clone(), source })?;
@@ -77,9 +81,9 @@ pub(super) fn write(
 /// The newest snapshot that is whole, by its place in the list, and what it holds. The log may still have everything that a
 /// damaged one had.
 pub(super) fn newest_whole(snapshots: &[Snapshot]) -> Result<Option<(usize, Bytes)>, LoadError> {
-    for (at, Snapshot { path, .. }) in snapshots.iter().enumerate().rev() {
-        let bytes = fs::read(path).map(Bytes::from);
-        let bytes = bytes.map_err(|source| LoadError::Io { doing: "read", path: path.clone(), source })?;
+    for (at, snapshot) in snapshots.iter().enumerate().rev() {
+        let path = &snapshot.path;
+        let bytes = snapshot.read()?;
         if is_whole(&bytes) {
             return Ok(Some((at, bytes)));
         }
@@ -99,7 +103,67 @@ fn is_whole(bytes: &Bytes) -> bool {
     last.header().attributes.is_control() && records.flatten().any(is_footer)
 }
 
+/// A snapshot that is being fetched from the leader, in a file of its own until it is whole.
+#[derive(Debug)]
+pub(super) struct FetchedSnapshot {
+    dir: PathBuf,
+    id: OffsetAndEpoch,
+    part: PathBuf,
+    file: fs::File,
+    len: u64,
+}
+
+impl FetchedSnapshot {
+    /// Begins with an empty file.
+    pub(super) fn begin(dir: &Path, id: OffsetAndEpoch) -> Result<Self, LoadError> {
+        let part = path_of(dir, id).with_extension("checkpoint.part");
+        let io = |source| LoadError::Io { doing: "create", path: part.clone(), source };
+        let file = fs::File::open_rw(&part).map_err(io)?;
+        file.set_len(0).map_err(io)?;
+        Ok(Self { dir: dir.to_owned(), id, part, file, len: 0 })
+    }
+
+    /// Which snapshot it is.
+    pub(super) fn id(&self) -> OffsetAndEpoch {
+        self.id
+    }
+
+    /// Writes the next piece.
+    pub(super) fn write(&mut self, position: u64, bytes: &[u8]) -> Result<(), LoadError> {
+        assert_eq!(position, self.len, "pieces come one after the other");
+        let written = self.file.write_all_at(bytes, position);
+        written.map_err(|source| LoadError::Io { doing: "write", path: self.part.clone(), source })?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The snapshot is complete: makes it durable under its own name, and gives what it holds. `None`, and nothing is left
+    /// of it, if it is damaged.
+    pub(super) fn finish(self) -> Result<Option<(Snapshot, Bytes)>, LoadError> {
+        let path = path_of(&self.dir, self.id);
+        let io = |doing| {
+            let part = self.part.clone();
+            move |source| LoadError::Io { doing, path: part, source }
+        };
+        let bytes = fs::read(&self.part).map(Bytes::from).map_err(io("read"))?;
+        if !is_whole(&bytes) {
+            fs::remove_file(&self.part).map_err(io("remove"))?;
+            return Ok(None);
+        }
+        self.file.sync_all().map_err(io("sync"))?;
+        fs::rename(&self.part, &path).map_err(io("rename"))?;
+        fs::sync_dir(&self.dir).map_err(io("sync the directory of"))?;
+        Ok(Some((Snapshot { id: self.id, path, bytes: self.len }, bytes)))
+    }
+}
+
 impl Snapshot {
+    /// All of the file.
+    pub(super) fn read(&self) -> Result<Bytes, LoadError> {
+        let bytes = fs::read(&self.path).map(Bytes::from);
+        bytes.map_err(|source| LoadError::Io { doing: "read", path: self.path.clone(), source })
+    }
+
     /// When the last record that it holds was written; `None` when its header cannot be made out.
     pub(super) fn last_contained(&self) -> Result<Option<Timestamp>, LoadError> {
         let mut head = vec![0; HEADER_BYTES_MAX.min(usize::try_from(self.bytes).unwrap_or(HEADER_BYTES_MAX))];

@@ -1,0 +1,107 @@
+//! Snapshots of the metadata, which every node writes for itself so that its log does not grow for ever (KIP-630).
+
+use std::io;
+
+use thalweg_base::{Offset, Timestamp};
+use thalweg_raft::OffsetAndEpoch;
+use thalweg_sys::task::{self, JoinHandle};
+use thalweg_sys::time::{Duration, wall_clock_ms};
+use tracing::info;
+
+use super::control;
+use super::load_error::LoadError;
+use super::quorum::{Ended, QuorumDriver};
+use super::snapshots::{self, Retention, Snapshot};
+use crate::format::SnapshotContent;
+
+/// How often is looked for snapshots that are older, or more, than is to be kept: as in Kafka.
+pub(super) const CLEANING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// When the metadata is written into a snapshot, so that its log does not grow for ever (KIP-630).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SnapshotPolicy {
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub(crate) bytes: u64,
+    /// `metadata.log.max.snapshot.interval.ms`; `None` is never.
+    pub(crate) interval: Option<Duration>,
+    /// How long older ones are kept.
+    pub(crate) retention: Retention,
+}
+
+/// A snapshot that is being written, while decisions go on, and how many bytes of records it has seen.
+pub(super) struct Writing {
+    pub(super) task: JoinHandle<io::Result<Result<Snapshot, LoadError>>>,
+    pub(super) appended: u64,
+}
+
+impl QuorumDriver {
+    /// Begins to write a snapshot of what is committed when the log has grown enough, or when the last one is old.
+    pub(super) fn snapshot_if_due(&mut self) {
+        let Some(committed) = self.images.committed() else { return };
+        let grown = committed.appended.saturating_sub(self.log.snapshotted());
+        let policy = self.settings.snapshots;
+        let old = policy.interval.is_some_and(|interval| self.last_snapshot.elapsed() >= interval);
+        let due = grown >= policy.bytes || old && grown > 0;
+        if !due || self.writing.is_some() || self.fetching.is_some() {
+            return;
+        }
+        let provenance = committed.image.provenance();
+        let id = OffsetAndEpoch { offset: committed.end, epoch: provenance.epoch };
+        // Voters that are not committed are in no snapshot.
+        let whole = !committed.image.in_transaction() && id.offset >= self.reconfigured;
+        // The quorum may not know yet that all of this is committed, which another leader has said.
+        if !whole || id.offset > self.quorum.high_watermark() {
+            return;
+        }
+        let (image, dir, appended) = (committed.image.clone(), self.log.dir().to_owned(), committed.appended);
+        let quorum = control::in_snapshot(self.quorum.kraft_version(), self.quorum.voters());
+        let task = task::spawn(task::blocking(move || {
+            let (records, version) = (image.to_records(), image.metadata_version());
+            let (last, epoch) = (provenance.timestamp, id.epoch);
+            let content = SnapshotContent { last, epoch, quorum: &quorum, records: &records, version };
+            snapshots::write(&dir, id, &content, Timestamp(wall_clock_ms()))
+        }));
+        self.writing = Some(Writing { task, appended });
+        self.last_snapshot = thalweg_sys::time::now();
+    }
+
+    pub(super) async fn snapshot_written(&mut self, snapshot: Snapshot, appended: u64) -> Result<(), Ended> {
+        if snapshot.id.offset <= self.log.start() && self.log.start() > Offset::ZERO {
+            // A newer one of the leader has replaced the log meanwhile.
+            info!(offset = %snapshot.id.offset, "a snapshot of the metadata is older than the log");
+            return Ok(());
+        }
+        info!(offset = %snapshot.id.offset, epoch = %snapshot.id.epoch, "wrote a snapshot of the metadata");
+        self.log.snapshot_written(snapshot, appended);
+        self.snapshots_changed().await
+    }
+
+    /// Lets go of old snapshots, and of the log before them, as often as Kafka does.
+    pub(super) async fn clean_if_due(&mut self) -> Result<(), Ended> {
+        if self.last_cleaned.elapsed() < CLEANING_INTERVAL {
+            return Ok(());
+        }
+        self.last_cleaned = thalweg_sys::time::now();
+        let Some(cleaned) = self.log.clean(self.settings.snapshots.retention, Timestamp(wall_clock_ms()))? else {
+            return Ok(());
+        };
+        info!(log_start = %self.log.start(), "old snapshots of the metadata go, and the log before the oldest that is left");
+        task::blocking(move || cleaned.remove()).await??;
+        self.snapshots_changed().await
+    }
+
+    async fn snapshots_changed(&mut self) -> Result<(), Ended> {
+        let Some((oldest, newest)) = self.log.kept() else { return Ok(()) };
+        let effects = self.quorum.snapshot_written(oldest, newest, self.log.start(), self.moment());
+        self.add_effects(effects).await
+    }
+}
+
+/// Waits for the snapshot that is being written, if there is one.
+pub(super) async fn written(writing: &mut Option<Writing>) -> Result<(Snapshot, u64), Ended> {
+    let Some(Writing { task, appended }) = writing else { return std::future::pending().await };
+    let (done, appended) = (task.await, *appended);
+    *writing = None;
+    let snapshot = done.map_err(io::Error::other)???;
+    Ok((snapshot, appended))
+}
