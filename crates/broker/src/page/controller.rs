@@ -90,7 +90,7 @@ fn write_quorum(page: &mut Page, broker: &Broker, survey: &Survey) {
             page.gauge(&format!("kafka_server_{kind}_{name}"), help, value);
         }
     }
-    let state = if leads { "leader" } else { "unattached" };
+    let state = quorum.state.clone();
     page.text.family("kafka_server_raftmetrics_current_state", Kind::Gauge, "The role in the quorum, as a label.");
     page.text.sample(&[("current_state", &state)], 1);
     page.text.family(

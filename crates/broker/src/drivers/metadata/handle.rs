@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytestring::ByteString;
 use parking_lot::RwLock;
 use thalweg_base::metrics::Spans;
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset};
@@ -34,7 +35,7 @@ pub(crate) struct QuorumView {
     /// The level of the feature `kraft.version`, which the quorum keeps.
     pub(crate) kraft_version: i16,
     /// The role of this node, as the metric `current-state` has it.
-    pub(crate) state: &'static str,
+    pub(crate) state: ByteString,
     /// How long decisions waited to be committed, since the node started.
     pub(crate) commits: Spans,
     /// How often a partition was given a leader that was not in sync, as far as this node has decided it.

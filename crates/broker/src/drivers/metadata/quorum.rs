@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use parking_lot::RwLock;
 use thalweg_base::metrics::Spans;
 use thalweg_base::{Moment, NodeId, Offset, Timestamp};
@@ -543,7 +544,7 @@ fn view(quorum: &Quorum, commits: Spans, unclean_elections: u64) -> QuorumView {
         log_end: quorum.log_end(),
         voters: quorum.voters().iter().cloned().collect(),
         kraft_version: quorum.kraft_version().0.cast_signed(),
-        state: quorum.state_name(),
+        state: ByteString::from_static(quorum.state_name()),
         commits,
         unclean_elections,
     }
