@@ -5,6 +5,7 @@
 //! `THALWEG_SEED=n cargo xtask sim` one seed.
 
 pub mod client;
+pub mod history;
 #[cfg(sim)]
 pub mod story;
 #[cfg(sim)]

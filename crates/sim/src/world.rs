@@ -1,20 +1,105 @@
-//! One node and its clients on a simulated network and disk.
+//! One node or many, and their clients, on a simulated network, each with a disk and a wall clock of its own.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use thalweg_base::Timestamp;
 use thalweg_broker::Node;
 use thalweg_broker::config::NodeConfig;
+use thalweg_broker::format::{FirstVoters, FormatRequest, format};
 use thalweg_sys::disk::Unsynced;
 pub use thalweg_sys::power::seeds;
+use thalweg_sys::time::skew::{self, Skew};
+use thalweg_sys::time::wall_clock_ms;
 
 /// The node's host name.
 pub const NODE: &str = "node";
+/// The cluster of those simulations that have several nodes.
+const CLUSTER_ID: &str = "c2ltdWxhdGVkY2x1c3Rlcg";
 /// Where clients reach it.
 pub const ADDRESS: &str = "node:9092";
 
 /// What simulated programs return.
 pub type Outcome = Result<(), Box<dyn Error>>;
+
+/// A node of a simulation.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its host name.
+    pub name: String,
+    /// Its disk.
+    pub disk: PathBuf,
+    /// Its wall clock.
+    pub clock: Skew,
+}
+
+/// A simulation of `count` nodes that are brokers and voters of one cluster, with these properties besides. With each
+/// seed, what was not synced is lost in another way.
+///
+/// # Panics
+/// When the nodes cannot be formatted.
+#[must_use]
+pub fn with_cluster<'a>(
+    seed: u64,
+    count: i32,
+    properties: &'static [(&'static str, &'static str)],
+) -> (turmoil::Sim<'a>, Vec<Host>) {
+    let mut sim = begin(seed);
+    let voters: Vec<String> = (1..=count).map(|id| format!("{id}@node{id}:9093")).collect();
+    let mut hosts = Vec::new();
+    for id in 1..=count {
+        let host = Host { name: format!("node{id}"), disk: format!("/node{id}").into(), clock: Skew::default() };
+        thalweg_sys::disk::attach(&host.disk).unwrap_or_else(|e| panic!("{}: {e}", host.name));
+        let own = vec![
+            ("node.id", id.to_string()),
+            ("advertised.listeners", format!("PLAINTEXT://{}:9092", host.name)),
+            ("controller.quorum.bootstrap.servers", String::new()),
+            ("controller.quorum.voters", voters.join(",")),
+            ("log.dirs", host.disk.join("data").display().to_string()),
+        ];
+        run_node(&mut sim, &host, unsynced_of(seed), own, properties);
+        hosts.push(host);
+    }
+    (sim, hosts)
+}
+
+/// How a seed loses what was not synced.
+fn unsynced_of(seed: u64) -> Unsynced {
+    [Unsynced::Lost, Unsynced::PartlyThere, Unsynced::AnyOrder][usize::try_from(seed % 3).unwrap_or(0)]
+}
+
+/// Lets a host run a node whenever it is up.
+fn run_node(
+    sim: &mut turmoil::Sim<'_>,
+    host: &Host,
+    unsynced: Unsynced,
+    own: Vec<(&'static str, String)>,
+    properties: &'static [(&'static str, &'static str)],
+) {
+    let Host { name, disk, clock } = host.clone();
+    sim.host(name, move || {
+        let (disk, clock, own) = (disk.clone(), clock.clone(), own.clone());
+        skew::with(clock, async move {
+            // Whatever ended the run before this one, nobody synced for it.
+            thalweg_sys::disk::lose_power(&disk, unsynced);
+            let config = config(&own, properties)?;
+            let request = FormatRequest {
+                cluster_id: CLUSTER_ID.to_owned(),
+                release_version: None,
+                features: Vec::new(),
+                scram: Vec::new(),
+                voters: FirstVoters::Unsaid,
+                ignore_formatted: true,
+            };
+            if own.iter().any(|(key, _)| *key == "controller.quorum.voters") {
+                format(&config, &request, Timestamp(wall_clock_ms()), &mut Vec::new())?;
+            }
+            let mut node = Node::start(config).await?;
+            Err(node.failed().await.into())
+        })
+    });
+}
 
 /// A simulation of one node, whose writes are lost by a crash unless they were synced; with every other seed some of them are
 /// there by chance.
@@ -26,10 +111,18 @@ pub fn with_node<'a>(seed: u64) -> turmoil::Sim<'a> {
 /// As [`with_node`], with these properties besides.
 #[must_use]
 pub fn with_node_and<'a>(seed: u64, properties: &'static [(&'static str, &'static str)]) -> turmoil::Sim<'a> {
+    let mut sim = begin(seed);
+    let host = Host { name: NODE.to_owned(), disk: "/".into(), clock: Skew::default() };
+    let unsynced = if seed.is_multiple_of(2) { Unsynced::Lost } else { Unsynced::PartlyThere };
+    run_node(&mut sim, &host, unsynced, Vec::new(), properties);
+    sim
+}
+
+/// An empty simulation on a new disk.
+fn begin<'a>(seed: u64) -> turmoil::Sim<'a> {
     thalweg_sys::random::seed(seed);
     thalweg_sys::disk::replace();
     thalweg_sys::faults::plan(None);
-    let unsynced = if seed.is_multiple_of(2) { Unsynced::Lost } else { Unsynced::PartlyThere };
     let mut builder = turmoil::Builder::new();
     builder
         .rng_seed(seed)
@@ -38,14 +131,7 @@ pub fn with_node_and<'a>(seed: u64, properties: &'static [(&'static str, &'stati
         .min_message_latency(Duration::from_millis(1))
         .max_message_latency(Duration::from_millis(5))
         .enable_tokio_io();
-    let mut sim = builder.build();
-    sim.host(NODE, move || async move {
-        // Whatever ended the run before this one, nobody synced for it.
-        thalweg_sys::disk::lose_power(unsynced);
-        let mut node = Node::start(config(properties)?).await?;
-        Err(node.failed().await.into())
-    });
-    sim
+    builder.build()
 }
 
 /// Lets the node's power fail so many times, each after `steps_min` steps and as many more as the seed says, and lets it
@@ -73,8 +159,8 @@ pub fn fail_power(sim: &mut turmoil::Sim<'_>, seed: u64, times: u32, steps_min: 
     steps(sim, 1000);
 }
 
-fn config(properties: &[(&str, &str)]) -> Result<NodeConfig, Box<dyn Error>> {
-    let overrides = [
+fn config(own: &[(&str, String)], properties: &[(&str, &str)]) -> Result<NodeConfig, Box<dyn Error>> {
+    let defaults = [
         ("listeners", "PLAINTEXT://0.0.0.0:9092,CONTROLLER://0.0.0.0:9093"),
         ("advertised.listeners", "PLAINTEXT://node:9092"),
         ("controller.quorum.bootstrap.servers", "node:9093"),
@@ -82,7 +168,8 @@ fn config(properties: &[(&str, &str)]) -> Result<NodeConfig, Box<dyn Error>> {
         // Every few decisions, so that crashes meet snapshots too.
         ("metadata.log.max.record.bytes.between.snapshots", "500"),
     ];
-    let all = overrides.iter().chain(properties);
+    let own: Vec<_> = own.iter().map(|(key, value)| (*key, &**value)).collect();
+    let all = defaults.iter().chain(&own).chain(properties);
     let overrides: Vec<_> = all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Ok(NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides)?.0)
 }

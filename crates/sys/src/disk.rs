@@ -8,7 +8,8 @@
 //! (turmoil's own file system of the `unstable-fs` feature keeps paths instead of inodes: there a renamed directory is empty,
 //! and what was written to a renamed file before its directory was synced is lost.)
 //!
-//! One simulation runs in one thread, and so this is a value of the thread.
+//! One simulation runs in one thread, and so this is a value of the thread. Every node of it has a directory of its own,
+//! which is its disk: the power of each fails apart from that of the others.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,9 +179,16 @@ pub fn replace() {
     on_disk(|disk| *disk = Disk::new());
 }
 
-/// The power has failed and is back: what was not synced is gone. Files that are open belong to programs that are gone too.
-pub fn lose_power(unsynced: Unsynced) {
-    on_disk(|disk| disk.lose_power(unsynced));
+/// The disk of a node, an empty directory that is there whatever happens to its power.
+pub fn attach(dir: &Path) -> io::Result<()> {
+    create_dir_all(dir)?;
+    dir.ancestors().skip(1).try_for_each(sync_dir)
+}
+
+/// The power of the node whose disk is `dir` has failed and is back: what was not synced is gone. Files that are open belong
+/// to programs that are gone too.
+pub fn lose_power(dir: &Path, unsynced: Unsynced) {
+    on_disk(|disk| disk.lose_power(dir, unsynced));
 }
 
 /// The disk as it is at one moment, with all that is not synced.
@@ -239,21 +247,31 @@ impl Disk {
         Self { nodes: BTreeMap::from([(ROOT, Node::Dir(DirNode::default()))]), next: ROOT + 1 }
     }
 
-    fn lose_power(&mut self, unsynced: Unsynced) {
-        for node in self.nodes.values_mut() {
-            match node {
-                Node::File(file) => file.lose_power(unsynced),
-                Node::Dir(dir) => dir.lose_power(unsynced),
+    fn lose_power(&mut self, dir: &Path, unsynced: Unsynced) {
+        let Ok(top) = self.find(dir) else { return };
+        let before = self.reachable(top);
+        for inode in &before {
+            match self.nodes.get_mut(inode) {
+                Some(Node::File(file)) => file.lose_power(unsynced),
+                Some(Node::Dir(dir)) => dir.lose_power(unsynced),
+                None => {}
             }
         }
         // What no name leads to is given back.
-        let (mut reachable, mut next) = (BTreeSet::from([ROOT]), vec![ROOT]);
+        let left = self.reachable(top);
+        self.nodes.retain(|inode, _| left.contains(inode) || !before.contains(inode));
+    }
+
+    /// What names lead to from a directory on: those that are there, and those that a power failure may bring back.
+    fn reachable(&self, from: Inode) -> BTreeSet<Inode> {
+        let (mut reachable, mut next) = (BTreeSet::from([from]), vec![from]);
         while let Some(inode) = next.pop() {
-            if let Some(Node::Dir(dir)) = self.nodes.get(&inode) {
-                next.extend(dir.entries.values().copied().filter(|entry| reachable.insert(*entry)));
-            }
+            let Some(Node::Dir(dir)) = self.nodes.get(&inode) else { continue };
+            let unsynced = dir.unsynced.iter().flatten().filter_map(|(_, inode)| *inode);
+            let links = dir.entries.values().chain(dir.durable.values()).copied().chain(unsynced);
+            next.extend(links.filter(|link| reachable.insert(*link)));
         }
-        self.nodes.retain(|inode, _| reachable.contains(inode));
+        reachable
     }
 
     fn add(&mut self, node: Node) -> Inode {

@@ -42,24 +42,29 @@ pub struct Plan {
 
 #[derive(Debug, Default)]
 struct State {
-    plan: Option<Plan>,
-    /// How many operations there were under the plan's directory.
-    count: u64,
+    /// Each with how many operations there were under its directory.
+    plans: Vec<(Plan, u64)>,
 }
 
 thread_local! {
     static STATE: RefCell<State> = RefCell::default();
 }
 
-/// Lets operations fail as planned from now on; `None` lets none fail. A simulation runs in one thread, and so does this.
+/// Lets operations fail as planned from now on, and in no other way; `None` lets none fail. A simulation runs in one thread,
+/// and so does this.
 pub fn plan(plan: Option<Plan>) {
-    STATE.with_borrow_mut(|state| *state = State { plan, count: 0 });
+    STATE.with_borrow_mut(|state| state.plans = plan.into_iter().map(|plan| (plan, 0)).collect());
 }
 
-/// How many operations the plan has seen of those that fail in its way: reads, or changes of files.
+/// Lets operations fail as planned, besides those of other plans: each node's disk has its own.
+pub fn add(plan: Plan) {
+    STATE.with_borrow_mut(|state| state.plans.push((plan, 0)));
+}
+
+/// How many operations the first plan has seen of those that fail in its way: reads, or changes of files.
 #[must_use]
 pub fn seen() -> u64 {
-    STATE.with_borrow(|state| state.count)
+    STATE.with_borrow(|state| state.plans.first().map_or(0, |(_, count)| *count))
 }
 
 /// An operation is about to change what stands at `path`: its fault, if it is to fail.
@@ -74,11 +79,17 @@ pub(crate) fn before_read(path: &Path) -> Result<(), Kind> {
 
 fn before(path: &Path, reads: bool) -> Result<(), Kind> {
     STATE.with_borrow_mut(|state| {
-        let concerned = |plan: &&Plan| plan.kind.is_of_reads() == reads && path.starts_with(&plan.under);
-        let Some(plan) = state.plan.as_ref().filter(concerned) else { return Ok(()) };
-        let number = state.count;
-        state.count += 1;
-        if number >= plan.at && number - plan.at < plan.times { Err(plan.kind) } else { Ok(()) }
+        let mut fault = Ok(());
+        for (plan, count) in &mut state.plans {
+            if plan.kind.is_of_reads() != reads || !path.starts_with(&plan.under) {
+                continue;
+            }
+            if *count >= plan.at && *count - plan.at < plan.times {
+                fault = fault.and(Err(plan.kind));
+            }
+            *count += 1;
+        }
+        fault
     })
 }
 

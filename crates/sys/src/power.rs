@@ -1,5 +1,7 @@
 //! A power failure, or the end of the process, at every operation of a story that changes the disk.
 
+use std::path::Path;
+
 use crate::disk::{self, Image, Unsynced};
 use crate::random;
 
@@ -66,7 +68,7 @@ fn fail(image: &Image, ways: &[(Unsynced, u64)], seed: u64, what: &str, mut then
         for time in 0..times {
             random::seed(seed.wrapping_mul(1009).wrapping_add(time));
             disk::restore(image);
-            disk::lose_power(unsynced);
+            disk::lose_power(Path::new("/"), unsynced);
             let draw = random::u64();
             then(&format!("seed {seed}: {unsynced:?} {time} {what}"), draw);
         }

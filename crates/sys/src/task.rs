@@ -13,6 +13,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    #[cfg(sim)]
+    if let Some(skew) = crate::time::skew::current() {
+        return tokio::spawn(crate::time::skew::with(skew, future));
+    }
     tokio::spawn(future)
 }
 

@@ -49,9 +49,11 @@ impl Removals {
     }
 }
 
-/// Removes a directory and all in it, now.
+/// Removes a directory and all in it, now. Its name is made durable first: a power failure must not leave it half empty under
+/// the name that it had, where it would be taken for the log of a topic that has this name now.
 pub(super) fn remove(path: &Path) {
-    if let Err(e) = fs::remove_dir_all(path) {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    if let Err(e) = fs::sync_dir(parent).and_then(|()| fs::remove_dir_all(path)) {
         error!(path = %path.display(), error = %e, "a directory cannot be removed");
     }
 }

@@ -353,7 +353,7 @@ fn write(directory: &Path, meta: &MetaProperties, plan: &Plan, kind: Kind, now: 
     fs::write_atomic(&directory.join(BOOTSTRAP), &bytes)?;
     if let (Kind::Voter | Kind::NonVoter, Some(voters)) = (kind, &plan.voters) {
         let log = directory.join(METADATA_LOG);
-        fs::create_dir_all(&log)?;
+        fs::create_dir_all_durably(&log)?;
         let bytes: Bytes =
             bootstrap::first_snapshot(voters, &plan.listener, plan.kraft_version, now).map_err(encoding)?;
         fs::write_atomic(&log.join(FIRST_SNAPSHOT), &bytes)?;
