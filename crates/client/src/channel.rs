@@ -129,7 +129,9 @@ impl Channel {
     #[must_use]
     pub fn standing(&self) -> Option<Connection> {
         match &self.shared.state.lock().stage {
-            Stage::Up(connection) if connection.ended().is_none() => Some(connection.clone()),
+            Stage::Up(connection) if connection.ended().is_none() && !connection.is_expiring() => {
+                Some(connection.clone())
+            }
             _ => None,
         }
     }
@@ -142,6 +144,7 @@ impl Channel {
             Stage::Connecting(done) if done.has_changed().is_err() => {}
             Stage::Connecting(done) => return Step::Wait(done.clone()),
             Stage::Up(connection) => match connection.ended() {
+                None if connection.is_expiring() => {}
                 None => return Step::Take(connection.clone()),
                 Some(error) if at < state.not_before => return Step::Fail(error),
                 Some(_) => {}

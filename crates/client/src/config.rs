@@ -5,7 +5,7 @@ use std::time::Duration;
 use thalweg_sys::net::ConnectOptions;
 
 use crate::properties::invalid;
-use crate::{Backoff, ChannelOptions, ConfigError, Peer, Properties};
+use crate::{Backoff, ChannelOptions, ConfigError, Peer, Properties, SaslConfig};
 
 /// Which kind of nodes a client begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,10 @@ impl ClientConfig {
         config.metadata_max_age = properties.millis("metadata.max.age.ms", config.metadata_max_age)?;
         config.auto_create_topics = properties.flag("allow.auto.create.topics", config.auto_create_topics)?;
         config.rack = properties.text("client.rack").map(Into::into);
-        properties.choice("security.protocol", (), &[("PLAINTEXT", ())])?;
+        let protocols = [("PLAINTEXT", false), ("SASL_PLAINTEXT", true)];
+        if properties.choice("security.protocol", false, &protocols)? {
+            config.channel.connection.sasl = Some(SaslConfig::from_properties(properties)?);
+        }
         Ok(config)
     }
 }

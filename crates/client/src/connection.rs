@@ -7,6 +7,7 @@ mod driver;
 mod inbox;
 mod link;
 mod outbox;
+mod sasl;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tokio::sync::oneshot;
 use crate::error::Api;
 use crate::{ApiVersions, Error, Peer, stream};
 use link::{Link, Message};
+pub use sasl::SaslConfig;
 
 /// What a connection is like. [`ConnectionOptions::default`] is Kafka's default for clients.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct ConnectionOptions {
     pub socket: ConnectOptions,
     /// `socket.connection.setup.timeout.ms`: how long resolving, connecting and negotiating may take.
     pub setup_timeout: Duration,
+    /// How to log in; `None` with a `security.protocol` without SASL.
+    pub sasl: Option<SaslConfig>,
     /// `connections.max.idle.ms`: a connection without requests for so long is closed.
     pub idle_max: Duration,
     /// How many requests may be on the way at once. A further one waits for its turn, within its deadline.
@@ -47,6 +51,7 @@ impl Default for ConnectionOptions {
             client_id: None,
             socket: ConnectOptions::default(),
             setup_timeout: Duration::from_secs(10),
+            sasl: None,
             idle_max: Duration::from_secs(540),
             // Brokers answer in order, and one slow request holds up all behind it: more would only wait longer.
             in_flight_max: 100,
@@ -81,6 +86,8 @@ impl Default for ConnectionOptions {
 pub struct Connection {
     link: Link,
     versions: Arc<ApiVersions>,
+    /// When the broker will want this client to have logged in again (KIP-368).
+    expires_at: Option<Instant>,
 }
 
 impl Connection {
@@ -93,7 +100,14 @@ impl Connection {
         let stream = stream::open(&peer, options.socket, deadline).await?;
         let link = Link::start(peer, stream, options);
         let versions = negotiate(&link, deadline).await?;
-        Ok(Self { link, versions: Arc::new(versions) })
+        let mut expires_at = None;
+        if let Some(config) = &options.sasl
+            && let Some(lifetime) = sasl::log_in(&link, &versions, config, deadline).await?
+        {
+            // Early enough that what is on the way then is still answered.
+            expires_at = Some(thalweg_sys::time::now() + lifetime * 4 / 5);
+        }
+        Ok(Self { link, versions: Arc::new(versions), expires_at })
     }
 
     /// The node at the other end.
@@ -112,6 +126,12 @@ impl Connection {
     #[must_use]
     pub fn ended(&self) -> Option<Error> {
         self.link.ended()
+    }
+
+    /// Whether a new connection should take the place of this one: the login is about to expire.
+    #[must_use]
+    pub fn is_expiring(&self) -> bool {
+        self.expires_at.is_some_and(|at| at <= thalweg_sys::time::now())
     }
 
     /// The version at which [`Connection::send`] sends requests of this API: the highest that both sides have.

@@ -3,21 +3,26 @@
 mod chunk;
 mod config;
 mod fetch;
+mod following;
+mod group;
 mod partitions;
 mod positions;
 mod session;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use thalweg_base::{NodeId, Offset, TopicPartition};
-use thalweg_sys::time::{Instant, now, timeout_at};
+use thalweg_sys::time::{Instant, now, sleep_until};
 
 use crate::{Client, Error};
 pub use chunk::ConsumerRecord;
 use chunk::Reading;
-pub use config::{ConsumerConfig, Isolation, OffsetReset};
+pub use config::{ConsumerConfig, GroupConfig, GroupProtocol, Isolation, OffsetReset};
 use fetch::Flight;
+pub use group::Assignor;
+use group::Membership;
 pub use partitions::Start;
 use partitions::{Assigned, Partitions};
 use positions::{Chore, ChoreDone};
@@ -57,7 +62,15 @@ pub struct Consumer {
     chore: Option<Chore>,
     /// No chore begins before, after one that failed.
     chore_not_before: Option<Instant>,
+    membership: Option<Membership>,
+    /// The group whose offsets are committed without being a member.
+    outsider: Option<Arc<group::Shared>>,
+    /// When positions are committed next.
+    commit_at: Option<Instant>,
 }
+
+/// A member that waits for records shows so often that it still polls.
+const GROUP_TICK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Something that was waited for.
 enum Event {
@@ -77,6 +90,9 @@ impl Consumer {
             flights: BTreeMap::new(),
             chore: None,
             chore_not_before: None,
+            membership: None,
+            outsider: None,
+            commit_at: None,
         }
     }
 
@@ -86,9 +102,10 @@ impl Consumer {
         &self.client
     }
 
-    /// Reads these partitions and no others. One that was read before goes on where it was if its start is
+    /// Reads these partitions and no others, without a group that assigns them. One that was read before goes on where it was if its start is
     /// [`Start::Committed`].
     pub fn assign(&mut self, partitions: impl IntoIterator<Item = (TopicPartition, Start)>) {
+        self.membership = None;
         let mut before = std::mem::take(&mut self.partitions.assigned);
         for (partition, start) in partitions {
             let assigned = match before.remove(&partition) {
@@ -155,6 +172,7 @@ impl Consumer {
     /// `auto.offset.reset` is `none`, or the cluster refuses. Whatever may be better later is tried again in silence.
     pub async fn poll(&mut self, deadline: Instant) -> Result<Vec<ConsumerRecord>, Error> {
         loop {
+            self.follow_group().await?;
             self.begin();
             while let Some(event) = std::future::poll_fn(|cx| Poll::Ready(ready(self.poll_event(cx)))).await {
                 self.handle(event)?;
@@ -171,10 +189,27 @@ impl Consumer {
                 return Ok(records);
             }
             let until = self.wake_at().map_or(deadline, |wake_at| wake_at.min(deadline)).max(at);
-            let event = timeout_at(until, std::future::poll_fn(|cx| self.poll_event(cx))).await;
-            if let Ok(event) = event {
+            if let Some(event) = self.next_event(until).await {
                 self.handle(event)?;
             }
+        }
+    }
+
+    /// Waits until something has happened; `None` if that is something about the group, or nothing.
+    async fn next_event(&mut self, until: Instant) -> Option<Event> {
+        let group = self.membership.as_ref().map(|membership| Arc::clone(&membership.shared));
+        let until = if group.is_some() { until.min(now() + GROUP_TICK) } else { until };
+        let changed = async {
+            match &group {
+                Some(group) => group.for_consumer.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            event = std::future::poll_fn(|cx| self.poll_event(cx)) => Some(event),
+            () = changed => None,
+            () = sleep_until(until) => None,
         }
     }
 

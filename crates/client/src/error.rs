@@ -32,6 +32,14 @@ pub enum Error {
         /// What the kernel says.
         source: Arc<io::Error>,
     },
+    /// The peer does not let this client in.
+    #[error("authentication at {peer} failed: {reason}")]
+    Authentication {
+        /// The peer.
+        peer: Peer,
+        /// What the peer says.
+        reason: Arc<str>,
+    },
     /// There was no answer within the time that the request had. Whether it was carried out is not known.
     #[error("{peer} did not answer {api} within {} ms", after.as_millis())]
     TimedOut {
@@ -152,12 +160,18 @@ pub enum Error {
     /// Not everything was written by the deadline of a flush.
     #[error("not everything was written in time")]
     Unflushed,
+    /// A partition has no committed offset, and `auto.offset.reset` is `none`.
+    #[error("partition {partition} has no committed offset, and auto.offset.reset is none")]
+    NoOffset {
+        /// The partition.
+        partition: TopicPartition,
+    },
     /// The producer is closed.
     #[error("the producer is closed")]
     Closed,
-    /// A transactional producer cannot do this now.
+    /// The producer or consumer cannot do this now, or as it is configured.
     #[error("{0}")]
-    Transaction(&'static str),
+    State(&'static str),
     /// The records of a partition cannot be read.
     #[error("partition {partition} at offset {offset}: {source}")]
     Batch {
@@ -199,7 +213,7 @@ impl Error {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Resolve { .. } | Self::Connect { .. } | Self::TimedOut { .. } | Self::Disconnected { .. } => true,
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { tried } => tried.is_empty() || tried.iter().any(Self::is_retriable),
             Self::Refused { code, .. }
             | Self::Partition { code, .. }
             | Self::Topic { code, .. }
@@ -207,13 +221,15 @@ impl Error {
             Self::BufferFull { .. } | Self::Expired { .. } | Self::Unflushed => true,
             // A node that is not there now may come back.
             Self::Unroutable { code, .. } => code.is_retriable() || *code == ErrorCode::BrokerNotAvailable,
-            Self::UnsupportedVersion { .. }
+            Self::Authentication { .. }
+            | Self::UnsupportedVersion { .. }
             | Self::Encode { .. }
             | Self::Decode { .. }
             | Self::Batch { .. }
             | Self::RecordTooLarge { .. }
+            | Self::NoOffset { .. }
             | Self::Closed
-            | Self::Transaction(_) => false,
+            | Self::State(_) => false,
         }
     }
 }

@@ -26,8 +26,10 @@ pub use channel::{Channel, ChannelOptions};
 pub use client::{Client, Lane, ListedOffset, OffsetSpec};
 pub use cluster::{Cluster, Node, Partition, Topic};
 pub use config::{Bootstrap, ClientConfig};
-pub use connection::{Connection, ConnectionOptions, InFlight};
-pub use consumer::{Consumer, ConsumerConfig, ConsumerRecord, Isolation, OffsetReset, Start};
+pub use connection::{Connection, ConnectionOptions, InFlight, SaslConfig};
+pub use consumer::{
+    Assignor, Consumer, ConsumerConfig, ConsumerRecord, GroupConfig, GroupProtocol, Isolation, OffsetReset, Start,
+};
 pub use destination::Destination;
 pub use error::{Api, Error};
 pub use peer::{ParsePeerError, Peer};

@@ -177,9 +177,12 @@ impl Producer {
         loop {
             let appended = shared.accumulator.lock().append(&shared.config, &record, size);
             let next = match appended {
-                Ok(Appended::Here { delivery, wake }) => {
+                Ok(Appended::Here { delivery, wake, news }) => {
                     if wake {
                         shared.wake();
+                    }
+                    if news {
+                        shared.keeper.notify_one();
                     }
                     return Ok(delivery);
                 }
@@ -284,11 +287,7 @@ impl Shared {
 
     /// There may be something to send.
     fn wake(&self) {
-        let nodes = self.nodes.lock();
-        if nodes.is_empty() {
-            self.keeper.notify_one();
-        }
-        nodes.values().for_each(|node| node.notify_one());
+        self.nodes.lock().values().for_each(|node| node.notify_one());
     }
 
     /// No further record is taken; what was taken is still sent.

@@ -199,3 +199,66 @@ async fn a_peer_that_says_nothing_is_given_up() {
 fn all_versions_are_known_to_the_fake() {
     assert_eq!(ApiVersions::new(&all_versions()).highest(ApiKey::Heartbeat), Some(4));
 }
+
+/// Plays a broker that lets `user` with `password` in by PLAIN, for so long.
+async fn play_plain(script: &mut crate::fake::Script, session_lifetime_ms: i64) {
+    use thalweg_wire::messages as m;
+    script.negotiate().await;
+    let mut request = script.next().await.expect("a handshake");
+    let handshake = m::SaslHandshakeRequest::decode(&mut request.body, request.version).expect("a request");
+    assert_eq!((&*handshake.mechanism, request.version), ("PLAIN", 1));
+    script.answer(&request, &m::SaslHandshakeResponse::default()).await;
+    let mut request = script.next().await.expect("credentials");
+    let message = m::SaslAuthenticateRequest::decode(&mut request.body, request.version).expect("a request");
+    let mut response = m::SaslAuthenticateResponse { session_lifetime_ms, ..Default::default() };
+    if message.auth_bytes != b"\0user\0password"[..] {
+        response.error_code = ErrorCode::SaslAuthenticationFailed.code();
+        response.error_message = Some("Authentication failed: Invalid username or password".into());
+    }
+    script.answer(&request, &response).await;
+}
+
+fn plain(password: &str) -> ConnectionOptions {
+    let text = format!(
+        "bootstrap.servers=a:1\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config=\
+         org.apache.kafka.common.security.plain.PlainLoginModule required username=\"user\" password=\"{password}\";\n"
+    );
+    let config = crate::ClientConfig::from_properties(&crate::Properties::parse(&text)).expect("a configuration");
+    config.channel.connection
+}
+
+#[tokio::test]
+async fn a_client_logs_in_before_anything_else() {
+    let (fake, peer) = Fake::listen().await;
+    fake.play(|mut script| async move {
+        play_plain(&mut script, 0).await;
+        let request = script.next().await.expect("a request");
+        script.answer(&request, &HeartbeatResponse::default()).await;
+    });
+    let connection = Connection::open(peer, &plain("password"), soon()).await.expect("a connection");
+    assert!(!connection.is_expiring());
+    connection.send(&heartbeat(1), soon()).await.expect("an answer");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_the_brokers_words_and_is_not_tried_again() {
+    let (fake, peer) = Fake::listen().await;
+    fake.play(|mut script| async move { play_plain(&mut script, 0).await });
+    let error = Connection::open(peer.clone(), &plain("wrong"), soon()).await.expect_err("refused");
+    let text = format!("authentication at {peer} failed: Authentication failed: Invalid username or password");
+    assert_eq!(error.to_string(), text);
+    assert!(!error.is_retriable());
+}
+
+#[tokio::test]
+async fn a_login_that_expires_is_known_before_it_does() {
+    let (fake, peer) = Fake::listen().await;
+    fake.play(|mut script| async move {
+        play_plain(&mut script, 1).await;
+        while script.next().await.is_some() {}
+    });
+    let connection = Connection::open(peer, &plain("password"), soon()).await.expect("a connection");
+    while !connection.is_expiring() {
+        thalweg_sys::task::blocking(|| ()).await.expect("a runtime");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::group::Assignor;
 use crate::properties::invalid;
 use crate::{ClientConfig, ConfigError, Properties};
 
@@ -59,6 +60,8 @@ pub struct ConsumerConfig {
     pub poll_records_max: usize,
     /// `check.crcs`.
     pub check_crcs: bool,
+    /// The group whose member the consumer is, or whose offsets it commits.
+    pub group: Option<GroupConfig>,
     /// How large the records of one compressed batch may be, in bytes. This one has no name in Kafka: there is no limit.
     pub batch_bytes_max: usize,
 }
@@ -77,6 +80,7 @@ impl ConsumerConfig {
             fetch_wait_max: Duration::from_millis(500),
             poll_records_max: 500,
             check_crcs: true,
+            group: None,
             // Producers limit their batches by their compressed size; a gigabyte is a thousandfold of the default.
             batch_bytes_max: 1 << 30,
         }
@@ -99,7 +103,83 @@ impl ConsumerConfig {
         config.fetch_wait_max = properties.millis("fetch.max.wait.ms", config.fetch_wait_max)?;
         config.poll_records_max = properties.number("max.poll.records", config.poll_records_max, 1)?;
         config.check_crcs = properties.flag("check.crcs", config.check_crcs)?;
+        config.group = GroupConfig::from_properties(properties)?;
         Ok(config)
+    }
+}
+
+/// How the members of a group agree on who reads what (`group.protocol`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// One of the members assigns.
+    Classic,
+    /// The coordinator assigns (KIP-848).
+    Consumer,
+}
+
+/// How a consumer is a member of its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// `group.id`.
+    pub id: String,
+    /// `group.instance.id`: a member that comes back under this name gets its partitions back (KIP-345).
+    pub instance_id: Option<String>,
+    /// `group.protocol`.
+    pub protocol: GroupProtocol,
+    /// `session.timeout.ms`, for the classic protocol.
+    pub session_timeout: Duration,
+    /// `heartbeat.interval.ms`, for the classic protocol.
+    pub heartbeat_interval: Duration,
+    /// `max.poll.interval.ms`: a member that does not poll for so long leaves.
+    pub poll_interval_max: Duration,
+    /// `partition.assignment.strategy`, for the classic protocol; at least one.
+    pub assignors: Vec<Assignor>,
+    /// `group.remote.assignor`, for the consumer protocol.
+    pub remote_assignor: Option<String>,
+    /// `enable.auto.commit` and `auto.commit.interval.ms`.
+    pub auto_commit: Option<Duration>,
+}
+
+impl GroupConfig {
+    /// Kafka's defaults for a group.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            instance_id: None,
+            protocol: GroupProtocol::Classic,
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(3),
+            poll_interval_max: Duration::from_secs(300),
+            assignors: vec![Assignor::Range, Assignor::CooperativeSticky],
+            remote_assignor: None,
+            auto_commit: Some(Duration::from_secs(5)),
+        }
+    }
+
+    /// Reads Kafka's property names; `None` without `group.id`.
+    fn from_properties(properties: &Properties) -> Result<Option<Self>, ConfigError> {
+        let Some(id) = properties.text("group.id") else { return Ok(None) };
+        let mut group = Self::new(id);
+        group.instance_id = properties.text("group.instance.id").map(Into::into);
+        let protocols = [("classic", GroupProtocol::Classic), ("consumer", GroupProtocol::Consumer)];
+        group.protocol = properties.choice("group.protocol", group.protocol, &protocols)?;
+        group.session_timeout = properties.millis("session.timeout.ms", group.session_timeout)?;
+        group.heartbeat_interval = properties.millis("heartbeat.interval.ms", group.heartbeat_interval)?;
+        group.poll_interval_max = properties.millis("max.poll.interval.ms", group.poll_interval_max)?;
+        const STRATEGY: &str = "partition.assignment.strategy";
+        let known = |name: &str| {
+            Assignor::from_name(name)
+                .ok_or_else(|| invalid(STRATEGY, name, "it is none of range, roundrobin, cooperative-sticky"))
+        };
+        let named: Vec<Assignor> = properties.list(STRATEGY).into_iter().map(known).collect::<Result<_, _>>()?;
+        if !named.is_empty() {
+            group.assignors = named;
+        }
+        group.remote_assignor = properties.text("group.remote.assignor").map(Into::into);
+        let interval = properties.millis("auto.commit.interval.ms", Duration::from_secs(5))?;
+        group.auto_commit = properties.flag("enable.auto.commit", true)?.then_some(interval);
+        Ok(Some(group))
     }
 }
 

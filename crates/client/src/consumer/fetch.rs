@@ -132,11 +132,10 @@ impl Consumer {
         session.answered(response.session_id);
         let mut failure = None;
         for topic in response.responses {
+            let Some(key) = asked_topic(flight, &topic.topic, topic.topic_id) else { continue };
             for data in topic.partitions {
-                let Some((key, asked)) = asked(flight, &topic.topic, topic.topic_id, data.partition_index) else {
-                    continue;
-                };
-                let partition = TopicPartition { topic: Arc::clone(&key.0.0), partition: key.1 };
+                let Some(asked) = flight.asked.get(&(key.clone(), data.partition_index)).copied() else { continue };
+                let partition = TopicPartition { topic: Arc::clone(&key.0), partition: data.partition_index };
                 if let Err(error) = self.partition_fetched(&partition, asked, data) {
                     failure.get_or_insert(error);
                 }
@@ -213,14 +212,10 @@ impl Consumer {
     }
 }
 
-/// What was asked about the partition of an answer, which names its topic by name or by id.
-fn asked<'a>(flight: &'a Flight, name: &str, id: Uuid, partition: i32) -> Option<(&'a (TopicKey, i32), Asked)> {
-    let is_this = |key: &&(TopicKey, i32)| {
-        let ((known_name, known_id), index) = key;
-        *index == partition && if name.is_empty() { *known_id == id } else { **known_name == *name }
-    };
-    let key = flight.asked.keys().find(is_this)?;
-    Some((key, *flight.asked.get(key)?))
+/// The topic of an answer, which names it by name or by id.
+fn asked_topic<'a>(flight: &'a Flight, name: &str, id: Uuid) -> Option<&'a TopicKey> {
+    let topics = flight.asked.keys().map(|(topic, _)| topic);
+    topics.into_iter().find(|(known, known_id)| if name.is_empty() { *known_id == id } else { **known == *name })
 }
 
 async fn fetch(client: Client, node: NodeId, request: FetchRequest, by_name: bool) -> Answer {

@@ -13,6 +13,8 @@ use crate::Error;
 pub enum Start {
     /// From the committed offset of the group; as `auto.offset.reset` says if there is none.
     Committed,
+    /// As `auto.offset.reset` says.
+    Reset,
     /// From the first record.
     Beginning,
     /// From behind the last record.

@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use thalweg_base::{Timestamp, TopicPartition};
+use thalweg_base::{Offset, Timestamp, TopicPartition};
 use thalweg_sys::task::{JoinHandle, spawn};
 use thalweg_sys::time::{now, wall_clock_ms};
 use thalweg_wire::ErrorCode;
 
 use super::Consumer;
 use super::config::OffsetReset;
+use super::group::Shared;
 use super::partitions::Start;
 use crate::{Client, Error, Isolation, ListedOffset, OffsetSpec};
 
@@ -26,6 +27,8 @@ pub(super) struct Chore {
 pub(super) enum ChoreDone {
     /// The offsets that partitions begin at, with the seeks that they were looked up for.
     Offsets(Result<Vec<Found>, Error>),
+    /// The committed offsets that partitions begin at, with the seeks that they were looked up for.
+    Committed(Result<Vec<(TopicPartition, u64, Option<Offset>)>, Error>),
     /// The metadata is fresh.
     Metadata(Result<(), Error>),
     /// The runtime goes down.
@@ -62,6 +65,13 @@ impl Consumer {
             return;
         }
         self.chore_not_before = None;
+        let uncommitted = self.uncommitted();
+        if !uncommitted.is_empty()
+            && let Ok(group) = self.group()
+        {
+            self.chore = Some(Chore { task: spawn(look_up_committed(group, uncommitted)) });
+            return;
+        }
         let wanted = self.wanted_offsets();
         let client = self.client.clone();
         if !wanted.is_empty() {
@@ -88,7 +98,8 @@ impl Consumer {
                 Some(Start::Beginning) => Some(OffsetSpec::Earliest),
                 Some(Start::End) => Some(OffsetSpec::Latest),
                 Some(Start::Time(timestamp)) => Some(OffsetSpec::At(timestamp)),
-                Some(Start::Committed) => self.reset_spec(),
+                Some(Start::Committed) if self.config.group.is_some() => None,
+                Some(Start::Committed | Start::Reset) => self.reset_spec(),
                 Some(Start::At(_)) | None => None,
             };
             wanted.extend(spec.map(|spec| Wanted { partition: partition.clone(), spec, seeks: assigned.seeks }));
@@ -131,7 +142,7 @@ impl Consumer {
         if !has_policy {
             return Err(Error::Partition { partition: partition.clone(), code: ErrorCode::OffsetOutOfRange });
         }
-        assigned.seek(Start::Committed);
+        assigned.seek(Start::Reset);
         Ok(())
     }
 
@@ -144,12 +155,34 @@ impl Consumer {
                 self.chore_not_before = Some(retry_at);
                 Ok(())
             }
-            ChoreDone::Metadata(Err(error)) | ChoreDone::Offsets(Err(error)) => {
+            ChoreDone::Metadata(Err(error)) | ChoreDone::Offsets(Err(error)) | ChoreDone::Committed(Err(error)) => {
                 self.chore_not_before = Some(retry_at);
                 if error.is_retriable() { Ok(()) } else { Err(error) }
             }
             ChoreDone::Offsets(Ok(found)) => self.offsets_found(found),
+            ChoreDone::Committed(Ok(found)) => self.committed_found(found),
         }
+    }
+
+    fn committed_found(&mut self, found: Vec<(TopicPartition, u64, Option<Offset>)>) -> Result<(), Error> {
+        let retry_at = now() + self.config.client.retry.initial;
+        let has_policy = self.config.offset_reset != OffsetReset::None;
+        let mut missing = None;
+        for (partition, seeks, offset) in found {
+            let Some(assigned) = self.partitions.assigned.get_mut(&partition) else { continue };
+            if assigned.seeks != seeks {
+                continue;
+            }
+            match offset {
+                Some(offset) => assigned.seek(Start::At(offset)),
+                None if has_policy => assigned.seek(Start::Reset),
+                None => {
+                    self.chore_not_before = Some(retry_at);
+                    missing = Some(Error::NoOffset { partition });
+                }
+            }
+        }
+        missing.map_or(Ok(()), Err)
     }
 
     fn offsets_found(&mut self, found: Vec<Found>) -> Result<(), Error> {
@@ -172,6 +205,18 @@ impl Consumer {
         }
         refused.map_or(Ok(()), Err)
     }
+}
+
+async fn look_up_committed(group: Arc<Shared>, wanted: Vec<(TopicPartition, u64)>) -> ChoreDone {
+    let partitions: Vec<TopicPartition> = wanted.iter().map(|(partition, _)| partition.clone()).collect();
+    let found = group.committed(&partitions, group.client.api_deadline()).await;
+    ChoreDone::Committed(found.map(|found| {
+        let with_offset = |(partition, seeks): (TopicPartition, u64)| {
+            let offset = found.get(&partition).copied();
+            (partition, seeks, offset)
+        };
+        wanted.into_iter().map(with_offset).collect()
+    }))
 }
 
 async fn look_up(client: Client, wanted: Vec<Wanted>, isolation: Isolation) -> ChoreDone {

@@ -29,8 +29,8 @@ struct Topic {
 
 /// What came of an attempt to add a record.
 pub(super) enum Appended {
-    /// It is there. `wake` says whether somebody has something new to do.
-    Here { delivery: Delivery, wake: bool },
+    /// It is there. `wake` says whether the tasks of the nodes have something new to do, `news` whether the keeper has.
+    Here { delivery: Delivery, wake: bool, news: bool },
     /// The topic's partitions are not known.
     UnknownTopic,
     /// The partition has to be added to the transaction first.
@@ -92,6 +92,7 @@ impl Accumulator {
                 return Ok(Appended::UnknownInTransaction(partition));
             }
         }
+        let news = self.unfinished.is_empty() || !topic.queues.contains_key(&index);
         let queue = topic.queues.entry(index).or_default();
         let mut wake = false;
         let limit = (config.batch_bytes * 100).checked_div(queue.percent).unwrap_or(config.batch_bytes);
@@ -118,7 +119,7 @@ impl Accumulator {
             queue.close_open();
             wake = true;
         }
-        Ok(Appended::Here { delivery, wake })
+        Ok(Appended::Here { delivery, wake, news })
     }
 
     /// Takes over how many partitions topics have.
@@ -178,19 +179,19 @@ impl Accumulator {
             return taken;
         }
         let (at, linger) = (now(), self.linger(config));
-        let mut bytes = 0;
-        for (name, topic) in &mut self.topics {
-            for (index, queue) in &mut topic.queues {
-                let known = cluster.partition(name, *index);
-                if known.and_then(|known| known.leader) != Some(node) || bytes >= config.request_bytes_max {
-                    continue;
-                }
-                if let Some(batch) = queue.take(at, linger, self.identity) {
-                    bytes += batch.size();
-                    let partition = TopicPartition { topic: Arc::clone(name), partition: *index };
-                    let topic_id = cluster.topics.get(name).map_or(Uuid::ZERO, |topic| topic.id);
-                    taken.push(Sent { partition, topic_id, batch });
-                }
+        let mut ready = self.ready(cluster, node, linger);
+        ready.retain(|(ready_at, _)| *ready_at <= at);
+        // Whoever waits longest comes first.
+        ready.sort_by_key(|(ready_at, _)| *ready_at);
+        let (mut bytes, identity) = (0, self.identity);
+        for (_, partition) in ready {
+            if bytes >= config.request_bytes_max {
+                break;
+            }
+            if let Some(batch) = self.queue(&partition).and_then(|queue| queue.take(at, linger, identity)) {
+                bytes += batch.size();
+                let topic_id = cluster.topics.get(&partition.topic).map_or(Uuid::ZERO, |topic| topic.id);
+                taken.push(Sent { partition, topic_id, batch });
             }
         }
         taken
@@ -201,18 +202,22 @@ impl Accumulator {
         if config.idempotent && self.identity.is_none() {
             return None;
         }
-        let linger = self.linger(config);
-        let mut earliest: Option<Instant> = None;
+        self.ready(cluster, node, self.linger(config)).into_iter().map(|(ready_at, _)| ready_at).min()
+    }
+
+    /// The partitions of a node with something to send, and when it can be sent.
+    fn ready(&self, cluster: &Cluster, node: NodeId, linger: Duration) -> Vec<(Instant, TopicPartition)> {
+        let mut ready = Vec::new();
         for (name, topic) in &self.topics {
             for (index, queue) in &topic.queues {
-                if cluster.partition(name, *index).and_then(|known| known.leader) == Some(node)
-                    && let Some(at) = queue.ready_at(linger)
+                if let Some(ready_at) = queue.ready_at(linger, self.identity)
+                    && cluster.partition(name, *index).and_then(|known| known.leader) == Some(node)
                 {
-                    earliest = Some(earliest.map_or(at, |earliest| earliest.min(at)));
+                    ready.push((ready_at, TopicPartition { topic: Arc::clone(name), partition: *index }));
                 }
             }
         }
-        earliest
+        ready
     }
 
     fn linger(&self, config: &ProducerConfig) -> Duration {

@@ -52,13 +52,14 @@ impl Queue {
     }
 
     /// Whether a batch waits whose time has come.
-    pub(super) fn is_ready(&self, now: Instant, linger: Duration) -> bool {
-        self.ready_at(linger).is_some_and(|at| at <= now)
+    fn is_ready(&self, now: Instant, linger: Duration, identity: Option<Identity>) -> bool {
+        self.ready_at(linger, identity).is_some_and(|at| at <= now)
     }
 
     /// When something can be sent; `None` if that needs another event.
-    pub(super) fn ready_at(&self, linger: Duration) -> Option<Instant> {
-        if self.recovering && !self.on_the_way.is_empty() {
+    pub(super) fn ready_at(&self, linger: Duration, identity: Option<Identity>) -> Option<Instant> {
+        let is_new = identity.is_some() && self.identity != identity && !self.has_sent_waiting();
+        if (self.recovering || is_new) && !self.on_the_way.is_empty() {
             return None;
         }
         let first = match (self.waiting.front(), &self.open) {
@@ -69,10 +70,15 @@ impl Queue {
         Some(self.not_before.map_or(first, |not_before| not_before.max(first)))
     }
 
+    /// Whether the batch that is next was sent before.
+    fn has_sent_waiting(&self) -> bool {
+        self.waiting.front().is_some_and(|batch| batch.stamp.is_some())
+    }
+
     /// Takes the next batch to send. `identity` is the producer's if it is idempotent. A new identity is taken on when
     /// nothing that was sent under the old one is open.
     pub(super) fn take(&mut self, now: Instant, linger: Duration, identity: Option<Identity>) -> Option<Batch> {
-        if !self.is_ready(now, linger) {
+        if !self.is_ready(now, linger, identity) {
             return None;
         }
         if self.on_the_way.is_empty() {
@@ -85,11 +91,8 @@ impl Queue {
         if self.waiting.is_empty() {
             self.close_open();
         }
-        let is_sent = |batch: &Batch| batch.stamp.is_some();
-        if identity.is_some() && self.identity != identity && !self.waiting.front().is_some_and(is_sent) {
-            if !self.on_the_way.is_empty() {
-                return None;
-            }
+        if identity.is_some() && self.identity != identity && !self.has_sent_waiting() {
+            assert!(self.on_the_way.is_empty(), "a new identity waits for what was sent under the old one");
             self.identity = identity;
             self.next_sequence = 0;
         }
@@ -237,7 +240,7 @@ mod tests {
         let mut queue = queue(1, at);
         queue.open = queue.waiting.pop_front();
         assert!(queue.take(at, LINGER, None).is_none());
-        assert_eq!(queue.ready_at(LINGER), Some(at + LINGER));
+        assert_eq!(queue.ready_at(LINGER, None), Some(at + LINGER));
         assert_eq!(stamp(&queue.take(at + LINGER, LINGER, None).expect("a batch")), (-1, -1));
     }
 }

@@ -52,7 +52,7 @@ impl Transaction {
         match (&self.failure, self.state) {
             (Some(error), _) => Err(error.clone()),
             (None, State::Open) => Ok(()),
-            (None, State::New | State::Ready) => Err(Error::Transaction("no transaction was begun")),
+            (None, State::New | State::Ready) => Err(Error::State("no transaction was begun")),
         }
     }
 
@@ -155,7 +155,7 @@ impl Producer {
     /// When the coordinator refuses or is not reached by `deadline`.
     pub async fn abort_transaction(&self, deadline: Instant) -> Result<(), Error> {
         self.expect_state(State::Open, "no transaction was begun")?;
-        self.shared().fail_waiting(&Error::Transaction("the transaction was aborted"));
+        self.shared().fail_waiting(&Error::State("the transaction was aborted"));
         self.flush(deadline).await?;
         self.end_transaction(false, deadline).await?;
         let needs_epoch = {
@@ -335,21 +335,21 @@ impl Producer {
     }
 
     fn identity(&self) -> Result<Identity, Error> {
-        self.shared().accumulator.lock().identity.ok_or(Error::Transaction("the producer is not initialized"))
+        self.shared().accumulator.lock().identity.ok_or(Error::State("the producer is not initialized"))
     }
 
     fn check_open(&self) -> Result<(), Error> {
         match &self.shared().accumulator.lock().transaction {
             Some(transaction) => transaction.check_open(),
-            None => Err(Error::Transaction("the producer has no transactional.id")),
+            None => Err(Error::State("the producer has no transactional.id")),
         }
     }
 
     fn expect_state(&self, state: State, otherwise: &'static str) -> Result<(), Error> {
         match &self.shared().accumulator.lock().transaction {
             Some(transaction) if transaction.state == state => Ok(()),
-            Some(_) => Err(Error::Transaction(otherwise)),
-            None => Err(Error::Transaction("the producer has no transactional.id")),
+            Some(_) => Err(Error::State(otherwise)),
+            None => Err(Error::State("the producer has no transactional.id")),
         }
     }
 

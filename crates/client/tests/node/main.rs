@@ -1,5 +1,6 @@
 //! The client against a node in this process.
 
 mod consuming;
+mod grouping;
 mod node;
 mod producing;

@@ -1,0 +1,169 @@
+//! What a consumer does as a member of its group.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use thalweg_base::{LeaderEpoch, TopicPartition};
+use thalweg_sys::time::{Instant, now};
+
+use super::Consumer;
+use super::group::{Membership, Offsets};
+use super::partitions::{Assigned, Start};
+use crate::{Error, GroupMetadata};
+
+/// What a consumer without `group.id` answers.
+const NO_GROUP: Error = Error::State("the consumer has no group.id");
+
+impl Consumer {
+    /// Becomes a member of the group `group.id` that reads these topics, in the place of what was read before. The next
+    /// polls join the group and follow its rebalances: partitions that come begin at their committed offsets, and those
+    /// that go are committed first if `enable.auto.commit` is on.
+    ///
+    /// # Errors
+    /// When there is no `group.id`.
+    pub fn subscribe<T: Into<String>>(&mut self, topics: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        let topics: BTreeSet<String> = topics.into_iter().map(Into::into).collect();
+        let config = self.config.group.clone().ok_or(NO_GROUP)?;
+        match &self.membership {
+            Some(membership) => membership.subscribe(topics),
+            None => {
+                self.partitions.assigned.clear();
+                self.commit_at = config.auto_commit.map(|interval| now() + interval);
+                self.membership = Some(Membership::join(self.client.clone(), config, topics));
+            }
+        }
+        Ok(())
+    }
+
+    /// This consumer as a member, for [`crate::Producer::send_offsets`].
+    ///
+    /// # Errors
+    /// When there is no `group.id`.
+    pub fn group_metadata(&self) -> Result<GroupMetadata, Error> {
+        let config = self.config.group.as_ref().ok_or(NO_GROUP)?;
+        let mut metadata = GroupMetadata::new(&config.id);
+        if let Some(membership) = &self.membership {
+            let state = membership.shared.state.lock();
+            metadata.generation = state.generation;
+            metadata.member = if state.generation < 0 { String::new() } else { state.member.clone() };
+            metadata.instance = config.instance_id.clone();
+        }
+        Ok(metadata)
+    }
+
+    /// Commits the positions of all partitions: the next records that polls give are those after a restart.
+    ///
+    /// # Errors
+    /// When there is no `group.id`, or the coordinator refuses or is not reached by `deadline`.
+    pub async fn commit(&mut self, deadline: Instant) -> Result<(), Error> {
+        let positions = self.positions();
+        self.commit_offsets(&positions, deadline).await
+    }
+
+    /// Commits these offsets: of the next record to read of each partition.
+    ///
+    /// # Errors
+    /// As [`Consumer::commit`].
+    pub async fn commit_offsets(&mut self, offsets: &Offsets, deadline: Instant) -> Result<(), Error> {
+        let group = self.group()?;
+        group.commit(offsets, deadline).await
+    }
+
+    /// Commits, if `enable.auto.commit` is on, and leaves the group. A consumer that is only dropped stays a member until
+    /// its session times out.
+    ///
+    /// # Errors
+    /// When the positions could not be committed by `deadline`. The group is left in any case.
+    pub async fn close(mut self, deadline: Instant) -> Result<(), Error> {
+        let Some(membership) = self.membership.take() else { return Ok(()) };
+        let is_member = !membership.shared.state.lock().owned.is_empty();
+        let committed = match &self.config.group {
+            Some(group) if group.auto_commit.is_some() && is_member => {
+                membership.shared.commit(&self.positions(), deadline).await
+            }
+            _ => Ok(()),
+        };
+        membership.leave(deadline).await;
+        committed
+    }
+
+    /// The group as this consumer uses it; also without being a member, for commits of an assigned consumer.
+    pub(super) fn group(&mut self) -> Result<Arc<super::group::Shared>, Error> {
+        if let Some(membership) = &self.membership {
+            return Ok(Arc::clone(&membership.shared));
+        }
+        let config = self.config.group.clone().ok_or(NO_GROUP)?;
+        let client = self.client.clone();
+        let outsider = self.outsider.get_or_insert_with(|| Arc::new(super::group::Shared::outside(client, config)));
+        Ok(Arc::clone(outsider))
+    }
+
+    fn positions(&self) -> Offsets {
+        let known = self.partitions.assigned.iter().filter(|(_, assigned)| assigned.start.is_none());
+        known.map(|(partition, assigned)| (partition.clone(), (assigned.position, LeaderEpoch::NONE))).collect()
+    }
+
+    /// Does what the group wants: commits in time, gives partitions up, takes others on.
+    pub(super) async fn follow_group(&mut self) -> Result<(), Error> {
+        let Some(membership) = &self.membership else { return Ok(()) };
+        let shared = Arc::clone(&membership.shared);
+        let (target, lost, failure) = {
+            let mut state = shared.state.lock();
+            state.polled_at = now();
+            (state.target.clone(), state.lost, state.failure.clone())
+        };
+        let auto_commit = self.config.group.as_ref().and_then(|group| group.auto_commit);
+        if let Some(target) = target {
+            let gives_up = self.partitions.assigned.keys().any(|partition| !target.contains(partition));
+            if gives_up && !lost && auto_commit.is_some() {
+                let deadline = now() + self.config.client.request_timeout;
+                // Whoever reads on there reads some records again.
+                if let Err(error) = shared.commit(&self.positions(), deadline).await {
+                    tracing::warn!(%error, "positions were not committed before partitions were given up");
+                }
+            }
+            self.adopt(&shared);
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if let (Some(interval), Some(at)) = (auto_commit, self.commit_at)
+            && at <= now()
+        {
+            self.commit_at = Some(now() + interval);
+            let (positions, deadline) = (self.positions(), now() + self.config.client.request_timeout);
+            thalweg_sys::task::spawn(async move {
+                if let Err(error) = shared.commit(&positions, deadline).await {
+                    tracing::warn!(%error, "positions were not committed");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads what the group wants now, which may be more than a moment ago.
+    fn adopt(&mut self, shared: &super::group::Shared) {
+        let mut state = shared.state.lock();
+        let Some(target) = state.target.take() else { return };
+        self.partitions.assigned.retain(|partition, _| target.contains(partition));
+        for partition in &target {
+            let is_new = !self.partitions.assigned.contains_key(partition);
+            if is_new {
+                self.partitions.assigned.insert(partition.clone(), Assigned::new(Start::Committed));
+            }
+        }
+        state.owned = target;
+        state.lost = false;
+        drop(state);
+        shared.for_task.notify_one();
+    }
+
+    /// The partitions that begin at their committed offsets, if there is a group to ask for them.
+    pub(super) fn uncommitted(&self) -> Vec<(TopicPartition, u64)> {
+        if self.config.group.is_none() {
+            return Vec::new();
+        }
+        let waits = self.partitions.assigned.iter().filter(|(_, assigned)| assigned.start == Some(Start::Committed));
+        waits.map(|(partition, assigned)| (partition.clone(), assigned.seeks)).collect()
+    }
+}
