@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 use parking_lot::Mutex;
+use thalweg_access::Authorizer;
 use thalweg_base::{Moment, Timestamp};
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::topic_name::{self, CONSUMER_OFFSETS, TRANSACTION_STATE};
@@ -36,6 +37,8 @@ use crate::telemetry::Telemetry;
 pub(crate) struct Broker {
     /// What the node was started with.
     pub(crate) config: NodeConfig,
+    /// Decides what clients may do; none where everybody may do everything.
+    pub(crate) authorizer: Option<Arc<Authorizer>>,
     /// Its properties as they count now.
     pub(crate) properties: Arc<LiveProperties>,
     pub(crate) cluster_id: ByteString,

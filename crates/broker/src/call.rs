@@ -1,8 +1,11 @@
 //! One request as handlers see it, and how its answer becomes a frame.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use thalweg_access::Principal;
 use thalweg_base::Uuid;
 use thalweg_network::{FileRange, Frame, ListenerType, Origin};
 use thalweg_wire::messages as m;
@@ -25,6 +28,38 @@ pub(crate) struct Call {
     pub(crate) listener_type: ListenerType,
     /// Who is at the other end.
     pub(crate) origin: Arc<Origin>,
+    /// What the answer needs, since the client may not do all that it asked for.
+    pub(crate) amendment: Option<Amendment>,
+}
+
+/// Changes an answer, whatever its type.
+type Amend = dyn Fn(&mut dyn Any) + Send + Sync;
+
+/// What has to be done to the answer of a request that was refused in part.
+#[derive(Clone)]
+pub(crate) struct Amendment(Arc<Amend>);
+
+impl fmt::Debug for Amendment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Amendment")
+    }
+}
+
+impl Amendment {
+    /// An amendment of answers of one type.
+    pub(crate) fn new<R: 'static>(amend: Box<dyn Fn(&mut R) + Send + Sync>) -> Self {
+        Self(Arc::new(move |response| {
+            let response = response.downcast_mut();
+            assert!(response.is_some(), "an API answers with its own response");
+            response.into_iter().for_each(&amend);
+        }))
+    }
+
+    fn apply<R: Clone + 'static>(&self, response: &R) -> R {
+        let mut amended = response.clone();
+        (self.0)(&mut amended);
+        amended
+    }
 }
 
 impl Call {
@@ -36,9 +71,17 @@ impl Call {
         Client { instance_id, id, software_name, software_version, address: self.origin.address }
     }
 
-    /// Frames an answer.
-    pub(crate) fn answer(&self, response: &impl Codec) -> Frame {
-        self.answer_at(self.version, response)
+    /// Who the client is.
+    pub(crate) fn principal(&self) -> Principal {
+        Principal::anonymous()
+    }
+
+    /// Frames an answer, with what has to be done to it since the client may not do all that it asked for.
+    pub(crate) fn answer<R: Codec + Clone + 'static>(&self, response: &R) -> Frame {
+        match &self.amendment {
+            None => self.answer_at(self.version, response),
+            Some(amendment) => self.answer_at(self.version, &amendment.apply(response)),
+        }
     }
 
     /// Frames an answer of another version than the request's.

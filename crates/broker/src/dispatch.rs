@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thalweg_network::{ListenerName, ListenerType, Origin, Reply, Service};
 use thalweg_wire::messages as m;
-use thalweg_wire::{ApiKey, DecodeError, ErrorCode, Reader, Request};
+use thalweg_wire::{ApiKey, DecodeError, ErrorCode, Reader};
 use tracing::debug;
 
 use crate::broker::Broker;
 use crate::call::Call;
 use crate::config::NodeConfig;
 use crate::handlers as h;
+use crate::handlers::authorization::{Guarded, guard};
 
 type Handle = fn(Call, &mut Reader) -> Result<Reply, DecodeError>;
 
@@ -41,48 +42,60 @@ const fn api(key: ApiKey, handle: Handle) -> Api {
 }
 
 /// A handler that answers at once.
-fn at_once<Q: Request>(
+fn at_once<Q: Guarded>(
     call: &Call,
     body: &mut Reader,
     handler: impl FnOnce(&Call, Q) -> Q::Response,
 ) -> Result<Reply, DecodeError> {
-    let response = handler(call, Q::decode(body, call.version)?);
-    Ok(Reply::Now(call.answer(&response)))
+    custom(call.clone(), body, |call, request| {
+        let response = handler(&call, request);
+        Reply::Now(call.answer(&response))
+    })
 }
 
 /// A handler that waits for the controller or the disk.
 fn waiting<Q, F>(call: Call, body: &mut Reader, handler: impl FnOnce(Call, Q) -> F) -> Result<Reply, DecodeError>
 where
-    Q: Request,
+    Q: Guarded,
     F: Future<Output = Q::Response> + Send + 'static,
 {
-    let response = handler(call.clone(), Q::decode(body, call.version)?);
-    Ok(Reply::Exclusive(Box::pin(async move { call.answer(&response.await) })))
+    custom(call, body, |call, request| {
+        let response = handler(call.clone(), request);
+        Reply::Exclusive(Box::pin(async move { call.answer(&response.await) }))
+    })
 }
 
 /// A handler that waits, and lets later requests of its connection go ahead.
 fn parked<Q, F>(call: Call, body: &mut Reader, handler: impl FnOnce(Call, Q) -> F) -> Result<Reply, DecodeError>
 where
-    Q: Request,
+    Q: Guarded,
     F: Future<Output = Q::Response> + Send + 'static,
 {
-    let response = handler(call.clone(), Q::decode(body, call.version)?);
-    Ok(Reply::Parked(Box::pin(async move { call.answer(&response.await) })))
+    custom(call, body, |call, request| {
+        let response = handler(call.clone(), request);
+        Reply::Parked(Box::pin(async move { call.answer(&response.await) }))
+    })
 }
 
-/// A handler that decides itself how to reply.
-fn custom<Q: Request>(
-    call: Call,
+/// A handler that decides itself how to reply. It gets what the client may ask for.
+fn custom<Q: Guarded>(
+    mut call: Call,
     body: &mut Reader,
     handler: impl FnOnce(Call, Q) -> Reply,
 ) -> Result<Reply, DecodeError> {
-    let request = Q::decode(body, call.version)?;
-    Ok(handler(call, request))
+    let mut request = Q::decode(body, call.version)?;
+    Ok(match guard(&mut call, &mut request) {
+        None => handler(call, request),
+        Some(refused) => Reply::Now(call.answer(&refused)),
+    })
 }
 
 /// An envelope holds a request of this table, whose answer goes back in another envelope.
-fn envelope(call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
-    let request = m::EnvelopeRequest::decode(body, call.version)?;
+fn envelope(mut call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
+    let mut request = m::EnvelopeRequest::decode(body, call.version)?;
+    if let Some(refused) = guard(&mut call, &mut request) {
+        return Ok(Reply::Now(call.answer(&refused)));
+    }
     let listener = ListenerName { name: Arc::clone(&call.listener), kind: call.listener_type };
     let inner = h::envelope::open(request).map(|data| handle(Arc::clone(&call.broker), &listener, &call.origin, data));
     Ok(Reply::Exclusive(Box::pin(async move {
@@ -246,6 +259,7 @@ fn handle(broker: Arc<Broker>, listener: &ListenerName, origin: &Arc<Origin>, fr
         listener: Arc::clone(&listener.name),
         listener_type: listener.kind,
         origin: Arc::clone(origin),
+        amendment: None,
     };
     if !supported {
         let response = h::api_versions::unsupported();

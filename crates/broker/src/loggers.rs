@@ -14,7 +14,7 @@ use thalweg_wire::ErrorCode;
 /// The logger that counts for all that have no level of their own.
 const ROOT: &str = "root";
 /// What can be told apart: the parts of the node that log.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "thalweg",
     "thalweg_broker",
     "thalweg_broker::dispatch",
@@ -25,6 +25,7 @@ const NAMES: [&str; 13] = [
     "thalweg_broker::drivers::metadata",
     "thalweg_broker::drivers::transactions",
     "thalweg_broker::handlers",
+    "thalweg_broker::handlers::authorization",
     "thalweg_broker::listener",
     "thalweg_broker::node",
     "thalweg_storage",
@@ -33,7 +34,7 @@ const NAMES: [&str; 13] = [
 /// dots stands for the same parts.
 const OF_KAFKA: [(&str, &[&str]); 26] = [
     ("kafka", &["thalweg", "thalweg_broker"]),
-    ("kafka.authorizer.logger", &["thalweg_broker::handlers"]),
+    ("kafka.authorizer.logger", &["thalweg_broker::handlers::authorization"]),
     ("kafka.cluster", &["thalweg_broker::drivers"]),
     ("kafka.coordinator.group", &["thalweg_broker::drivers::coordination", "thalweg_broker::drivers::groups"]),
     (

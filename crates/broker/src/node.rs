@@ -361,6 +361,7 @@ impl Starting {
         let seats = seat_limits(&config.network, config.node_id, &config.properties, &image).await;
         Arc::new(Broker {
             cluster_id: self.cluster_id.as_str().into(),
+            authorizer: config.access.authorizer.clone().map(Arc::new),
             metrics: Metrics::default(),
             telemetry: telemetry(config, &image),
             network: Network::new(connection_limits(config), seats),

@@ -7,6 +7,7 @@
 //!
 //! Error codes and sentences are those of Kafka 4.3, since tools print them.
 
+mod acls;
 mod activation;
 mod alter_configs;
 mod alter_partition;
@@ -37,6 +38,7 @@ use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_wire::Unstable;
 
+pub use acls::AclFilter;
 pub use alter_configs::{ConfigsRequest, LoggerChange, Preprocessed, Receiver, ReceiverRole, preprocess};
 pub use brokers::RegistrationContext;
 pub use random::Random;

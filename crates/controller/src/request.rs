@@ -160,8 +160,10 @@ requests! {
     BrokerHeartbeat BrokerHeartbeatRequest BrokerHeartbeatResponse;
     BrokerRegistration BrokerRegistrationRequest BrokerRegistrationResponse;
     ControllerRegistration ControllerRegistrationRequest ControllerRegistrationResponse;
+    CreateAcls CreateAclsRequest CreateAclsResponse;
     CreatePartitions CreatePartitionsRequest CreatePartitionsResponse;
     CreateTopics CreateTopicsRequest CreateTopicsResponse;
+    DeleteAcls DeleteAclsRequest DeleteAclsResponse;
     DeleteTopics DeleteTopicsRequest DeleteTopicsResponse;
     ElectLeaders ElectLeadersRequest ElectLeadersResponse;
     IncrementalAlterConfigs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse;
@@ -224,6 +226,10 @@ impl Controller {
             Request::ControllerRegistration(request) => {
                 Decision::of(self.register_controller(image, request)?, Response::ControllerRegistration)
             }
+            Request::CreateAcls(request) => {
+                Decision::of(self.create_acls(image, random, request)?, Response::CreateAcls)
+            }
+            Request::DeleteAcls(request) => Decision::of(self.delete_acls(image, request)?, Response::DeleteAcls),
             Request::CreatePartitions(request) => {
                 Decision::of(self.create_partitions(image, random, request), Response::CreatePartitions)
             }

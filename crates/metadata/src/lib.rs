@@ -4,6 +4,7 @@
 //! [`MetadataImage`]; [`Changes`] tells what differs between two of them. Nothing here decides anything: the
 //! controller does.
 
+pub mod acl;
 pub mod bootstrap;
 mod changes;
 pub mod config;

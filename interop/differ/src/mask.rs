@@ -142,7 +142,7 @@ impl Masks {
         for (value, shown) in &self.literals {
             out = out.replace(value, shown);
         }
-        without_times(&without_random_ids(&out))
+        without_request(&without_times(&without_random_ids(&out)))
     }
 
     /// A request as it is shown: values that were saved by their names.
@@ -207,4 +207,12 @@ fn without_times(text: &str) -> String {
         rest = after;
     }
     out + rest
+}
+
+/// A sentence about a request that lacks a right, without what Java prints of the request.
+fn without_request(text: &str) -> String {
+    match (text.strip_prefix("Request Request("), text.rsplit_once(") needs ")) {
+        (Some(_), Some((_, right))) => format!("Request <request> needs {right}"),
+        _ => text.to_owned(),
+    }
 }

@@ -3,6 +3,7 @@
 //! Every key of Kafka 4.3 is known: it is honoured, or accepted with a [`Notice`] that it has no effect here, or refused
 //! with the reason (`support.tbl` says which). A value that Kafka refuses is refused with Kafka's message.
 
+mod access;
 mod areas;
 mod groups;
 mod listeners;
@@ -22,6 +23,7 @@ use thalweg_base::NodeId;
 use thalweg_metadata::config::{ConfigError, ConfigMap};
 use thalweg_wire::Unstable;
 
+pub use access::AccessConfig;
 pub use areas::{FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig};
 pub use groups::GroupsConfig;
 pub use listeners::{Listener, SecurityProtocol};
@@ -65,6 +67,8 @@ pub struct NodeConfig {
     pub storage: StorageConfig,
     /// What topics get that nobody says more about.
     pub topics: TopicsConfig,
+    /// Who may do what.
+    pub access: AccessConfig,
     /// Limits of fetches.
     pub fetch: FetchConfig,
     /// Replicas and brokers that fall behind.
@@ -144,6 +148,7 @@ fn read(
         quorum: QuorumConfig::read(&properties)?,
         storage: StorageConfig::read(&properties)?,
         topics: TopicsConfig::read(&properties),
+        access: AccessConfig::read(&properties)?,
         fetch: FetchConfig::read(&properties),
         replication: ReplicationConfig::read(&properties),
         groups: GroupsConfig::read(&properties)?,

@@ -2,6 +2,7 @@
 
 use thalweg_metadata::config::{ConfigTable, Value};
 
+use super::access::AUTHORIZER_KEYS;
 use super::listeners::SecurityProtocol;
 use super::properties::Properties;
 use super::providers;
@@ -64,7 +65,8 @@ pub(super) fn notices(properties: &Properties) -> Result<Vec<Notice>, Refused> {
     let mut notices = Vec::new();
     for name in properties.texts().keys() {
         let base = listener_base(name);
-        if [DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL].contains(&&**name) || providers::is_of_provider(name) {
+        let own = [DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL].contains(&&**name) || AUTHORIZER_KEYS.contains(&&**name);
+        if own || providers::is_of_provider(name) {
             continue;
         }
         let what = support(base).or_else(|| prefixed(name));

@@ -10,6 +10,7 @@ mod lent;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use thalweg_access::acl::{Operation, Resource};
 use thalweg_base::{LeaderEpoch, Offset};
 use thalweg_network::Reply;
 use thalweg_replica::{
@@ -22,6 +23,7 @@ use thalweg_wire::messages::fetch_request::FetchRequest;
 use thalweg_wire::messages::fetch_response::FetchResponse;
 
 use self::lent::Lent;
+use super::authorization::{Attempt, Gate};
 use crate::call::Call;
 use crate::drivers::parked::Parked;
 use crate::drivers::partition::{Isolation, Look, Partition, Reader};
@@ -136,11 +138,14 @@ impl Fetch {
             }
             Begun::Refused(refusal) => return Err((call, session_error(refusal))),
         };
+        let replica = if call.version >= 15 { request.replica_state.replica_id } else { request.replica_id };
+        if let Some(gate) = Gate::of(&call) {
+            refuse_unreadable(&gate, replica >= 0, &mut targets);
+        }
         // What there is not is told last. Most fetches know what they ask for, and are not sorted.
         if !targets.iter().all(Target::is_known) {
             targets.sort_by_key(|target| !target.is_known());
         }
-        let replica = if call.version >= 15 { request.replica_state.replica_id } else { request.replica_id };
         let limit = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
         let bytes_max = request.max_bytes.min(broker.config.fetch.max_bytes);
         Ok(Self {
@@ -204,6 +209,26 @@ impl Fetch {
                 return self.look();
             }
         }
+    }
+}
+
+/// Takes away what the client may not read: topics without READ, and all of them from a follower without CLUSTER_ACTION.
+fn refuse_unreadable(gate: &Gate, is_follower: bool, targets: &mut [Target]) {
+    let may_follow = is_follower && gate.may(Operation::ClusterAction, Resource::CLUSTER);
+    let mut counts: BTreeMap<Topic, usize> = BTreeMap::new();
+    targets.iter().for_each(|target| *counts.entry(target.topic.clone()).or_default() += 1);
+    let may_read = |(topic, references): (&Topic, &usize)| {
+        let name = match topic {
+            Topic::Name(name) => Some(name),
+            Topic::Id(id) => gate.image.topics().by_id(*id).map(|topic| &topic.name),
+        };
+        // An unknown id stays unknown.
+        let may = |name| gate.decides(Operation::Read, Resource::topic(name), Attempt::Explicit, *references);
+        (topic.clone(), may_follow || name.is_none_or(|name| !is_follower && may(name)))
+    };
+    let readable: BTreeMap<Topic, bool> = counts.iter().map(may_read).collect();
+    for target in targets.iter_mut().filter(|target| readable.get(&target.topic) == Some(&false)) {
+        target.place = Err(ErrorCode::TopicAuthorizationFailed);
     }
 }
 

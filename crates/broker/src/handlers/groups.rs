@@ -1,7 +1,5 @@
 //! What the handlers of group requests have in common: who asks, and waiting for the coordinator.
 
-use std::net::IpAddr;
-
 use thalweg_groups::Caller;
 use thalweg_metadata::feature::GROUP_VERSION;
 use thalweg_network::Reply;
@@ -9,6 +7,7 @@ use thalweg_sys::closing::Closing;
 use thalweg_wire::{Codec, ErrorCode};
 use tokio::sync::oneshot;
 
+use super::authorization::host_address;
 use crate::call::Call;
 use crate::drivers::groups::{Asked, Outcome};
 
@@ -22,19 +21,8 @@ pub(super) fn caller(call: &Call) -> Caller {
         version: call.version,
         // A copy: members keep it longer than the request's frame should live.
         client_id: call.client_id.as_deref().unwrap_or_default().into(),
-        client_host: host(call.origin.address.ip()).into(),
+        client_host: format!("/{}", host_address(call.origin.address.ip())).into(),
         listener: (&*call.listener).into(),
-    }
-}
-
-/// An address as Java prints it: no part of an IPv6 address is left out.
-fn host(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => format!("/{address}"),
-        IpAddr::V6(address) => {
-            let parts: Vec<String> = address.segments().iter().map(|part| format!("{part:x}")).collect();
-            format!("/{}", parts.join(":"))
-        }
     }
 }
 
@@ -44,7 +32,7 @@ pub(super) fn serves_consumer_protocol(call: &Call) -> bool {
 }
 
 /// Answers when the coordinator does.
-pub(super) fn reply<R: Codec>(
+pub(super) fn reply<R: Codec + Clone + 'static>(
     call: Call,
     asked: Asked,
     respond: impl FnOnce(&Call, Outcome) -> R + Send + 'static,
@@ -63,7 +51,7 @@ pub(super) fn reply<R: Codec>(
 }
 
 /// Answers when all coordinators have.
-pub(super) fn reply_all<R: Codec>(
+pub(super) fn reply_all<R: Codec + Clone + 'static>(
     call: Call,
     asked: Vec<Asked>,
     respond: impl FnOnce(&Call, Vec<Outcome>) -> R + Send + 'static,
@@ -109,20 +97,3 @@ macro_rules! expect_answer {
     };
 }
 pub(super) use expect_answer;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_written_as_java_writes_them() {
-        for (address, expected) in [
-            ("127.0.0.1", "/127.0.0.1"),
-            ("::ffff:10.1.2.3", "/10.1.2.3"),
-            ("::1", "/0:0:0:0:0:0:0:1"),
-            ("fe80::ab:1", "/fe80:0:0:0:0:0:ab:1"),
-        ] {
-            assert_eq!(host(address.parse().expect("an address")), expected);
-        }
-    }
-}

@@ -14,6 +14,7 @@ pub(crate) mod alter_replica_log_dirs;
 pub(crate) mod alter_user_scram_credentials;
 pub(crate) mod api_versions;
 pub(crate) mod assign_replicas_to_dirs;
+pub(crate) mod authorization;
 pub(crate) mod broker_heartbeat;
 pub(crate) mod broker_registration;
 pub(crate) mod consumer_group_describe;

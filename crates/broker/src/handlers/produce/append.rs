@@ -49,6 +49,7 @@ pub(super) fn append_and_reply(call: Call, request: ProduceRequest, guards: &Gua
     if no_answer {
         return match first_error(&response) {
             Some(error) => Reply::Close(format!("a produce with acks=0 failed: {}", error.name())),
+            None if call.amendment.is_some() => Reply::Close("a produce with acks=0 was refused in part".to_owned()),
             None => Reply::Nothing,
         };
     }
@@ -192,7 +193,7 @@ fn append(
     Ok(appended)
 }
 
-pub(super) fn has_transactional(request: &ProduceRequest) -> bool {
+pub(in crate::handlers) fn has_transactional(request: &ProduceRequest) -> bool {
     let mut data = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
     data.any(|data| data.records.as_ref().is_some_and(is_transactional))
 }

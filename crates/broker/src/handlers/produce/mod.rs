@@ -1,6 +1,6 @@
 //! Produce: where a request begins.
 
-mod append;
+pub(super) mod append;
 mod guards;
 mod transactional;
 
