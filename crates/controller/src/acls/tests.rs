@@ -57,7 +57,7 @@ fn delete(cluster: &mut Cluster, filters: Vec<DeleteAclsFilter>) -> Vec<Result<V
 
 #[test]
 fn an_acl_is_created_once() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::of(1);
     assert_eq!(create(&mut cluster, vec![asked("t"), asked("t"), asked("u")]), ["", "", ""]);
     assert_eq!(cluster.image.acls().len(), 2);
     assert_eq!(create(&mut cluster, vec![asked("t")]), [""]);
@@ -66,7 +66,7 @@ fn an_acl_is_created_once() {
 
 #[test]
 fn what_no_acl_can_say_is_refused() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::of(1);
     let messages = create(
         &mut cluster,
         vec![
@@ -94,7 +94,7 @@ fn what_no_acl_can_say_is_refused() {
 
 #[test]
 fn filters_match_as_kafkas() {
-    let mut cluster = Cluster::new();
+    let mut cluster = Cluster::of(1);
     let prefixed = |name: &str| AclCreation { resource_pattern_type: 4, ..asked(name) };
     create(&mut cluster, vec![asked("t1"), prefixed("t"), asked("*"), asked("other")]);
     let by_match = DeleteAclsFilter { resource_name_filter: Some("t1".into()), pattern_type_filter: 2, ..any() };
