@@ -29,7 +29,17 @@ const PROPERTIES: &[(&str, &str)] = &[("log.flush.interval.messages", "1")];
 const PATIENCE: Duration = Duration::from_secs(8);
 
 fn node_count() -> i32 {
-    std::env::var("THALWEG_SIM_NODES").ok().and_then(|count| count.parse().ok()).unwrap_or(1)
+    number("THALWEG_SIM_NODES").unwrap_or(1)
+}
+
+/// How many replicas each partition has: `THALWEG_SIM_REPLICAS`, or three where there are as many nodes.
+fn replica_count() -> i16 {
+    let count = number("THALWEG_SIM_REPLICAS").unwrap_or(node_count().min(3));
+    i16::try_from(count).unwrap_or(1)
+}
+
+fn number(variable: &str) -> Option<i32> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// What the clients of one run share.
@@ -59,10 +69,10 @@ impl Shared {
         let topic = CreatableTopic {
             name: TOPIC.into(),
             num_partitions: PARTITIONS,
-            replication_factor: i16::try_from(node_count().min(3)).unwrap_or(1),
+            replication_factor: replica_count(),
             configs: vec![CreatableTopicConfig {
                 name: "min.insync.replicas".into(),
-                value: Some(if node_count() > 2 { "2" } else { "1" }.into()),
+                value: Some(if replica_count() > 2 { "2" } else { "1" }.into()),
             }],
             ..CreatableTopic::default()
         };

@@ -80,19 +80,14 @@ impl Signals {
 }
 
 /// Lets this process open as many files as the system allows it: each partition holds one open, each connection another.
-/// Gives how many that are.
-#[must_use]
-pub fn raise_open_files_max() -> u64 {
+/// If the system refuses, the limit stays; see [`DescriptorBudget::of_this_process`].
+pub fn raise_open_files_max() {
     #[cfg(not(sim))]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let limits = getrlimit(Resource::Nofile);
-        let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
-        let counts = if setrlimit(Resource::Nofile, raised).is_ok() { limits.maximum } else { limits.current };
-        counts.unwrap_or(u64::MAX)
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, maximum: limits.maximum });
     }
-    #[cfg(sim)]
-    u64::MAX
 }
 
 /// How many files this process may have open now.

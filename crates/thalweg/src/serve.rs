@@ -14,7 +14,7 @@ use thalweg_sys::fs;
 use thalweg_sys::process::{self, Asked, Signals};
 use thalweg_sys::time::Duration;
 use tokio::sync::Notify;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::logs::{LogFormat, Logs};
 use entries::CommandLine;
@@ -128,7 +128,14 @@ impl Serve {
                 Notice::Unknown { .. } | Notice::Warning(_) => warn!("{notice}"),
             }
         }
-        debug!(open_files_max = process::raise_open_files_max(), "raised the limit on open files");
+        process::raise_open_files_max();
+        let descriptors = process::DescriptorBudget::of_this_process();
+        info!(
+            limit = descriptors.limit,
+            log_files = descriptors.log_files,
+            connections = descriptors.connections,
+            "file descriptors and what they allow"
+        );
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let served = runtime.block_on(self.run_node(config, temporary, logs));
         runtime.shutdown_timeout(BLOCKING_WORK_MAX);

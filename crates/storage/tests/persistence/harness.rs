@@ -6,10 +6,13 @@ use std::path::Path;
 use thalweg_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use thalweg_records::control::{ControlType, EndTxnMarker};
 use thalweg_records::{BatchBuilder, BatchOptions, PreparedBatch, batches};
+use thalweg_storage::checkpoints::{Shutdown, take_clean_shutdown};
 use thalweg_storage::{CleanerLimits, Cleaning, FirstBatch, Log, LogConfig, OpenHints, Origin, Progress};
 use thalweg_sys::{disk, fs, random};
 
 pub const NOW: Timestamp = Timestamp(1_700_000_000_000);
+/// The log directory, and the log in it.
+pub const LOG_DIR: &str = "/data";
 const DIR: &str = "/data/t-0";
 const COORDINATOR: Origin = Origin::Coordinator { transaction_version: 0 };
 
@@ -35,7 +38,17 @@ pub fn start(config: LogConfig) -> Log {
 
 /// Opens the log as after a crash, with this recovery point in the checkpoint.
 pub fn open_at(recovery_point: Offset, config: LogConfig, how: &str) -> Log {
-    let hints = OpenHints { recovery_point, ..OpenHints::UNKNOWN };
+    open_with(OpenHints { recovery_point, ..OpenHints::UNKNOWN }, config, how)
+}
+
+/// Opens the log as a node does that starts: the mark of a clean shutdown is taken away first.
+pub fn open_as_left(recovery_point: Offset, config: LogConfig, how: &str) -> Log {
+    let shutdown = take_clean_shutdown(Path::new(LOG_DIR)).unwrap_or_else(|fault| panic!("{how}: {fault}"));
+    let clean_shutdown = shutdown != Shutdown::Unclean;
+    open_with(OpenHints { recovery_point, clean_shutdown, ..OpenHints::UNKNOWN }, config, how)
+}
+
+fn open_with(hints: OpenHints, config: LogConfig, how: &str) -> Log {
     let opened = Log::open(Path::new(DIR), None, config, &hints, NOW);
     opened.unwrap_or_else(|fault| panic!("{how}: {fault}")).0
 }

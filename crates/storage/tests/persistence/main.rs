@@ -5,8 +5,12 @@
 
 mod harness;
 
-use harness::{Appender, Known, NOW, clean, compacted, deleting, open_at, small, start};
-use thalweg_base::Offset;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use harness::{Appender, Known, LOG_DIR, NOW, clean, compacted, deleting, open_as_left, open_at, small, start};
+use thalweg_base::{Offset, TopicPartition};
+use thalweg_storage::checkpoints::{RECOVERY_POINTS, mark_clean_shutdown, read_offsets, write_offsets};
 use thalweg_storage::{Flush, Log};
 use thalweg_sys::power::{Story, seeds};
 
@@ -119,4 +123,46 @@ fn a_truncation_leaves_what_it_keeps_and_nothing_comes_back_beside_what_follows(
             known.check_beginning(&open_at(known.recovery_point, small(), how), how);
         });
     }
+}
+
+#[test]
+fn the_mark_of_a_clean_shutdown_never_stands_beside_a_log_that_was_not_closed() {
+    for seed in seeds(2) {
+        let mut log = start(small());
+        let mut appender = Appender::new(seed);
+        let mut story = Story::begin(Known::of(&log));
+        for _ in 0..3 {
+            append_and_flush(&mut log, &mut appender, &mut story, 3);
+            // The last ones are synced by the close.
+            appender.append(&mut log);
+            let mut known = Known::of(&log);
+            let end = log.close().expect("a close");
+            known.recovery_point = end;
+            story.now(known.clone());
+            mark_clean_shutdown(Path::new(LOG_DIR), 7).expect("a mark");
+            log = open_as_left(end, small(), "again");
+            known.check_beginning(&log, "again");
+        }
+        append_and_flush(&mut log, &mut appender, &mut story, 3);
+        story.fail_everywhere(seed, |known, how| {
+            known.check_beginning(&open_as_left(known.recovery_point, small(), how), how);
+        });
+    }
+}
+
+#[test]
+fn a_checkpoint_is_the_old_one_or_the_new_one() {
+    drop(start(small()));
+    let path = Path::new(LOG_DIR).join(RECOVERY_POINTS);
+    let offsets = |offset: i64| BTreeMap::from([(TopicPartition::new("t", 0), Offset(offset))]);
+    let mut story = Story::begin(vec![BTreeMap::new()]);
+    for offset in 1..4 {
+        story.now(vec![if offset > 1 { offsets(offset - 1) } else { BTreeMap::new() }, offsets(offset)]);
+        write_offsets(&path, &offsets(offset)).expect("a checkpoint");
+        story.now(vec![offsets(offset)]);
+    }
+    story.fail_everywhere(1, |known, how| {
+        let found = read_offsets(&path).unwrap_or_else(|fault| panic!("{how}: {fault}"));
+        assert!(known.contains(&found), "{how}: {found:?} is none of {known:?}");
+    });
 }
