@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use thalweg_base::{BrokerEpoch, Timestamp};
 use thalweg_metadata::MetadataImage;
+use thalweg_metadata::config::{BrokerConfigs, ConfigMap};
 use thalweg_network::{ConnectionLimits, Listener, ListenerName, ListenerType, Network};
 use thalweg_replica::{SessionLimits, Sessions};
 use thalweg_storage::{Fault, OpenFiles};
@@ -17,6 +18,7 @@ use thalweg_sys::net::SocketOptions;
 use thalweg_sys::process::DescriptorBudget;
 use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, Instant, now, timeout, wall_clock_ms};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tracing::{error, info};
 
 use crate::broker::Broker;
@@ -25,11 +27,14 @@ use crate::drivers::groups::Groups;
 use crate::drivers::log_dirs::{self, DirError, LogDirs};
 use crate::drivers::maintenance::{Intervals, Maintenance};
 use crate::drivers::metadata::{Acting, Ended, LoadError, MetadataHandle};
-use crate::drivers::partition::Local;
+use crate::drivers::partition::{Local, Proposed};
 use crate::drivers::partitions::Partitions;
 use crate::drivers::presence::Presence;
 use crate::drivers::producer_ids::ProducerIds;
+use crate::drivers::replication::FetchingConfig;
+use crate::drivers::replication::in_sync::InSync;
 use crate::drivers::settings::BrokerLimits;
+use crate::drivers::throttles::Throttles;
 use crate::drivers::transactions::Transactions;
 use crate::format;
 use crate::http::{Step, Watch};
@@ -279,8 +284,14 @@ impl Starting {
         let metadata_dir = dirs.metadata_id();
         let joining = Joining { config, cluster_id: &self.cluster_id, metadata_dir, ports: ports.collect() };
         let properties = LiveProperties::new(config.properties.clone());
-        let local = Local { id: config.node_id, started: self.started };
-        let partitions = Arc::new(Partitions::new(local, dirs, Arc::clone(&properties), broker_limits(config)));
+        let (proposals, proposed) = unbounded_channel();
+        let partitions = Partitions::new(
+            self.local(proposals),
+            dirs,
+            Arc::clone(&properties),
+            broker_limits(config),
+            fetching(config),
+        );
         let (groups, transactions) = self.coordinators(&partitions);
         let acting = Acting {
             partitions: Arc::clone(&partitions),
@@ -304,6 +315,12 @@ impl Starting {
             ended = &mut quorum => return Err(ended?.err().map_or(Cause::Stopped, Cause::Quorum)),
         };
         let Joined { broker_epoch, presence } = joined;
+        if let Some(epoch) = broker_epoch {
+            let lag_max = millis(config.replication.replica_lag_time_max_ms);
+            let (partitions, metadata) = (Arc::clone(&broker.partitions), broker.metadata.clone());
+            let in_sync = InSync { node: config.node_id, epoch, partitions, metadata, lag_max };
+            task::spawn(in_sync.run(proposed, closing()));
+        }
         let maintenance = flushes.start(Arc::clone(&broker.partitions), intervals(config), closing());
         let live = task::spawn(live::follow(Arc::clone(&broker), closing()));
         serving.extend(self.serve(&broker, brokers));
@@ -388,6 +405,15 @@ impl Starting {
             task::spawn(listener.run(network, service, self.closing_listeners.closing()))
         };
         listeners.into_iter().map(serve).collect()
+    }
+
+    /// This node, as its partitions see it.
+    fn local(&self, proposals: UnboundedSender<Proposed>) -> Local {
+        let none = ConfigMap::new();
+        let configs =
+            BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &self.config.properties };
+        let throttles = Arc::new(Throttles::new(&configs));
+        Local { id: self.config.node_id, started: self.started, proposals, throttles }
     }
 
     fn coordinators(&self, partitions: &Arc<Partitions>) -> (Arc<Groups>, Arc<Transactions>) {
@@ -516,6 +542,22 @@ fn broker_limits(config: &NodeConfig) -> BrokerLimits {
 fn fetch_sessions(config: &NodeConfig) -> Sessions {
     let slots = count(config.fetch.max_incremental_fetch_session_cache_slots);
     Sessions::new(SessionLimits { slots, ..SessionLimits::default() })
+}
+
+fn fetching(config: &NodeConfig) -> FetchingConfig {
+    let replication = &config.replication;
+    let ms = |ms: i32| millis(i64::from(ms));
+    FetchingConfig {
+        fetchers: usize::try_from(replication.num_replica_fetchers).unwrap_or(1).max(1),
+        partition_bytes_max: replication.replica_fetch_max_bytes,
+        response_bytes_max: replication.replica_fetch_response_max_bytes,
+        bytes_min: replication.replica_fetch_min_bytes,
+        wait_max: ms(replication.replica_fetch_wait_max_ms),
+        backoff: ms(replication.replica_fetch_backoff_ms),
+        timeout: ms(replication.replica_socket_timeout_ms),
+        receive_buffer_bytes: u32::try_from(replication.replica_socket_receive_buffer_bytes).ok(),
+        listener: config.network.inter_broker_listener_name.clone(),
+    }
 }
 
 fn intervals(config: &NodeConfig) -> Intervals {

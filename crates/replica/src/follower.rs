@@ -3,7 +3,7 @@
 use thalweg_base::{LeaderEpoch, NodeId, Offset};
 
 use crate::epochs::{EpochEnd, keep_to};
-use crate::leader::LogEnds;
+use crate::leader::{LogEnds, Refusal, check_epoch};
 
 #[cfg(test)]
 mod tests;
@@ -195,6 +195,18 @@ impl Follower {
         self.log_start = self.log_start.max(start);
         self.check();
         FollowerEffects { high_watermark, log_start, ..FollowerEffects::default() }
+    }
+
+    /// The log begins later: old records were deleted here. Never beyond the high watermark.
+    pub fn log_start_moved(&mut self, log_start: Offset) {
+        assert!(log_start <= self.high_watermark, "uncommitted records are not deleted");
+        self.log_start = self.log_start.max(log_start);
+    }
+
+    /// Whether a request that names this leader epoch is meant for this follower in this epoch (KIP-392). `None` is not
+    /// checked.
+    pub fn check_epoch(&self, current_leader_epoch: Option<LeaderEpoch>) -> Result<(), Refusal> {
+        check_epoch(self.leader_epoch, current_leader_epoch)
     }
 
     fn check(&self) {

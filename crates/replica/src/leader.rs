@@ -260,6 +260,15 @@ pub struct Leader {
     followers: Vec<Progress>,
 }
 
+/// Compares a request's leader epoch with the one that this replica is in.
+pub(crate) fn check_epoch(own: LeaderEpoch, current_leader_epoch: Option<LeaderEpoch>) -> Result<(), Refusal> {
+    match current_leader_epoch {
+        Some(epoch) if epoch < own => Err(Refusal::FencedLeaderEpoch),
+        Some(epoch) if epoch > own => Err(Refusal::UnknownLeaderEpoch),
+        _ => Ok(()),
+    }
+}
+
 impl Leader {
     /// This node becomes the leader. The log must have been truncated to what it may keep; the epoch begins at its end.
     pub fn start(local: NodeId, assignment: &Assignment, log: LogEnds, limits: Limits, now: Moment) -> (Self, Effects) {
@@ -343,11 +352,7 @@ impl Leader {
 
     /// Whether a request that names this leader epoch is meant for this leader in this epoch. `None` is not checked.
     pub fn check_epoch(&self, current_leader_epoch: Option<LeaderEpoch>) -> Result<(), Refusal> {
-        match current_leader_epoch {
-            Some(epoch) if epoch < self.leader_epoch => Err(Refusal::FencedLeaderEpoch),
-            Some(epoch) if epoch > self.leader_epoch => Err(Refusal::UnknownLeaderEpoch),
-            _ => Ok(()),
-        }
+        check_epoch(self.leader_epoch, current_leader_epoch)
     }
 
     /// Whether a batch may be appended: with `acks=-1`, only while enough replicas are in sync.
@@ -622,6 +627,28 @@ impl Leader {
         self.log_start
     }
 
+    /// Whether the high watermark may be behind what earlier leaders have committed: until everything from before this
+    /// epoch is committed, nobody can say where committed records end (KIP-207).
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        self.high_watermark < self.epoch_start
+    }
+
+    /// The followers in sync whose log has `offset` or ends there, each with where it ends: consumers near them may read
+    /// there (KIP-392).
+    pub fn followers_with(&self, offset: Offset) -> impl Iterator<Item = (NodeId, Offset)> {
+        let in_sync = self.followers.iter().filter(|follower| self.isr.contains(&follower.id));
+        in_sync.filter_map(move |follower| {
+            let (start, end) = follower.log_start.zip(follower.log_end)?;
+            (start..=end).contains(&offset).then_some((follower.id, end))
+        })
+    }
+
+    /// The brokers that follow.
+    pub fn followers(&self) -> impl Iterator<Item = NodeId> {
+        self.followers.iter().map(|follower| follower.id)
+    }
+
     /// The epoch in which this node leads.
     #[must_use]
     pub fn leader_epoch(&self) -> LeaderEpoch {
@@ -638,6 +665,12 @@ impl Leader {
     #[must_use]
     pub fn isr(&self) -> &[NodeId] {
         &self.isr
+    }
+
+    /// Whether a broker is in sync, as the controller has committed it.
+    #[must_use]
+    pub fn is_in_sync(&self, id: NodeId) -> bool {
+        self.isr.contains(&id)
     }
 
     /// A follower's log end as of its last fetch.

@@ -2,6 +2,7 @@
 //!
 //! - [`Leader`] knows how far every follower has fetched, and from that how far consumers may read and who is in sync.
 //! - [`Follower`] decides what a replica does with its leader's answers: append, truncate, start over.
+//! - [`Fetcher`] decides what one broker asks another for, for all partitions that it follows there, in one session.
 //! - [`epochs`] holds the two decisions about diverged logs that leader and follower share (KIP-101, KIP-279, KIP-595).
 //! - [`Sessions`] are the incremental fetch sessions of KIP-227.
 //!
@@ -27,13 +28,16 @@
 //! ```
 
 pub mod epochs;
+mod fetcher;
 mod follower;
 mod leader;
 mod session;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
+pub use fetcher::{FetchRound, Fetcher, Followed};
 pub use follower::{FetchFrom, Follower, FollowerEffects, LeaderAnswer};
 pub use leader::{
     Ack, Acks, Assignment, BrokerState, Effects, FetchedBy, IsrMember, IsrProposal, IsrRefusal, Leader, Limits,
@@ -41,3 +45,4 @@ pub use leader::{
 };
 pub use session::{CachedPartition, FetchParams, Session, Shown, Slot, Topic, TopicRef};
 pub use sessions::{Begun, NewSession, SessionEpoch, SessionError, SessionId, SessionLimits, SessionRequest, Sessions};
+pub use throttle::Throttle;

@@ -34,7 +34,7 @@ impl SessionEpoch {
     }
 
     /// After the largest one comes 1, as 0 means something else.
-    fn next(self) -> Self {
+    pub(crate) fn next(self) -> Self {
         Self(self.0.checked_add(1).unwrap_or(1))
     }
 }

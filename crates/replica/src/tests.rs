@@ -1,3 +1,3 @@
 //! Several brokers at once, simulated.
 
-mod simulation;
+pub(crate) mod simulation;

@@ -31,7 +31,7 @@ pub use fault::Fault;
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
     AppendError, AppendOutcome, AppendRefusal, Appended, CleanedGroup, Doomed, Duplicate, FirstBatch, Flush, FlushPlan,
-    Log, ReadError, ReadPlan, ReadRefusal, Replaced, Swap, TimestampedOffset,
+    Generation, Log, ReadError, ReadPlan, ReadRefusal, Replaced, Swap, TimeQuery, TimeSearch, TimestampedOffset,
 };
 pub use open_files::{OpenFiles, SegmentFile};
 pub use producer_entry::{Origin, Producer, ProducerRefusal, WrittenBatch};

@@ -9,6 +9,7 @@ mod timestamps;
 mod truncate;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thalweg_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, Uuid};
@@ -27,8 +28,29 @@ pub use flush::{Flush, FlushPlan};
 use position_hints::{LogPosition, PositionHints};
 pub use read::{FirstBatch, ReadError, ReadPlan, ReadRefusal};
 pub use swap::{CleanedGroup, Replaced, Swap};
-pub use timestamps::TimestampedOffset;
+pub use timestamps::{TimeQuery, TimeSearch, TimestampedOffset};
 pub use truncate::Doomed;
+
+/// Tells whoever carries out a plan whether the log was truncated since: files may be shorter then, or hold other records.
+#[derive(Clone, Debug, Default)]
+pub struct Generation {
+    newest: Arc<AtomicU64>,
+    planned: u64,
+}
+
+impl Generation {
+    /// Whether nothing was truncated since the plan was made.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.newest.load(Ordering::Acquire) == self.planned
+    }
+
+    /// The log is about to be truncated.
+    fn end(&mut self) {
+        self.planned += 1;
+        self.newest.store(self.planned, Ordering::Release);
+    }
+}
 
 /// One partition's log: a directory of segments.
 ///
@@ -74,6 +96,8 @@ pub struct Log {
     swapping: Vec<PathBuf>,
     /// Counts truncations, so that a flush that began before one does not claim what was written after it.
     truncations: u64,
+    /// Which truncation what is planned belongs to.
+    generation: Generation,
     last_flush: Timestamp,
     failed: bool,
     changes: Changes,
@@ -128,6 +152,7 @@ impl Log {
             layout: 0,
             swapping: Vec::new(),
             truncations: 0,
+            generation: Generation::default(),
             last_flush: now,
             failed: false,
             changes: Changes::default(),

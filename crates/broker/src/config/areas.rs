@@ -370,13 +370,22 @@ pub struct FetchConfig {
     pub max_bytes: i32,
     /// `max.incremental.fetch.session.cache.slots`
     pub max_incremental_fetch_session_cache_slots: i32,
+    /// `replica.selector.class` names Kafka's selector by racks (KIP-392).
+    pub rack_aware: bool,
 }
+
+/// Kafka's selectors of replicas.
+pub(super) const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+pub(super) const LEADER_SELECTOR: &str = "org.apache.kafka.common.replica.LeaderSelector";
 
 impl FetchConfig {
     pub(super) fn read(properties: &Properties) -> Self {
         Self {
             max_bytes: properties.int("fetch.max.bytes"),
             max_incremental_fetch_session_cache_slots: properties.int("max.incremental.fetch.session.cache.slots"),
+            rack_aware: properties
+                .optional_string("replica.selector.class")
+                .is_some_and(|class| class == RACK_AWARE_SELECTOR),
         }
     }
 }
@@ -398,6 +407,22 @@ pub struct ReplicationConfig {
     pub auto_leader_rebalance_enable: bool,
     /// `leader.imbalance.check.interval.seconds`
     pub leader_imbalance_check_interval_seconds: i64,
+    /// `num.replica.fetchers`
+    pub num_replica_fetchers: i32,
+    /// `replica.fetch.max.bytes`
+    pub replica_fetch_max_bytes: i32,
+    /// `replica.fetch.response.max.bytes`
+    pub replica_fetch_response_max_bytes: i32,
+    /// `replica.fetch.min.bytes`
+    pub replica_fetch_min_bytes: i32,
+    /// `replica.fetch.wait.max.ms`
+    pub replica_fetch_wait_max_ms: i32,
+    /// `replica.fetch.backoff.ms`
+    pub replica_fetch_backoff_ms: i32,
+    /// `replica.socket.timeout.ms`
+    pub replica_socket_timeout_ms: i32,
+    /// `replica.socket.receive.buffer.bytes`
+    pub replica_socket_receive_buffer_bytes: i32,
 }
 
 impl ReplicationConfig {
@@ -410,6 +435,14 @@ impl ReplicationConfig {
             controlled_shutdown_enable: properties.boolean("controlled.shutdown.enable"),
             auto_leader_rebalance_enable: properties.boolean("auto.leader.rebalance.enable"),
             leader_imbalance_check_interval_seconds: properties.long("leader.imbalance.check.interval.seconds"),
+            num_replica_fetchers: properties.int("num.replica.fetchers"),
+            replica_fetch_max_bytes: properties.int("replica.fetch.max.bytes"),
+            replica_fetch_response_max_bytes: properties.int("replica.fetch.response.max.bytes"),
+            replica_fetch_min_bytes: properties.int("replica.fetch.min.bytes"),
+            replica_fetch_wait_max_ms: properties.int("replica.fetch.wait.max.ms"),
+            replica_fetch_backoff_ms: properties.int("replica.fetch.backoff.ms"),
+            replica_socket_timeout_ms: properties.int("replica.socket.timeout.ms"),
+            replica_socket_receive_buffer_bytes: properties.int("replica.socket.receive.buffer.bytes"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, validate_broker_topic_defaults};
 
+use super::areas::{LEADER_SELECTOR, RACK_AWARE_SELECTOR};
 use super::properties::Properties;
 use super::{NodeConfig, Notice, Refused, Roles, require};
 
@@ -190,10 +191,19 @@ fn broker_listeners(config: &NodeConfig, properties: &Properties) -> Result<(), 
             )
         })?;
         cordoned(config, properties)?;
+        selector(properties)?;
     }
     let mut all = network.advertised_listeners.iter().chain(&network.advertised_controller_listeners);
     require(all.all(|listener| listener.host.as_deref() != Some("0.0.0.0")), || {
         "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. Use a routable IP address.".to_owned()
+    })
+}
+
+/// Kafka's own selectors are here; others are Java classes, of which none can run in this process.
+fn selector(properties: &Properties) -> Result<(), Refused> {
+    let Some(class) = properties.optional_string("replica.selector.class") else { return Ok(()) };
+    require([RACK_AWARE_SELECTOR, LEADER_SELECTOR].contains(&&*class), || {
+        format!("replica.selector.class: {class} is not available, only {RACK_AWARE_SELECTOR} and {LEADER_SELECTOR}")
     })
 }
 

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use thalweg_base::{Offset, TopicPartition};
+use thalweg_base::TopicPartition;
 
 use super::partition::Partition;
 
 /// A log that was found on disk.
 pub(super) struct Opened {
     pub(super) partition: Arc<Partition>,
-    pub(super) high_watermark: Offset,
     /// By index among the node's directories.
     pub(super) dir: usize,
 }

@@ -21,5 +21,7 @@ pub(crate) mod planned_read;
 pub(crate) mod presence;
 pub(crate) mod producer_ids;
 mod removing;
+pub(crate) mod replication;
 pub(crate) mod settings;
+pub(crate) mod throttles;
 pub(crate) mod transactions;

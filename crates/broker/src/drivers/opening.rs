@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use thalweg_base::NodeId;
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::image::TopicImage;
 use thalweg_replica::TopicRef;
@@ -124,10 +125,13 @@ impl Partitions {
     }
 
     /// The topic that a directory belongs to. What belongs to none is put aside: the topic was deleted, or created anew,
-    /// while this node was down.
-    fn topic_of<'a>(image: &'a MetadataImage, found: &Found) -> Result<Option<&'a TopicImage>, Fault> {
+    /// or the replica went to other brokers, while this node was down.
+    fn topic_of<'a>(node: NodeId, image: &'a MetadataImage, found: &Found) -> Result<Option<&'a TopicImage>, Fault> {
         let Found { id, path, .. } = found;
-        let topic = image.topics().by_name(&id.topic).filter(|topic| topic.partition(id.partition).is_some());
+        let has_replica = |topic: &&Arc<TopicImage>| {
+            topic.partition(id.partition).is_some_and(|registration| registration.replicas.contains(&node))
+        };
+        let topic = image.topics().by_name(&id.topic).filter(has_replica);
         let stored = thalweg_storage::checkpoints::read_topic_id(path)?;
         let topic = topic.filter(|topic| stored.is_none_or(|stored| stored == topic.id));
         if topic.is_none() {
@@ -146,7 +150,7 @@ impl Partitions {
             if health.is_failed() {
                 continue;
             }
-            match Self::topic_of(image, &copy) {
+            match Self::topic_of(self.local().id, image, &copy) {
                 Ok(Some(topic)) => {
                     if let Ok(partition) = self.find(TopicRef::Id(topic.id), copy.id.partition) {
                         self.resume(&partition, copy);
@@ -160,7 +164,7 @@ impl Partitions {
 
     /// Opens one log that was found, if its topic is still there.
     fn open(&self, image: &MetadataImage, found: &Found) -> Result<Option<Opened>, Fault> {
-        let Some(topic) = Self::topic_of(image, found)? else { return Ok(None) };
+        let Some(topic) = Self::topic_of(self.local().id, image, found)? else { return Ok(None) };
         let Found { id, path, dir } = found;
         let settings = self.settings(image, &topic.name, id);
         let log_dir = &self.dirs()[*dir];
@@ -174,7 +178,8 @@ impl Partitions {
             log.flush(Flush::All, now())?;
         }
         let high_watermark = log_dir.checkpoints.high_watermark(id);
-        let partition = Partition::new(id.clone(), topic.id, log, &log_dir.health, settings, self.local());
-        Ok(Some(Opened { partition, high_watermark, dir: *dir }))
+        let log = (log, &log_dir.health);
+        let partition = Partition::new(id.clone(), topic.id, log, high_watermark, settings, self.local());
+        Ok(Some(Opened { partition, dir: *dir }))
     }
 }

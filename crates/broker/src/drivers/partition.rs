@@ -7,16 +7,18 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition, Uuid};
+use thalweg_metadata::image::{ClusterImage, PartitionRegistration};
 use thalweg_records::PreparedBatch;
-use thalweg_replica::epochs::{EpochEnd, diverging};
-use thalweg_replica::{Ack, Acks, Assignment, Effects, FetchParams, Leader, LogEnds, Refusal};
+use thalweg_replica::{
+    Ack, Acks, Assignment, BrokerState, Effects, IsrProposal, IsrRefusal, Leader, PartitionEpoch, Refusal,
+};
 use thalweg_storage::{
-    AppendError, AppendOutcome, AppendRefusal, Fault, FirstBatch, Flush, FlushPlan, Log, Origin, Producer,
-    ProducerRefusal, ReadError, ReadPlan, ReadRefusal, TimestampedOffset,
+    AppendError, AppendOutcome, AppendRefusal, Fault, Flush, FlushPlan, Log, Origin, Producer, ProducerRefusal,
 };
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant};
 use thalweg_wire::ErrorCode;
+use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::guard::{Guard, Watch};
@@ -24,14 +26,19 @@ use super::log_dirs::Health;
 use super::maintenance::flush;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
+use super::throttles::Throttles;
 use crate::metrics::Traffic;
 
+mod following;
 mod reading;
+mod role;
 #[cfg(all(test, not(sim)))]
 mod tests;
 mod view;
 
-pub(crate) use self::reading::{Isolation, Look, OffsetQuery, Reader};
+pub(crate) use self::following::{Fetched, FollowedUp};
+pub(crate) use self::reading::{FollowerFetch, Isolation, Look, OffsetQuery, Position, Reader, Turn};
+use self::role::Role;
 pub(crate) use self::view::{LogView, View};
 
 /// What an append did.
@@ -49,17 +56,37 @@ pub(crate) struct Appended {
 }
 
 /// This node, as its partitions see it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Local {
     pub(crate) id: NodeId,
     /// When the node started: moments are counted from there.
     pub(crate) started: Instant,
+    /// Where leaders put the in-sync replicas that the controller is to be asked for. Each partition has at most one
+    /// proposal that is not answered, so that there are never more than partitions.
+    pub(crate) proposals: mpsc::UnboundedSender<Proposed>,
+    /// How fast throttled replicas are copied.
+    pub(crate) throttles: Arc<Throttles>,
+}
+
+/// A partition's proposal to the controller.
+#[derive(Debug)]
+pub(crate) struct Proposed {
+    pub(crate) place: Arc<Partition>,
+    pub(crate) proposal: IsrProposal,
 }
 
 impl Local {
     pub(crate) fn moment(&self) -> Moment {
         Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
+}
+
+/// The in-sync replicas as the controller has committed them.
+#[derive(Clone, Debug)]
+pub(crate) struct IsrCommitted {
+    pub(crate) leader_epoch: LeaderEpoch,
+    pub(crate) partition_epoch: PartitionEpoch,
+    pub(crate) isr: Vec<NodeId>,
 }
 
 /// Why nothing was appended.
@@ -94,14 +121,16 @@ struct Cleaning {
     gave_up: AtomicBool,
 }
 
-/// Invariant: a partition with a leader has a log.
+/// Invariant: a partition with a leader or follower has a log.
 #[derive(Debug)]
 struct State {
     /// `None` once the log was closed, or its disk has failed.
     log: Option<Log>,
-    /// `None` while this node does not lead.
-    leader: Option<Leader>,
+    role: Role,
+    /// Those who wait for the high watermark.
     waiting: Waiters,
+    /// Followers that wait for the end of the log.
+    followers_waiting: Waiters,
     /// Bytes that were appended and not yet announced to those who wait.
     unannounced_bytes: i64,
     /// The transactions here.
@@ -119,9 +148,9 @@ impl State {
     /// Nobody is served any more. Whoever waits learns of it.
     fn go_offline(&mut self) {
         self.failed = true;
-        self.leader = None;
+        self.role.stand_by();
         self.log = None;
-        self.waiting.wake_all();
+        self.wake_all();
     }
 
     /// Whether the log is as usable as before: there was no file descriptor for something that can be done later.
@@ -131,7 +160,7 @@ impl State {
 
     /// What serving clients needs: the log and its leader.
     fn serving(&self) -> Result<(&Log, &Leader), ErrorCode> {
-        match (&self.log, &self.leader) {
+        match (&self.log, self.role.leader()) {
             (Some(log), Some(leader)) => Ok((log, leader)),
             _ => Err(self.absent()),
         }
@@ -153,42 +182,37 @@ impl State {
         }
     }
 
-    fn carry_out(&mut self, effects: &Effects) {
-        if let Some(high_watermark) = effects.high_watermark {
-            let has_ended = self.log.as_mut().is_some_and(|log| log.replicated(high_watermark));
-            self.touch();
-            let bytes = std::mem::take(&mut self.unannounced_bytes);
-            match has_ended {
-                // Readers of committed records have counted nothing of a transaction until now.
-                true => self.waiting.wake_all(),
-                false => self.waiting.arrived(bytes.max(1)),
-            }
-        }
+    /// Everybody who waits here is to look again.
+    fn wake_all(&mut self) {
+        self.waiting.wake_all();
+        self.followers_waiting.wake_all();
     }
 }
 
 impl Partition {
-    /// A partition whose log was opened and that nobody leads yet.
+    /// A partition whose log was opened and that nobody leads yet. `high_watermark` is the one that was last written to disk.
     pub(crate) fn new(
         id: TopicPartition,
         topic_id: Uuid,
-        log: Log,
-        dir: &Arc<Health>,
+        (log, dir): (Log, &Arc<Health>),
+        high_watermark: Offset,
         settings: Arc<Settings>,
         local: Local,
     ) -> Arc<Self> {
-        Self::with(id, topic_id, Some((log, Arc::clone(dir))), settings, local)
+        let high_watermark = high_watermark.clamp(log.log_start(), log.log_end());
+        Self::with(id, topic_id, Some((log, Arc::clone(dir))), high_watermark, settings, local)
     }
 
     /// A partition whose log is, or may be, in a directory that cannot be used.
     pub(crate) fn offline(id: TopicPartition, topic_id: Uuid, settings: Arc<Settings>, local: Local) -> Arc<Self> {
-        Self::with(id, topic_id, None, settings, local)
+        Self::with(id, topic_id, None, Offset::ZERO, settings, local)
     }
 
     fn with(
         id: TopicPartition,
         topic_id: Uuid,
         log: Option<(Log, Arc<Health>)>,
+        high_watermark: Offset,
         settings: Arc<Settings>,
         local: Local,
     ) -> Arc<Self> {
@@ -196,8 +220,9 @@ impl Partition {
         let (log, dir) = log.unzip();
         let state = State {
             log,
-            leader: None,
+            role: Role::Idle { high_watermark },
             waiting: Waiters::default(),
+            followers_waiting: Waiters::default(),
             unannounced_bytes: 0,
             watch: Watch::default(),
             dir,
@@ -283,36 +308,125 @@ impl Partition {
         if let Some(log) = &mut state.log {
             log.set_config(settings.log.clone());
         }
-        if let Some(leader) = &mut state.leader {
+        if let Some(leader) = state.role.leader_mut() {
             let effects = leader.limits_changed(settings.limits, now);
-            state.carry_out(&effects);
+            self.take_effects(&mut state, effects);
         }
         *self.settings.write() = settings;
     }
 
-    /// The metadata says that this node leads. `high_watermark` is the one that was last written to disk.
-    pub(crate) fn lead(&self, local: NodeId, assignment: &Assignment, high_watermark: Offset, now: Moment) {
-        let limits = self.settings().limits;
+    /// Takes the part that the metadata gives to this node; says what to ask the leader for, if it is another broker.
+    pub(crate) fn assign(&self, registration: &PartitionRegistration, cluster: &ClusterImage) -> FollowedUp {
         let mut state = self.lock();
-        let State { log: Some(log), leader, .. } = &mut *state else { return };
-        let effects = match leader {
-            Some(leader) => leader.assigned(assignment, now),
-            None => {
-                let ends = LogEnds { start: log.log_start(), end: log.log_end(), high_watermark };
-                let (started, effects) = Leader::start(local, assignment, ends, limits, now);
-                *leader = Some(started);
-                effects
+        match registration.leader {
+            NodeId::NONE => {
+                state.role.stand_by();
+                state.wake_all();
+                FollowedUp::Stop
+            }
+            leader if leader == self.local.id => {
+                self.lead(&mut state, registration, cluster);
+                FollowedUp::Stop
+            }
+            leader => match state.follow(leader, registration.leader_epoch) {
+                Ok(next) => next,
+                Err(fault) => {
+                    self.fail(&mut state, &fault);
+                    FollowedUp::Stop
+                }
+            },
+        }
+    }
+
+    /// This node leads.
+    fn lead(&self, state: &mut State, registration: &PartitionRegistration, cluster: &ClusterImage) {
+        let assignment = Assignment {
+            leader_epoch: registration.leader_epoch,
+            partition_epoch: PartitionEpoch(registration.partition_epoch.0),
+            replicas: registration.replicas.clone(),
+            isr: registration.isr.clone(),
+        };
+        let (limits, now) = (self.settings().limits, self.local.moment());
+        let State { log: Some(log), role, .. } = &mut *state else { return };
+        let (effects, is_new) = match role {
+            Role::Leader(leader) => (leader.assigned(&assignment, now), false),
+            Role::Follower(_) | Role::Idle { .. } => {
+                let ends = role.ends(log.log_start(), log.log_end());
+                let (leader, effects) = Leader::start(self.local.id, &assignment, ends, limits, now);
+                *role = Role::Leader(leader);
+                (effects, true)
             }
         };
         log.assign_epoch(assignment.leader_epoch, log.log_end());
-        state.carry_out(&effects);
+        self.take_effects(state, effects);
+        if is_new {
+            // Clients that read from this follower ask the leader now, which is the same node.
+            state.wake_all();
+        }
+        self.note_brokers(state, cluster);
     }
 
-    /// The metadata says that this node does not lead any more.
-    pub(crate) fn stop_leading(&self) {
+    /// Brokers have registered, were fenced or unfenced, or begin to shut down.
+    pub(crate) fn brokers_changed(&self, cluster: &ClusterImage) {
+        self.note_brokers(&mut self.lock(), cluster);
+    }
+
+    fn note_brokers(&self, state: &mut State, cluster: &ClusterImage) {
+        let Some(leader) = state.role.leader() else { return };
+        let followers: Vec<NodeId> = leader.followers().collect();
+        for follower in followers {
+            let Some(leader) = state.role.leader_mut() else { return };
+            let effects = leader.broker_changed(follower, broker_state(cluster, follower), self.local.moment());
+            self.take_effects(state, effects);
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&self) {
         let mut state = self.lock();
-        state.leader = None;
+        let Some(leader) = state.role.leader_mut() else { return };
+        if leader.followers().next().is_none() {
+            return;
+        }
+        let effects = leader.tick(self.local.moment());
+        self.take_effects(&mut state, effects);
+    }
+
+    /// The controller has answered the proposal that was based on `partition_epoch`.
+    pub(crate) fn isr_answered(&self, partition_epoch: PartitionEpoch, answer: Result<IsrCommitted, IsrRefusal>) {
+        let now = self.local.moment();
+        let mut state = self.lock();
+        let Some(leader) = state.role.leader_mut() else { return };
+        let effects = match answer {
+            Ok(committed) => {
+                leader.isr_committed(committed.leader_epoch, &committed.isr, committed.partition_epoch, now)
+            }
+            Err(refusal) => leader.isr_refused(partition_epoch, refusal, now),
+        };
+        self.take_effects(&mut state, effects);
+        // Appends may wait for fewer replicas now.
         state.waiting.wake_all();
+    }
+
+    /// Does what the leader's machine wants done.
+    fn take_effects(&self, state: &mut State, effects: Effects) {
+        if let Some(high_watermark) = effects.high_watermark {
+            let has_ended = state.log.as_mut().is_some_and(|log| log.replicated(high_watermark));
+            state.touch();
+            let bytes = std::mem::take(&mut state.unannounced_bytes);
+            match has_ended {
+                // Readers of committed records have counted nothing of a transaction until now.
+                true => state.waiting.wake_all(),
+                false => state.waiting.arrived(bytes.max(1)),
+            }
+        }
+        if effects.low_watermark.is_some() {
+            state.waiting.wake_all();
+        }
+        if let (Some(proposal), Some(place)) = (effects.propose_isr, self.this.upgrade()) {
+            // Nobody listens any more when the node closes.
+            let _ = self.local.proposals.send(Proposed { place, proposal });
+        }
     }
 
     /// Appends a producer's batches, or a coordinator's.
@@ -356,7 +470,7 @@ impl Partition {
         moment: Moment,
     ) -> Result<Appended, AppendRefused> {
         let absent = state.absent();
-        let State { log: Some(log), leader: Some(leader), unannounced_bytes, watch, .. } = state else {
+        let State { log: Some(log), role: Role::Leader(leader), unannounced_bytes, watch, .. } = state else {
             return Err(AppendRefused::Error(absent));
         };
         leader.may_append(acks).map_err(|refusal| AppendRefused::Error(error_of(refusal)))?;
@@ -391,7 +505,8 @@ impl Partition {
                     false => leader.appended(end, moment),
                 };
                 let ack = leader.ack(end, acks);
-                state.carry_out(&effects);
+                self.take_effects(state, effects);
+                state.followers_waiting.arrived(bytes.cast_signed());
                 if must_sync {
                     self.begin_sync(state);
                 }
@@ -419,7 +534,7 @@ impl Partition {
         loop {
             flush(self, Flush::All);
             let mut state = self.lock();
-            if !state.leader.as_ref().is_some_and(Leader::waits_for_sync) {
+            if !state.role.leader().is_some_and(Leader::waits_for_sync) {
                 state.syncing = false;
                 return;
             }
@@ -459,7 +574,7 @@ impl Partition {
 
     /// Whether this node leads, and can.
     pub(crate) fn leads(&self) -> bool {
-        self.lock().leader.is_some()
+        self.lock().role.leader().is_some()
     }
 
     /// `request` is to be woken when something becomes readable or changes here.
@@ -467,118 +582,9 @@ impl Partition {
         self.lock().waiting.add(request);
     }
 
-    /// Finds what a fetch would read, without reading it.
-    pub(crate) fn look(
-        &self,
-        params: &FetchParams,
-        bytes_max: usize,
-        first: FirstBatch,
-        reader: Reader,
-        isolation: Isolation,
-    ) -> Look {
-        let state = self.lock();
-        let looked = state.serving().and_then(|(log, leader)| {
-            leader.check_epoch(params.current_leader_epoch).map_err(error_of)?;
-            if let Reader::Follower(_) = reader {
-                // Nobody follows this node yet: every partition has one replica.
-                return Err(match params.current_leader_epoch {
-                    Some(_) => error_of(Refusal::NotAReplica),
-                    None => ErrorCode::NotLeaderOrFollower,
-                });
-            }
-            let high_watermark = leader.high_watermark();
-            let last_stable = log.last_stable_offset(high_watermark);
-            let diverging = match params.last_fetched_epoch {
-                Some(epoch) => {
-                    let own = log.end_offset_for_epoch(epoch).map(|(epoch, end)| EpochEnd { epoch, end });
-                    diverging(params.fetch_offset, epoch, own, log.log_start()).map_err(error_of)?
-                }
-                None => None,
-            };
-            let mut look = Look {
-                error: ErrorCode::None,
-                high_watermark,
-                last_stable,
-                log_start: log.log_start(),
-                diverging,
-                read: None,
-                aborted: Vec::new(),
-            };
-            if look.diverging.is_none() {
-                let limit = if isolation == Isolation::ReadCommitted { last_stable } else { high_watermark };
-                let plan = log.read(params.fetch_offset, limit, bytes_max, first);
-                let failed = |e: &ReadError| self.read_error(state.dir.as_deref(), e);
-                let plan = plan.map_err(|e| failed(&e))?;
-                if isolation == Isolation::ReadCommitted {
-                    // Under the same lock as the plan: a compaction in between forgets what the plan still reads.
-                    let aborted = log.aborted_txns(params.fetch_offset, &plan);
-                    look.aborted = aborted.map_err(|fault| failed(&fault.into()))?;
-                }
-                look.read = Some(plan).filter(|plan| !plan.is_empty());
-            }
-            Ok(look)
-        });
-        looked.unwrap_or_else(Look::refused)
-    }
-
-    /// Answers a query of `ListOffsets`; `None` when there is no such record.
-    pub(crate) fn position(
-        &self,
-        query: OffsetQuery,
-        isolation: Isolation,
-        current_leader_epoch: Option<LeaderEpoch>,
-    ) -> Result<Option<TimestampedOffset>, ErrorCode> {
-        let state = self.lock();
-        let (log, leader) = state.serving()?;
-        leader.check_epoch(current_leader_epoch).map_err(error_of)?;
-        let high_watermark = leader.high_watermark();
-        let readable_end = match isolation {
-            Isolation::ReadUncommitted => high_watermark,
-            Isolation::ReadCommitted => log.last_stable_offset(high_watermark),
-            Isolation::LogEnd => log.log_end(),
-        };
-        let found = match query {
-            OffsetQuery::Latest => {
-                let leader_epoch = leader.leader_epoch();
-                let timestamp = Timestamp::NONE;
-                return Ok(Some(TimestampedOffset { timestamp, offset: readable_end, leader_epoch }));
-            }
-            OffsetQuery::Earliest | OffsetQuery::EarliestLocal => return Ok(Some(log.earliest())),
-            // Nothing is tiered.
-            OffsetQuery::LatestTiered | OffsetQuery::EarliestPendingUpload => return Ok(None),
-            OffsetQuery::MaxTimestamp => log.max_timestamp(),
-            OffsetQuery::At(timestamp) => log.offset_for_timestamp(timestamp),
-        };
-        match found {
-            Ok(found) => Ok(found.filter(|found| found.offset < readable_end)),
-            Err(fault) => Err(self.read_fault(state.dir.as_deref(), &fault)),
-        }
-    }
-
-    fn read_error(&self, dir: Option<&Health>, error: &ReadError) -> ErrorCode {
-        match error {
-            ReadError::Refused(ReadRefusal::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
-            ReadError::Fault(fault) => self.read_fault(dir, fault),
-        }
-    }
-
-    /// Damage in a file spoils what was asked for; a disk that cannot be read takes its directory offline.
-    fn read_fault(&self, dir: Option<&Health>, fault: &Fault) -> ErrorCode {
-        match (fault, dir) {
-            (Fault::Io { .. }, Some(dir)) => dir.fail(fault),
-            _ => error!(partition = %self.id, error = %fault, "a read failed"),
-        }
-        match fault {
-            Fault::Corrupt { .. } => ErrorCode::CorruptMessage,
-            Fault::Io { .. } | Fault::Offline { .. } | Fault::Descriptors { .. } => ErrorCode::KafkaStorageError,
-        }
-    }
-
-    /// A fetch was cut by its limits: its client will go on where these bytes end.
-    pub(crate) fn has_read(&self, plan: &ReadPlan, bytes: &[u8]) {
-        if let Some(log) = &self.lock().log {
-            log.has_read(plan, bytes);
-        }
+    /// As [`Partition::park`], for a follower, which reads to the end of the log.
+    pub(crate) fn park_follower(&self, request: &Arc<Parked>) {
+        self.lock().followers_waiting.add(request);
     }
 
     /// Reading or syncing the log has failed elsewhere.
@@ -630,7 +636,7 @@ impl Partition {
         let settings = self.settings();
         let mut state = self.lock();
         let absent = state.absent();
-        let State { log: Some(log), leader: Some(leader), .. } = &mut *state else { return Err(absent) };
+        let State { log: Some(log), role: Role::Leader(leader), .. } = &mut *state else { return Err(absent) };
         let to = leader.may_delete_to(to).map_err(error_of)?;
         if !settings.log.delete {
             return Err(ErrorCode::PolicyViolation);
@@ -642,30 +648,28 @@ impl Partition {
         let log_start = log.log_start();
         let effects = leader.log_start_moved(log_start);
         state.touch();
-        state.carry_out(&effects);
+        self.take_effects(&mut state, effects);
         Ok(log_start)
     }
 
-    /// Where an epoch ended in this log: the offset after its last record, with the largest epoch that is not above it.
-    pub(crate) fn end_of_epoch(
-        &self,
-        epoch: LeaderEpoch,
-        current_leader_epoch: Option<LeaderEpoch>,
-    ) -> Result<Option<EpochEnd>, ErrorCode> {
-        let state = self.lock();
-        let (log, leader) = state.serving()?;
-        leader.check_epoch(current_leader_epoch).map_err(error_of)?;
-        Ok(log.end_offset_for_epoch(epoch).map(|(epoch, end)| EpochEnd { epoch, end }))
+    /// Where the logs of all live replicas begin; `None` while one has not told.
+    pub(crate) fn low_watermark(&self) -> Result<Option<Offset>, ErrorCode> {
+        self.lock().serving().map(|(_, leader)| leader.low_watermark())
     }
 
-    /// The log's first offset has moved: consumers and followers are told.
+    /// The log's first offset has moved: consumers and followers learn of it.
     pub(crate) fn log_start_moved(&self) {
         let mut state = self.lock();
-        if let State { log: Some(log), leader: Some(leader), .. } = &mut *state {
-            let effects = leader.log_start_moved(log.log_start());
-            state.touch();
-            state.carry_out(&effects);
+        let State { log: Some(log), role, .. } = &mut *state else { return };
+        match role {
+            Role::Leader(leader) => {
+                let effects = leader.log_start_moved(log.log_start());
+                self.take_effects(&mut state, effects);
+            }
+            Role::Follower(follower) => follower.log_start_moved(log.log_start()),
+            Role::Idle { .. } => {}
         }
+        state.touch();
     }
 
     /// A flush was carried out.
@@ -678,24 +682,25 @@ impl Partition {
         let Some(log) = &mut state.log else { return };
         log.flushed(plan, now);
         let durable = log.recovery_point();
-        if let Some(leader) = state.leader.as_mut().filter(|leader| leader.waits_for_sync()) {
+        if let Some(leader) = state.role.leader_mut().filter(|leader| leader.waits_for_sync()) {
             let effects = leader.synced(durable, self.local.moment());
-            state.carry_out(&effects);
+            self.take_effects(&mut state, effects);
             // Some wait for the disk alone, whatever the followers have.
             state.waiting.wake_all();
         }
     }
 
-    /// The high watermark, if this node leads.
+    /// The high watermark, if there is a log.
     pub(crate) fn high_watermark(&self) -> Option<Offset> {
-        self.lock().leader.as_ref().map(Leader::high_watermark)
+        let state = self.lock();
+        state.log.is_some().then(|| state.role.high_watermark())
     }
 
     /// The partition as it is now.
     pub(crate) fn view(&self) -> View {
         let min_in_sync = self.settings().limits.min_isr;
         let state = self.lock();
-        let high_watermark = state.leader.as_ref().map(Leader::high_watermark);
+        let high_watermark = state.role.leader().map(Leader::high_watermark);
         let log = state.log.as_ref().map(|log| LogView {
             start: log.log_start(),
             end: log.log_end(),
@@ -717,9 +722,18 @@ impl Partition {
     /// Takes the log out: from here on nobody is served.
     pub(crate) fn take_log(&self) -> Option<Log> {
         let mut state = self.lock();
-        state.leader = None;
-        state.waiting.wake_all();
+        state.role.stand_by();
+        state.wake_all();
         state.log.take()
+    }
+}
+
+fn broker_state(cluster: &ClusterImage, broker: NodeId) -> BrokerState {
+    match cluster.broker(broker) {
+        Some(broker) if broker.fenced => BrokerState::Unavailable,
+        Some(broker) if broker.in_controlled_shutdown => BrokerState::ShuttingDown(broker.epoch),
+        Some(broker) => BrokerState::Active(broker.epoch),
+        None => BrokerState::Unavailable,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_base::metrics::Times;
@@ -11,20 +11,22 @@ use thalweg_base::{Moment, Offset, Timestamp, TopicPartition, Uuid};
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, TopicConfig};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType, PartitionRegistration, TopicImage};
 use thalweg_metadata::{Changes, MetadataImage};
-use thalweg_replica::{Assignment, PartitionEpoch, TopicRef};
+use thalweg_replica::TopicRef;
 use thalweg_storage::names::{self, DirKind};
 use thalweg_storage::{Fault, Log, OpenHints};
 use thalweg_sys::time::wall_clock_ms;
 use thalweg_sys::{fs, task};
 use thalweg_wire::ErrorCode;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{error, info, warn};
 
 use super::cleaner_settings::CleanerSettings;
 use super::found::Opened;
 use super::log_dirs::{LogDir, LogDirs, Offsets};
 use super::moves::Moves;
-use super::partition::{Local, Partition, View};
+use super::partition::{FollowedUp, Local, Partition, View};
 use super::removing::Removals;
+use super::replication::{FetchingConfig, Replication};
 use super::settings::{BrokerLimits, Settings, value};
 use crate::live_properties::LiveProperties;
 use crate::metrics::Total;
@@ -69,7 +71,16 @@ pub(crate) struct Partitions {
     moves: Moves,
     /// The image that this node has acted upon; `None` until the logs were opened.
     applied: tokio::sync::Mutex<Option<Arc<MetadataImage>>>,
+    /// The newest image of which this node has heard: it acts upon it, or has.
+    known: Arc<RwLock<Arc<MetadataImage>>>,
+    /// What is fetched from other brokers.
+    replication: Replication,
+    /// Look-ups by time take turns: they read and decompress.
+    searches: Semaphore,
 }
+
+/// So many look-ups by time run at once in a node: each takes a thread and up to a batch of memory.
+const SEARCHES_MAX: usize = 4;
 
 /// A partition's log and its size, for whoever asks what lies where.
 #[derive(Debug)]
@@ -100,13 +111,21 @@ pub(crate) struct DirContent {
 }
 
 impl Partitions {
-    pub(crate) fn new(local: Local, dirs: LogDirs, properties: Arc<LiveProperties>, limits: BrokerLimits) -> Self {
+    pub(crate) fn new(
+        local: Local,
+        dirs: LogDirs,
+        properties: Arc<LiveProperties>,
+        limits: BrokerLimits,
+        fetching: FetchingConfig,
+    ) -> Arc<Self> {
         let none = ConfigMap::new();
         let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &properties.get() };
         let cleaner = RwLock::new(CleanerSettings::of(&broker));
         let verification = AtomicBool::new(verifies(&broker));
         let moves = Moves::new(&broker);
-        Self {
+        let known = Arc::new(RwLock::new(Arc::new(MetadataImage::default())));
+        Arc::new_cyclic(|this| Self {
+            replication: Replication::new(local.clone(), fetching, Arc::clone(&known), Weak::clone(this)),
             local,
             dirs,
             properties,
@@ -121,12 +140,19 @@ impl Partitions {
             misplaced: Mutex::default(),
             moves,
             applied: tokio::sync::Mutex::new(None),
-        }
+            known,
+            searches: Semaphore::new(SEARCHES_MAX),
+        })
     }
 
     /// This node, as its partitions see it.
     pub(super) fn local(&self) -> Local {
-        self.local
+        self.local.clone()
+    }
+
+    /// The turn of a look-up by time.
+    pub(crate) async fn search_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.searches.acquire().await.ok()
     }
 
     fn moment(&self) -> Moment {
@@ -136,12 +162,26 @@ impl Partitions {
     /// The partition, or Kafka's error for why it is not here.
     pub(crate) fn find(&self, topic: TopicRef<'_>, partition: i32) -> Result<Arc<Partition>, ErrorCode> {
         let tables = self.tables.read();
-        let (id, unknown) = match topic {
-            TopicRef::Id(id) => (Some(id), ErrorCode::UnknownTopicId),
-            TopicRef::Name(name) => (tables.ids.get(name).copied(), ErrorCode::UnknownTopicOrPartition),
+        let id = match topic {
+            TopicRef::Id(id) => Some(id),
+            TopicRef::Name(name) => tables.ids.get(name).copied(),
         };
-        let topic = id.and_then(|id| tables.by_id.get(&id)).ok_or(unknown)?;
-        topic.partitions.get(&partition).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
+        let found = id.and_then(|id| tables.by_id.get(&id)).and_then(|topic| topic.partitions.get(&partition));
+        found.cloned().ok_or_else(|| self.absent(topic, partition))
+    }
+
+    /// Why a partition is not here: others have it, or nobody.
+    fn absent(&self, topic: TopicRef<'_>, partition: i32) -> ErrorCode {
+        let known = self.known.read();
+        let (image, unknown) = match topic {
+            TopicRef::Id(id) => (known.topics().by_id(id), ErrorCode::UnknownTopicId),
+            TopicRef::Name(name) => (known.topics().by_name(name), ErrorCode::UnknownTopicOrPartition),
+        };
+        match image.map(|topic| topic.partition(partition)) {
+            None => unknown,
+            Some(None) => ErrorCode::UnknownTopicOrPartition,
+            Some(Some(_)) => ErrorCode::NotLeaderOrFollower,
+        }
     }
 
     /// How long it took to sync logs, of all directories.
@@ -168,10 +208,11 @@ impl Partitions {
     /// them. Logs of topics that are gone are put aside.
     pub(crate) async fn load(self: &Arc<Self>, image: Arc<MetadataImage>) {
         let mut applied = self.applied.lock().await;
+        *self.known.write() = Arc::clone(&image);
         let (opened, copies) = self.open_all(&image).await;
-        for Opened { partition, high_watermark, dir } in opened {
+        for Opened { partition, dir } in opened {
             if let Some(registration) = image.topics().partition(partition.topic_id, partition.id.partition) {
-                self.lead(&partition, registration, high_watermark);
+                self.assign(&partition, registration, &image);
                 self.note_place(&partition, registration, dir);
             }
             self.insert(partition, Some(dir));
@@ -202,7 +243,7 @@ impl Partitions {
                 }
                 let id = TopicPartition::new(Arc::clone(&topic.name), index);
                 let settings = self.settings(image, &topic.name, &id);
-                self.insert(Partition::offline(id, topic.id, settings, self.local), None);
+                self.insert(Partition::offline(id, topic.id, settings, self.local()), None);
             }
         }
     }
@@ -211,6 +252,7 @@ impl Partitions {
     pub(crate) async fn apply(self: &Arc<Self>, image: Arc<MetadataImage>) {
         let mut applied = self.applied.lock().await;
         let Some(before) = applied.clone() else { return };
+        *self.known.write() = Arc::clone(&image);
         let this = Arc::clone(self);
         let after = Arc::clone(&image);
         if task::blocking(move || this.act(&before, &after)).await.is_err() {
@@ -232,7 +274,13 @@ impl Partitions {
             let Some(registration) = &diff.after else { continue };
             if registration.replicas.contains(&self.local.id) {
                 self.host(after, &diff.topic, diff.partition, registration);
+            } else {
+                self.leave(&diff.topic, diff.partition);
             }
+        }
+        if !changes.brokers_changed.is_empty() {
+            self.all().iter().for_each(|partition| partition.brokers_changed(after.cluster()));
+            self.replication.brokers_changed();
         }
         self.reconfigure(after, &changes.configs_changed);
     }
@@ -248,12 +296,12 @@ impl Partitions {
                     error!(topic = %topic.name, partition = index, error = %fault, "the log cannot be created; the partition is offline here");
                     let id = TopicPartition::new(Arc::clone(&topic.name), index);
                     let settings = self.settings(image, &topic.name, &id);
-                    self.insert(Partition::offline(id, topic.id, settings, self.local), None);
+                    self.insert(Partition::offline(id, topic.id, settings, self.local()), None);
                     return;
                 }
             },
         };
-        self.lead(&partition, registration, Offset::ZERO);
+        self.assign(&partition, registration, image);
     }
 
     fn create(
@@ -273,7 +321,8 @@ impl Partitions {
             let path = place.path.join(names::dir_name(&id));
             match Log::open(&path, Some(topic.id), settings.log.clone(), &hints, now()) {
                 Ok((log, _)) => {
-                    let partition = Partition::new(id, topic.id, log, &place.health, settings, self.local);
+                    let log = (log, &place.health);
+                    let partition = Partition::new(id, topic.id, log, Offset::ZERO, settings, self.local());
                     self.note_place(&partition, registration, dir);
                     self.insert(Arc::clone(&partition), Some(dir));
                     return Ok(partition);
@@ -336,18 +385,26 @@ impl Partitions {
         tables.by_id.entry(partition.topic_id).or_default().partitions.insert(partition.id.partition, partition);
     }
 
-    fn lead(&self, partition: &Partition, registration: &PartitionRegistration, high_watermark: Offset) {
-        if registration.leader != self.local.id {
-            partition.stop_leading();
-            return;
+    /// The partition takes the part that the metadata gives to this node.
+    fn assign(&self, partition: &Arc<Partition>, registration: &PartitionRegistration, image: &MetadataImage) {
+        match partition.assign(registration, image.cluster()) {
+            FollowedUp::Next(from) => self.replication.follow(partition, from),
+            FollowedUp::Cut(from) => {
+                self.checkpoint();
+                self.replication.follow(partition, from);
+            }
+            FollowedUp::AskForEnds | FollowedUp::Later | FollowedUp::Stop => self.replication.unfollow(partition),
         }
-        let assignment = Assignment {
-            leader_epoch: registration.leader_epoch,
-            partition_epoch: PartitionEpoch(registration.partition_epoch.0),
-            replicas: registration.replicas.clone(),
-            isr: registration.isr.clone(),
-        };
-        partition.lead(self.local.id, &assignment, high_watermark, self.moment());
+    }
+
+    /// This node is to have no replica of a partition any more.
+    fn leave(&self, topic: &TopicImage, index: i32) {
+        let left = self.tables.write().by_id.get_mut(&topic.id).and_then(|topic| topic.partitions.remove(&index));
+        let Some(partition) = left else { return };
+        self.remove(&partition, Partition::take_log);
+        // A replica that comes back must not find the recovery point of the old one.
+        self.checkpoint();
+        info!(partition = %partition.id, "the replica was removed: other brokers have the partition");
     }
 
     fn remove_topic(&self, topic: &TopicImage) {
@@ -358,27 +415,38 @@ impl Partitions {
             }
             tables.by_id.remove(&topic.id)
         };
-        for (index, partition) in removed.into_iter().flat_map(|topic| topic.partitions) {
-            let place = self.places.lock().remove(&(partition.topic_id, index));
-            if let Some(dir) = place {
-                self.dirs[dir].set_cleaned(&partition.id, None);
-                self.dirs[dir].health.touch();
-            }
-            *self.departed.lock() += partition.traffic.total();
-            let Some(mut log) = partition.remove() else { continue };
-            let name = names::renamed_dir_name(&partition.id, DirKind::Deleted, thalweg_sys::random::bytes16());
-            match log.rename_dir(&name) {
-                Ok(()) => {
-                    let path = log.dir().to_owned();
-                    drop(log);
-                    self.removals.add(path);
-                }
-                Err(fault) => {
-                    error!(partition = %partition.id, error = %fault, "the log of a deleted topic cannot be removed")
-                }
-            }
+        for partition in removed.into_iter().flat_map(|topic| topic.partitions.into_values()) {
+            self.remove(&partition, Partition::remove);
         }
         info!(topic = %topic.name, "the topic was deleted");
+    }
+
+    /// Removes what a partition has on this node; `take` takes its log out.
+    fn remove(&self, partition: &Arc<Partition>, take: impl FnOnce(&Partition) -> Option<Log>) {
+        self.replication.unfollow(partition);
+        let place = self.places.lock().remove(&(partition.topic_id, partition.id.partition));
+        if let Some(dir) = place {
+            self.dirs[dir].set_cleaned(&partition.id, None);
+            self.dirs[dir].health.touch();
+        }
+        *self.departed.lock() += partition.traffic.total();
+        let Some(mut log) = take(partition) else { return };
+        let name = names::renamed_dir_name(&partition.id, DirKind::Deleted, thalweg_sys::random::bytes16());
+        match log.rename_dir(&name) {
+            Ok(()) => {
+                let path = log.dir().to_owned();
+                drop(log);
+                self.removals.add(path);
+            }
+            Err(fault) => {
+                error!(partition = %partition.id, error = %fault, "the log of a partition that has left cannot be removed");
+            }
+        }
+    }
+
+    /// Leaders look which of their followers lag.
+    pub(crate) fn tick(&self) {
+        self.all().iter().for_each(|partition| partition.tick());
     }
 
     fn reconfigure(&self, image: &MetadataImage, changed: &[ConfigResource]) {
@@ -389,6 +457,7 @@ impl Partitions {
                     *self.cleaner.write() = CleanerSettings::of(broker);
                     self.verification.store(verifies(broker), Ordering::Relaxed);
                     self.moves.configure(broker);
+                    self.local.throttles.configure(broker);
                 });
             }
             if !everybody && resource.kind != ConfigResourceType::Topic {
@@ -446,7 +515,7 @@ impl Partitions {
             })
         });
         match resolved {
-            Ok(topic) => Settings::new(id, &topic, &self.limits),
+            Ok(topic) => Settings::new(self.local.id, id, &topic, &self.limits),
             Err(e) => {
                 error!(error = %e, "the broker's defaults for topics are invalid");
                 Settings::fallback(id, &self.limits)
@@ -502,6 +571,7 @@ impl Partitions {
     /// Closes every log and marks each directory as cleanly shut down. Where a log cannot be closed, its directory is not
     /// marked, so that it is recovered.
     pub(crate) fn close(&self, broker_epoch: i64) {
+        self.replication.close();
         self.moves.close();
         let mut offsets = self.offsets();
         let mut failed = vec![false; self.dirs.len()];

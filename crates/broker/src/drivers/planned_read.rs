@@ -21,12 +21,14 @@ pub(crate) fn file_range(plan: ReadPlan, partition: Arc<Partition>) -> FileRange
 }
 
 impl PlannedRead {
-    /// A disk that cannot be read takes the log offline; the answer that has begun cannot be finished.
+    /// A disk that cannot be read takes the log offline; the answer that has begun cannot be finished. Nor can one whose
+    /// log was truncated meanwhile: what is read then are other records.
     fn check<T>(&self, read: Result<T, Fault>) -> io::Result<T> {
-        read.map_err(|fault| {
-            self.partition.failed(&fault);
+        let read = read.map_err(|fault| {
+            self.partition.read_failed(&self.plan, &fault);
             io::Error::other(fault)
-        })
+        })?;
+        if self.plan.is_current() { Ok(read) } else { Err(io::Error::other("the log was truncated")) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thalweg_base::TopicPartition;
+use thalweg_base::{NodeId, TopicPartition};
 use thalweg_metadata::config::{
     BrokerConfigs, ConfigTable, MessageTimestampType, TopicCompression, TopicConfig, Value,
 };
@@ -21,6 +21,17 @@ pub(crate) struct Settings {
     pub(crate) rules: Rules,
     /// What the leader obeys.
     pub(crate) limits: Limits,
+    /// Whether copying this replica is throttled (KIP-73).
+    pub(crate) throttled: Throttled,
+}
+
+/// How copying a replica is throttled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Throttled {
+    /// `leader.replication.throttled.replicas` names it.
+    pub(crate) as_leader: bool,
+    /// `follower.replication.throttled.replicas` names it.
+    pub(crate) as_follower: bool,
 }
 
 /// What a broker adds to a topic's configuration.
@@ -39,7 +50,14 @@ pub(crate) struct BrokerLimits {
 }
 
 impl Settings {
-    pub(crate) fn new(partition: &TopicPartition, topic: &TopicConfig, broker: &BrokerLimits) -> Arc<Self> {
+    pub(crate) fn new(
+        node: NodeId,
+        partition: &TopicPartition,
+        topic: &TopicConfig,
+        broker: &BrokerLimits,
+    ) -> Arc<Self> {
+        let own = format!("{}:{node}", partition.partition);
+        let names_it = |replicas: &[String]| replicas.iter().any(|replica| *replica == own || replica == "*");
         Arc::new(Self {
             log: log_config(topic, broker),
             rules: rules(partition, topic, broker),
@@ -47,13 +65,22 @@ impl Settings {
                 min_isr: usize::try_from(topic.min_insync_replicas).unwrap_or(1),
                 lag_max: broker.replica_lag_max,
             },
+            throttled: Throttled {
+                as_leader: names_it(&topic.leader_replication_throttled_replicas),
+                as_follower: names_it(&topic.follower_replication_throttled_replicas),
+            },
         })
     }
 
     /// Kafka's defaults, for when nothing that is configured can be used.
     pub(crate) fn fallback(partition: &TopicPartition, broker: &BrokerLimits) -> Arc<Self> {
         let log = LogConfig { open_files: broker.open_files.clone(), ..LogConfig::default() };
-        Arc::new(Self { log, rules: Rules::new(partition.clone()), limits: Limits::default() })
+        Arc::new(Self {
+            log,
+            rules: Rules::new(partition.clone()),
+            limits: Limits::default(),
+            throttled: Throttled::default(),
+        })
     }
 }
 

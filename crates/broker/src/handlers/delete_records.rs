@@ -8,6 +8,7 @@ use thalweg_base::Offset;
 use thalweg_metadata::topic_name;
 use thalweg_replica::TopicRef;
 use thalweg_sys::task;
+use thalweg_sys::time::{Duration, Instant, now};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::DeleteRecordsRequest;
 use thalweg_wire::messages::delete_records_request::DeleteRecordsPartition;
@@ -16,6 +17,7 @@ use thalweg_wire::messages::delete_records_response::{
 };
 
 use crate::call::Call;
+use crate::drivers::parked::Parked;
 use crate::drivers::partition::Partition;
 
 /// "Up to the high watermark", as an offset of the request.
@@ -48,6 +50,10 @@ pub(crate) async fn handle(call: Call, request: DeleteRecordsRequest) -> DeleteR
             results.iter_mut().flat_map(|(_, deleted)| deleted).for_each(Deleted::fail);
         }
     }
+    let deadline = now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    for deleted in results.iter_mut().flat_map(|(_, deleted)| deleted) {
+        deleted.wait_for_followers(deadline).await;
+    }
     let topics = results.into_iter().map(|(name, deleted)| DeleteRecordsTopicResult {
         name,
         partitions: deleted.into_iter().map(Deleted::result).collect(),
@@ -56,6 +62,30 @@ pub(crate) async fn handle(call: Call, request: DeleteRecordsRequest) -> DeleteR
 }
 
 impl Deleted {
+    /// Waits until the log of every live replica begins where the leader's does, or later.
+    async fn wait_for_followers(&mut self, deadline: Instant) {
+        let (Ok(to), Some(partition)) = (self.low_watermark, &self.partition) else { return };
+        let parked = Parked::new();
+        let mut is_parked = false;
+        self.low_watermark = loop {
+            parked.begin();
+            match partition.low_watermark() {
+                Err(error) => break Err(error),
+                Ok(Some(low_watermark)) if low_watermark >= to => break Ok(low_watermark),
+                Ok(_) => {}
+            }
+            if !is_parked {
+                // Then look once more: it may have moved before.
+                is_parked = true;
+                partition.park(&parked);
+                continue;
+            }
+            if !parked.woken_before(deadline).await {
+                break Err(ErrorCode::RequestTimedOut);
+            }
+        };
+    }
+
     fn fail(&mut self) {
         if self.low_watermark.is_ok() {
             self.low_watermark = Err(ErrorCode::KafkaStorageError);

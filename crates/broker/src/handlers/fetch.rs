@@ -10,8 +10,9 @@ mod lent;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytestring::ByteString;
 use thalweg_access::acl::{Operation, Resource};
-use thalweg_base::{LeaderEpoch, Offset};
+use thalweg_base::{BrokerEpoch, LeaderEpoch, NodeId, Offset};
 use thalweg_network::Reply;
 use thalweg_replica::{
     Begun, FetchParams, SessionEpoch, SessionError, SessionId, SessionRequest, Slot, Topic, TopicRef,
@@ -26,10 +27,14 @@ use self::lent::Lent;
 use super::authorization::{Attempt, Gate};
 use crate::call::Call;
 use crate::drivers::parked::Parked;
-use crate::drivers::partition::{Isolation, Look, Partition, Reader};
+use crate::drivers::partition::{FollowerFetch, Isolation, Look, Partition, Reader, Turn};
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;
+/// From this version on consumers may read from followers (KIP-392).
+const ANY_REPLICA: i16 = 11;
+/// From this version on a follower tells its broker epoch (KIP-903).
+const REPLICA_STATE: i16 = 15;
 
 pub(crate) fn handle(call: Call, request: FetchRequest) -> Reply {
     let fetch = match Fetch::begin(call, &request) {
@@ -44,7 +49,7 @@ pub(crate) fn handle(call: Call, request: FetchRequest) -> Reply {
         let response = answer::refused(&request, fetch.call.version, ErrorCode::UnknownServerError);
         return Reply::Now(fetch.call.answer(&response));
     }
-    let found = fetch.look();
+    let found = fetch.look(Turn::First);
     if fetch.is_enough(&found) {
         return match fetch.read_cached(&found) {
             Some(records) => Reply::Now(fetch.answer(found, records)),
@@ -94,6 +99,8 @@ struct Fetch {
     targets: Vec<Target>,
     answering: Answering,
     reader: Reader,
+    /// Where the client is, if it may be sent to a replica that is nearer.
+    rack: Option<ByteString>,
     isolation: Isolation,
     bytes_min: usize,
     /// Of all partitions together; one that is asked for less than nothing is an error.
@@ -138,9 +145,8 @@ impl Fetch {
             }
             Begun::Refused(refusal) => return Err((call, session_error(refusal))),
         };
-        let replica = if call.version >= 15 { request.replica_state.replica_id } else { request.replica_id };
         if let Some(gate) = Gate::of(&call) {
-            refuse_unreadable(&gate, replica >= 0, &mut targets);
+            refuse_unreadable(&gate, replica_of(call.version, request).is_some(), &mut targets);
         }
         // What there is not is told last. Most fetches know what they ask for, and are not sorted.
         if !targets.iter().all(Target::is_known) {
@@ -151,8 +157,13 @@ impl Fetch {
         Ok(Self {
             targets,
             answering,
-            reader: if replica >= 0 { Reader::Follower(thalweg_base::NodeId(replica)) } else { Reader::Consumer },
-            isolation: if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
+            reader: reader(call.version, request),
+            rack: (broker.config.fetch.rack_aware && !request.rack_id.is_empty()).then(|| request.rack_id.clone()),
+            isolation: match request.isolation_level {
+                _ if replica_of(call.version, request).is_some() => Isolation::LogEnd,
+                1 => Isolation::ReadCommitted,
+                _ => Isolation::ReadUncommitted,
+            },
             bytes_min: limit(request.min_bytes.min(bytes_max)),
             bytes_max,
             deadline: now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
@@ -161,7 +172,11 @@ impl Fetch {
     }
 
     /// Looks at every target in order, until the answer is full. Touches no records.
-    fn look(&self) -> Found {
+    fn look(&self, turn: Turn) -> Found {
+        let reader = match self.reader {
+            Reader::Follower(fetch) => Reader::Follower(FollowerFetch { turn, ..fetch }),
+            consumer => consumer,
+        };
         let mut found = Found { looks: Vec::with_capacity(self.targets.len()), bytes: 0, urgent: false };
         let mut left = self.bytes_max;
         for target in &self.targets {
@@ -169,17 +184,38 @@ impl Fetch {
                 // The first batch of an answer is always whole, so that a client gets on whatever its limits are.
                 (Ok(partition), Ok(bytes_max)) => {
                     let first = if found.bytes == 0 { FirstBatch::Whole } else { FirstBatch::Fitting };
-                    partition.look(&target.params, bytes_max, first, self.reader, self.isolation)
+                    let mut look = partition.look(&target.params, bytes_max, first, reader, self.isolation);
+                    if look.error == ErrorCode::None
+                        && let Some(nearer) = self.nearer_replica(partition, target.params.fetch_offset)
+                    {
+                        look.prefer(nearer);
+                    }
+                    look
                 }
                 (Ok(_), Err(_)) => Look::refused(ErrorCode::UnknownServerError),
                 (Err(error), _) => Look::refused(*error),
             };
             found.bytes += look.bytes();
             left = left.saturating_sub(i32::try_from(look.bytes()).unwrap_or(i32::MAX)).max(0);
-            found.urgent |= look.error != ErrorCode::None || look.diverging.is_some();
+            found.urgent |= look.error != ErrorCode::None || look.diverging.is_some() || look.preferred.is_some();
             found.looks.push(look);
         }
         found
+    }
+
+    /// A follower in the client's rack that has the offset, if the leader is elsewhere: the one that has most (KIP-392).
+    fn nearer_replica(&self, partition: &Partition, offset: Offset) -> Option<NodeId> {
+        let rack = self.rack.as_deref().filter(|_| self.reader == Reader::ConsumerOfAnyReplica)?;
+        let image = self.call.broker.image();
+        let is_near = |node: NodeId| {
+            let broker = image.cluster().broker(node).filter(|broker| !broker.fenced);
+            broker.is_some_and(|broker| broker.rack.as_deref() == Some(rack))
+        };
+        if is_near(self.call.broker.config.node_id) {
+            return None;
+        }
+        let near = partition.followers_with(offset).into_iter().filter(|(node, _)| is_near(*node));
+        near.max_by_key(|(_, end)| *end).map(|(node, _)| node)
     }
 
     fn is_enough(&self, found: &Found) -> bool {
@@ -191,11 +227,14 @@ impl Fetch {
         let parked = Parked::new();
         let mut closing = self.call.broker.closing.clone();
         for partition in self.targets.iter().filter_map(|target| target.place.as_ref().ok()) {
-            partition.park(&parked);
+            match self.reader {
+                Reader::Follower(_) => partition.park_follower(&parked),
+                Reader::Consumer | Reader::ConsumerOfAnyReplica => partition.park(&parked),
+            }
         }
         loop {
             parked.begin();
-            let found = self.look();
+            let found = self.look(Turn::Again);
             if self.is_enough(&found) {
                 return found;
             }
@@ -206,7 +245,7 @@ impl Fetch {
                 () = closing.begun() => false,
             };
             if !more {
-                return self.look();
+                return self.look(Turn::Again);
             }
         }
     }
@@ -229,6 +268,24 @@ fn refuse_unreadable(gate: &Gate, is_follower: bool, targets: &mut [Target]) {
     let readable: BTreeMap<Topic, bool> = counts.iter().map(may_read).collect();
     for target in targets.iter_mut().filter(|target| readable.get(&target.topic) == Some(&false)) {
         target.place = Err(ErrorCode::TopicAuthorizationFailed);
+    }
+}
+
+/// The broker that follows, if it is no client that asks.
+fn replica_of(version: i16, request: &FetchRequest) -> Option<NodeId> {
+    let replica = if version >= REPLICA_STATE { request.replica_state.replica_id } else { request.replica_id };
+    (replica >= 0).then_some(NodeId(replica))
+}
+
+fn reader(version: i16, request: &FetchRequest) -> Reader {
+    match replica_of(version, request) {
+        Some(follower) => {
+            let epoch = request.replica_state.replica_epoch;
+            let broker_epoch = (version >= REPLICA_STATE && epoch >= 0).then_some(BrokerEpoch(epoch));
+            Reader::Follower(FollowerFetch { follower, broker_epoch, turn: Turn::First })
+        }
+        None if version >= ANY_REPLICA => Reader::ConsumerOfAnyReplica,
+        None => Reader::Consumer,
     }
 }
 

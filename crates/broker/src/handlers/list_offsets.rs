@@ -15,10 +15,12 @@ use thalweg_wire::messages::list_offsets_response::{
 };
 
 use crate::call::Call;
-use crate::drivers::partition::{Isolation, OffsetQuery};
+use crate::drivers::partition::{Isolation, OffsetQuery, Position};
 
 /// From this version on answers carry leader epochs (KIP-320).
 const LEADER_EPOCHS: i16 = 4;
+/// From this version on clients know the error of that name.
+const OFFSET_NOT_AVAILABLE: i16 = 5;
 
 pub(crate) async fn handle(call: Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
@@ -30,7 +32,7 @@ pub(crate) async fn handle(call: Call, request: ListOffsetsRequest) -> ListOffse
         for (asked, times) in asked {
             let found = match times {
                 _ if is_meaningless => Err(ErrorCode::UnknownServerError),
-                1 => position(&call, name, asked, isolation, follower).await,
+                1 => position(&call, name, asked, isolation, follower).await.map_err(|e| for_version(e, call.version)),
                 _ => Err(ErrorCode::InvalidRequest),
             };
             partitions.push(response(call.version, asked.partition_index, found));
@@ -76,12 +78,21 @@ async fn position(
     let partition = call.broker.partitions.find(TopicRef::Name(topic), asked.partition_index)?;
     let epoch = (asked.current_leader_epoch != -1).then_some(LeaderEpoch(asked.current_leader_epoch));
     let isolation = if follower { Isolation::LogEnd } else { isolation };
-    match query {
-        // The only one that reads records.
-        OffsetQuery::At(_) => task::blocking(move || partition.position(query, isolation, epoch))
-            .await
-            .unwrap_or(Err(ErrorCode::UnknownServerError)),
-        _ => partition.position(query, isolation, epoch),
+    match partition.position(query, isolation, epoch)? {
+        Position::Known(known) => Ok(known),
+        Position::Search(search) => {
+            let _turn = call.broker.partitions.search_turn().await;
+            let found = task::blocking(move || partition.search(&search)).await;
+            found.unwrap_or(Err(ErrorCode::UnknownServerError))
+        }
+    }
+}
+
+/// Older clients do not know that the offset will be known soon (KIP-207); this makes them ask again, too.
+fn for_version(error: ErrorCode, version: i16) -> ErrorCode {
+    match error {
+        ErrorCode::OffsetNotAvailable if version < OFFSET_NOT_AVAILABLE => ErrorCode::LeaderNotAvailable,
+        other => other,
     }
 }
 

@@ -12,10 +12,10 @@ use thalweg_base::{BrokerEpoch, LeaderEpoch, Moment, NodeId, Offset};
 use crate::epochs::{EpochEnd, diverging};
 use crate::*;
 
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,41 +23,41 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.next() as usize % limit
     }
 
-    fn percent(&mut self, chance: usize) -> bool {
+    pub(crate) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Record {
-    epoch: i32,
-    value: u64,
+pub(crate) struct Record {
+    pub(crate) epoch: i32,
+    pub(crate) value: u64,
 }
 
 /// A log with its leader epoch cache.
 #[derive(Clone, Debug, Default)]
-struct Log {
-    records: Vec<Record>,
-    epochs: Vec<(i32, i64)>,
-    high_watermark: i64,
+pub(crate) struct Log {
+    pub(crate) records: Vec<Record>,
+    pub(crate) epochs: Vec<(i32, i64)>,
+    pub(crate) high_watermark: i64,
 }
 
 impl Log {
-    fn end(&self) -> i64 {
+    pub(crate) fn end(&self) -> i64 {
         self.records.len() as i64
     }
 
-    fn begin_epoch(&mut self, epoch: i32) {
+    pub(crate) fn begin_epoch(&mut self, epoch: i32) {
         let end = self.end();
         self.epochs.retain(|(known, start)| *known < epoch && *start < end);
         self.epochs.push((epoch, end));
     }
 
-    fn append(&mut self, record: Record) {
+    pub(crate) fn append(&mut self, record: Record) {
         // A newer epoch without a record, from when this broker led for a moment, does not count.
         if self.epochs.last().is_none_or(|(epoch, _)| *epoch != record.epoch) {
             self.begin_epoch(record.epoch);
@@ -65,17 +65,17 @@ impl Log {
         self.records.push(record);
     }
 
-    fn truncate(&mut self, to: i64) {
+    pub(crate) fn truncate(&mut self, to: i64) {
         self.records.truncate(to as usize);
         self.epochs.retain(|(_, start)| *start < to);
         self.high_watermark = self.high_watermark.min(to);
     }
 
-    fn last_epoch(&self) -> Option<LeaderEpoch> {
+    pub(crate) fn last_epoch(&self) -> Option<LeaderEpoch> {
         self.epochs.last().map(|(epoch, _)| LeaderEpoch(*epoch))
     }
 
-    fn end_of(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
+    pub(crate) fn end_of(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         let next = self.epochs.partition_point(|(known, _)| *known <= epoch.0);
         let floor = self.epochs[..next].last().map_or(epoch.0, |(known, _)| *known);
         match self.epochs.get(next) {
@@ -85,7 +85,7 @@ impl Log {
         }
     }
 
-    fn ends(&self) -> LogEnds {
+    pub(crate) fn ends(&self) -> LogEnds {
         LogEnds { start: Offset(0), end: Offset(self.end()), high_watermark: Offset(self.high_watermark) }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use thalweg_base::Offset;
 use thalweg_records::{BatchHeader, HEAD, LOG_OVERHEAD, frame_size};
 
-use super::{Log, LogPosition};
+use super::{Generation, Log, LogPosition};
 use crate::segment::Segment;
 use crate::txn_index::AbortedTxn;
 use crate::{Fault, SegmentFile};
@@ -41,7 +41,7 @@ pub enum ReadError {
 /// bytes is, as Kafka does.
 ///
 /// The range was written when the plan was made. A truncation may take it away before it is read: reading then fails
-/// with `UnexpectedEof`, or returns what was appended instead.
+/// with `UnexpectedEof`, or returns what was appended instead: ask [`ReadPlan::is_current`].
 #[derive(Clone, Debug)]
 pub struct ReadPlan {
     file: Option<Arc<SegmentFile>>,
@@ -51,9 +51,16 @@ pub struct ReadPlan {
     cut: bool,
     first_too_large: bool,
     layout: u64,
+    generation: Generation,
 }
 
 impl ReadPlan {
+    /// Whether the log was not truncated since: else what is read may be anything, and an error says nothing of the disk.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.generation.is_current()
+    }
+
     /// The file, and the position in it from which [`ReadPlan::len`] bytes are to be read; `None` when there is nothing.
     #[must_use]
     pub fn source(&self) -> Option<(&Arc<SegmentFile>, u64)> {
@@ -221,7 +228,15 @@ impl Log {
 
     fn nothing(&self) -> ReadPlan {
         let start = LogPosition::default();
-        ReadPlan { file: None, start, len: 0, cut: false, first_too_large: false, layout: self.layout }
+        ReadPlan {
+            file: None,
+            start,
+            len: 0,
+            cut: false,
+            first_too_large: false,
+            layout: self.layout,
+            generation: self.generation.clone(),
+        }
     }
 
     /// The segment and position of the first batch that ends at or after `offset`; `None` when there is none.

@@ -233,6 +233,7 @@ impl Log {
 
     fn positions_changed(&mut self) -> Result<(), Fault> {
         self.truncations += 1;
+        self.generation.end();
         self.forget_positions();
         self.segments_go()
     }

@@ -1,17 +1,44 @@
 //! What is read of a partition: by whom, how far, and what a look finds.
 
-use thalweg_base::{NodeId, Offset, Timestamp};
-use thalweg_replica::epochs::EpochEnd;
-use thalweg_storage::{AbortedTxn, ReadPlan};
+use thalweg_base::{BrokerEpoch, LeaderEpoch, Moment, NodeId, Offset, Timestamp};
+use thalweg_replica::epochs::{EpochEnd, diverging};
+use thalweg_replica::{FetchParams, FetchedBy, Refusal};
+use thalweg_storage::{
+    AbortedTxn, Fault, FirstBatch, ReadError, ReadPlan, ReadRefusal, TimeQuery, TimeSearch, TimestampedOffset,
+};
 use thalweg_wire::ErrorCode;
+use tracing::error;
+
+use super::role::Role;
+use super::{Health, Partition, State, error_of};
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
-    /// A client: up to the high watermark.
+    /// A client that knows of leaders only: up to the high watermark.
     Consumer,
+    /// A client that may read from followers, too (KIP-392).
+    ConsumerOfAnyReplica,
     /// Another replica: up to the end of the log.
-    Follower(NodeId),
+    Follower(FollowerFetch),
+}
+
+/// A follower's request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FollowerFetch {
+    pub(crate) follower: NodeId,
+    /// `None` if its request names none.
+    pub(crate) broker_epoch: Option<BrokerEpoch>,
+    pub(crate) turn: Turn,
+}
+
+/// How often a request has looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The leader notes how far the follower is.
+    First,
+    /// It was noted; the request has waited since.
+    Again,
 }
 
 /// How far a client reads.
@@ -40,6 +67,8 @@ pub(crate) struct Look {
     pub(crate) read: Option<ReadPlan>,
     /// The transactions in what is read that were aborted, for a reader of committed records.
     pub(crate) aborted: Vec<AbortedTxn>,
+    /// A replica that is nearer to the reader: nothing is read here.
+    pub(crate) preferred: Option<NodeId>,
 }
 
 impl Look {
@@ -54,7 +83,15 @@ impl Look {
             diverging: None,
             read: None,
             aborted: Vec::new(),
+            preferred: None,
         }
+    }
+
+    /// The reader is sent to another replica, and reads nothing here.
+    pub(crate) fn prefer(&mut self, replica: NodeId) {
+        self.preferred = Some(replica);
+        self.read = None;
+        self.aborted.clear();
     }
 
     /// How many bytes of records there are to read.
@@ -74,4 +111,236 @@ pub(crate) enum OffsetQuery {
     EarliestPendingUpload,
     /// The first record that is not older than this.
     At(Timestamp),
+}
+
+/// What `ListOffsets` gets at once, or has to look for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Position {
+    Known(Option<TimestampedOffset>),
+    Search(Search),
+}
+
+/// A search for a record by its time, which reads records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search {
+    query: TimeQuery,
+    /// Records from here on are not shown.
+    readable_end: Offset,
+    /// Where nothing is found: the leader may not know yet what is committed (KIP-207).
+    is_catching_up: bool,
+}
+
+impl Partition {
+    /// Finds what a fetch would read, without reading it.
+    pub(crate) fn look(
+        &self,
+        params: &FetchParams,
+        bytes_max: usize,
+        first: FirstBatch,
+        reader: Reader,
+        isolation: Isolation,
+    ) -> Look {
+        let mut state = self.lock();
+        let looked = self.agree(&mut state, params, reader).and_then(|diverging| {
+            let Some(log) = &state.log else { return Err(state.absent()) };
+            let high_watermark = state.role.high_watermark();
+            let last_stable = log.last_stable_offset(high_watermark);
+            let mut look = Look {
+                error: ErrorCode::None,
+                high_watermark,
+                last_stable,
+                log_start: log.log_start(),
+                diverging,
+                read: None,
+                aborted: Vec::new(),
+                preferred: None,
+            };
+            if look.diverging.is_none() && !self.is_held_back(&state, reader) {
+                let limit = match isolation {
+                    Isolation::ReadUncommitted => high_watermark,
+                    Isolation::ReadCommitted => last_stable,
+                    Isolation::LogEnd => log.log_end(),
+                };
+                let plan = log.read(params.fetch_offset, limit, bytes_max, first);
+                let failed = |e: &ReadError| self.read_error(state.dir.as_deref(), e);
+                let plan = plan.map_err(|e| failed(&e))?;
+                if isolation == Isolation::ReadCommitted {
+                    // Under the same lock as the plan: a compaction in between forgets what the plan still reads.
+                    let aborted = log.aborted_txns(params.fetch_offset, &plan);
+                    look.aborted = aborted.map_err(|fault| failed(&fault.into()))?;
+                }
+                look.read = Some(plan).filter(|plan| !plan.is_empty());
+            }
+            Ok(look)
+        });
+        looked.unwrap_or_else(Look::refused)
+    }
+
+    /// Whether a follower gets nothing just now, as the copying of this replica is throttled. Those in sync are not, since
+    /// producers wait for them.
+    fn is_held_back(&self, state: &State, reader: Reader) -> bool {
+        let Reader::Follower(fetch) = reader else { return false };
+        let is_in_sync = state.role.leader().is_some_and(|leader| leader.is_in_sync(fetch.follower));
+        let throttled = self.settings().throttled.as_leader && !is_in_sync;
+        throttled && self.local.throttles.has_sent_too_much(self.local.moment())
+    }
+
+    /// So many bytes were sent to a follower.
+    pub(crate) fn sent_to_follower(&self, bytes: usize) {
+        if self.settings().throttled.as_leader {
+            self.local.throttles.sent(bytes, self.local.moment());
+        }
+    }
+
+    /// So many bytes were fetched as a follower that is not in sync. Gives the moment until which no more are to be, if
+    /// copying this replica is throttled.
+    pub(crate) fn fetched_out_of_sync(&self, bytes: usize) -> Option<Moment> {
+        let throttled = self.settings().throttled.as_follower;
+        throttled.then(|| self.local.throttles.fetched(bytes, self.local.moment())).flatten()
+    }
+
+    /// Whether this replica may serve the reader in its epoch, and where their logs part. Notes how far a follower is.
+    fn agree(&self, state: &mut State, params: &FetchParams, reader: Reader) -> Result<Option<EpochEnd>, ErrorCode> {
+        let absent = state.absent();
+        let State { log: Some(log), role, .. } = &mut *state else { return Err(absent) };
+        let may_serve = matches!(role, Role::Leader(_)) || reader == Reader::ConsumerOfAnyReplica;
+        let epoch = role.check_epoch(params.current_leader_epoch).filter(|_| may_serve).ok_or(absent)?;
+        epoch.map_err(error_of)?;
+        if let Some(epoch) = params.last_fetched_epoch {
+            let own = log.end_offset_for_epoch(epoch).map(|(epoch, end)| EpochEnd { epoch, end });
+            let found = diverging(params.fetch_offset, epoch, own, log.log_start()).map_err(error_of)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        if let (Reader::Follower(fetch), Role::Leader(leader)) = (reader, role)
+            && fetch.turn == Turn::First
+        {
+            let by = FetchedBy {
+                follower: fetch.follower,
+                broker_epoch: fetch.broker_epoch,
+                fetch_offset: params.fetch_offset,
+                log_start: params.log_start,
+            };
+            let effects = leader.fetched(by, self.local.moment()).map_err(|refusal| match refusal {
+                Refusal::NotAReplica if params.current_leader_epoch.is_none() => ErrorCode::NotLeaderOrFollower,
+                other => error_of(other),
+            })?;
+            self.take_effects(state, effects);
+        }
+        Ok(None)
+    }
+
+    /// The followers in sync that have this offset, and where their logs end; none if this node does not lead.
+    pub(crate) fn followers_with(&self, offset: Offset) -> Vec<(NodeId, Offset)> {
+        self.lock().role.leader().map(|leader| leader.followers_with(offset).collect()).unwrap_or_default()
+    }
+
+    /// Answers a query of `ListOffsets` as far as no record has to be read. Only leaders answer.
+    pub(crate) fn position(
+        &self,
+        query: OffsetQuery,
+        isolation: Isolation,
+        current_leader_epoch: Option<LeaderEpoch>,
+    ) -> Result<Position, ErrorCode> {
+        let state = self.lock();
+        let (log, leader) = state.serving()?;
+        leader.check_epoch(current_leader_epoch).map_err(error_of)?;
+        let high_watermark = leader.high_watermark();
+        let readable_end = match isolation {
+            Isolation::ReadUncommitted => high_watermark,
+            Isolation::ReadCommitted => log.last_stable_offset(high_watermark),
+            Isolation::LogEnd => log.log_end(),
+        };
+        let is_catching_up = leader.is_catching_up() && isolation != Isolation::LogEnd;
+        let query = match query {
+            OffsetQuery::Latest if is_catching_up => return Err(ErrorCode::OffsetNotAvailable),
+            OffsetQuery::Latest => {
+                let (timestamp, leader_epoch) = (Timestamp::NONE, leader.leader_epoch());
+                return Ok(Position::Known(Some(TimestampedOffset { timestamp, offset: readable_end, leader_epoch })));
+            }
+            OffsetQuery::Earliest | OffsetQuery::EarliestLocal => return Ok(Position::Known(Some(log.earliest()))),
+            // Nothing is tiered.
+            OffsetQuery::LatestTiered | OffsetQuery::EarliestPendingUpload => return Ok(Position::Known(None)),
+            OffsetQuery::MaxTimestamp => TimeQuery::Newest,
+            OffsetQuery::At(timestamp) => TimeQuery::Since(timestamp),
+        };
+        Ok(Position::Search(Search { query, readable_end, is_catching_up }))
+    }
+
+    /// Searches; waits for the disk. The lock is held while indexes are looked at, not while records are read.
+    pub(crate) fn search(&self, search: &Search) -> Result<Option<TimestampedOffset>, ErrorCode> {
+        let mut after = None;
+        let found = loop {
+            let Some(planned) = self.plan_search(search.query, after)? else { break None };
+            after = Some(planned.base());
+            let generation = planned.generation();
+            match planned.run() {
+                Ok(Some(found)) => break Some(found),
+                Ok(None) => {}
+                // It was truncated meanwhile, as happens to followers only.
+                Err(_) if !generation.is_current() => return Err(ErrorCode::NotLeaderOrFollower),
+                Err(fault) => return Err(self.read_fault(self.lock().dir.as_deref(), &fault)),
+            }
+        };
+        match found.filter(|found| found.offset < search.readable_end) {
+            None if search.is_catching_up => Err(ErrorCode::OffsetNotAvailable),
+            found => Ok(found),
+        }
+    }
+
+    fn plan_search(&self, query: TimeQuery, after: Option<Offset>) -> Result<Option<TimeSearch>, ErrorCode> {
+        let state = self.lock();
+        let (log, _) = state.serving()?;
+        log.time_search(query, after).map_err(|fault| self.read_fault(state.dir.as_deref(), &fault))
+    }
+
+    /// Where an epoch ended in this log: the offset after its last record, with the largest epoch that is not above it.
+    pub(crate) fn end_of_epoch(
+        &self,
+        epoch: LeaderEpoch,
+        current_leader_epoch: Option<LeaderEpoch>,
+    ) -> Result<Option<EpochEnd>, ErrorCode> {
+        let state = self.lock();
+        let (log, leader) = state.serving()?;
+        leader.check_epoch(current_leader_epoch).map_err(error_of)?;
+        Ok(log.end_offset_for_epoch(epoch).map(|(epoch, end)| EpochEnd { epoch, end }))
+    }
+
+    /// Reading what was planned has failed: a disk that cannot be read takes its directory offline, unless the log was
+    /// truncated meanwhile.
+    pub(crate) fn read_failed(&self, plan: &ReadPlan, fault: &Fault) -> ErrorCode {
+        if !plan.is_current() {
+            return ErrorCode::NotLeaderOrFollower;
+        }
+        self.failed(fault);
+        self.traffic.fetch_failed();
+        ErrorCode::KafkaStorageError
+    }
+
+    fn read_error(&self, dir: Option<&Health>, error: &ReadError) -> ErrorCode {
+        match error {
+            ReadError::Refused(ReadRefusal::OffsetOutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
+            ReadError::Fault(fault) => self.read_fault(dir, fault),
+        }
+    }
+
+    /// Damage in a file spoils what was asked for; a disk that cannot be read takes its directory offline.
+    fn read_fault(&self, dir: Option<&Health>, fault: &Fault) -> ErrorCode {
+        match (fault, dir) {
+            (Fault::Io { .. }, Some(dir)) => dir.fail(fault),
+            _ => error!(partition = %self.id, error = %fault, "a read failed"),
+        }
+        match fault {
+            Fault::Corrupt { .. } => ErrorCode::CorruptMessage,
+            Fault::Io { .. } | Fault::Offline { .. } | Fault::Descriptors { .. } => ErrorCode::KafkaStorageError,
+        }
+    }
+
+    /// A fetch was cut by its limits: its client will go on where these bytes end.
+    pub(crate) fn has_read(&self, plan: &ReadPlan, bytes: &[u8]) {
+        if let Some(log) = &self.lock().log {
+            log.has_read(plan, bytes);
+        }
+    }
 }

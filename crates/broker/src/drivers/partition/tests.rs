@@ -1,11 +1,14 @@
 use std::path::Path;
 
+use thalweg_metadata::config::{BrokerConfigs, ConfigMap};
 use thalweg_records::{BatchBuilder, BatchOptions};
-use thalweg_replica::PartitionEpoch;
-use thalweg_storage::{LogConfig, OpenFiles, OpenHints};
+use thalweg_replica::FetchParams;
+use thalweg_storage::{FirstBatch, LogConfig, OpenFiles, OpenHints};
 use thalweg_sys::time;
 
 use super::*;
+
+mod following;
 use crate::drivers::acknowledged::Awaited;
 use crate::drivers::settings::BrokerLimits;
 
@@ -27,18 +30,38 @@ fn settings(change: impl FnOnce(&mut LogConfig)) -> Arc<Settings> {
 
 /// A partition that this node leads, alone, with its log in `dir`.
 fn leading(dir: &Path, settings: Arc<Settings>) -> Arc<Partition> {
+    let partition = hosted(dir, ME, settings);
+    assert_eq!(partition.assign(&registration(ME, 0, &[ME]), &ClusterImage::default()), FollowedUp::Stop);
+    partition
+}
+
+/// A replica on `node`, with its log in `dir`, that has no part yet.
+fn hosted(dir: &Path, node: NodeId, settings: Arc<Settings>) -> Arc<Partition> {
     let log = open(&dir.join("t-0"), &settings);
     let health = Health::new(dir, &Arc::default());
-    let local = Local { id: ME, started: time::now() };
-    let partition = Partition::new(TopicPartition::new("t", 0), Uuid::ZERO, log, &health, settings, local);
-    let assignment = Assignment {
-        leader_epoch: LeaderEpoch(0),
-        partition_epoch: PartitionEpoch(0),
-        replicas: vec![ME],
-        isr: vec![ME],
-    };
-    partition.lead(ME, &assignment, Offset::ZERO, Moment(0));
-    partition
+    let none = ConfigMap::new();
+    let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &none };
+    let throttles = Arc::new(Throttles::new(&broker));
+    let local = Local { id: node, started: time::now(), proposals: mpsc::unbounded_channel().0, throttles };
+    let id = TopicPartition::new("t", 0);
+    Partition::new(id, Uuid::ZERO, (log, &health), Offset::ZERO, settings, local)
+}
+
+/// What the metadata says while `leader` leads in this epoch.
+fn registration(leader: NodeId, epoch: i32, replicas: &[NodeId]) -> PartitionRegistration {
+    PartitionRegistration {
+        replicas: replicas.to_vec(),
+        directories: vec![Uuid::ZERO; replicas.len()],
+        isr: replicas.to_vec(),
+        removing_replicas: Vec::new(),
+        adding_replicas: Vec::new(),
+        elr: Vec::new(),
+        last_known_elr: Vec::new(),
+        leader,
+        leader_recovery_state: Default::default(),
+        leader_epoch: LeaderEpoch(epoch),
+        partition_epoch: thalweg_metadata::image::PartitionEpoch(epoch),
+    }
 }
 
 fn open(dir: &Path, settings: &Settings) -> Log {

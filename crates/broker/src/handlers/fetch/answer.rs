@@ -57,7 +57,7 @@ impl Fetch {
                         Ok(bytes.into())
                     }
                     Ok(None) => return None,
-                    Err(fault) => Err(target.fail(&fault)),
+                    Err(fault) => Err(target.fail(plan, &fault)),
                 },
             });
         }
@@ -80,9 +80,9 @@ impl Fetch {
             records.push(match look.read.clone() {
                 None => Ok(Records::default()),
                 Some(plan) if !memory.takes(&plan) => Ok(Records::Elsewhere(plan.len())),
-                Some(plan) => match task::blocking(move || plan.read()).await {
+                Some(plan) => match task::blocking(move || plan.read().map_err(|fault| (plan, fault))).await {
                     Ok(Ok(bytes)) => Ok(bytes.into()),
-                    Ok(Err(fault)) => Err(target.fail(&fault)),
+                    Ok(Err((plan, fault))) => Err(target.fail(&plan, &fault)),
                     Err(_) => Err(ErrorCode::UnknownServerError),
                 },
             });
@@ -106,7 +106,7 @@ impl Fetch {
                 high_watermark: Offset(partition.high_watermark),
                 log_start: Offset(partition.log_start_offset),
                 has_records: partition.records.as_ref().is_some_and(|records| !records.is_empty()),
-                urgent: partition.diverging_epoch != EpochEndOffset::default(),
+                urgent: partition.diverging_epoch != EpochEndOffset::default() || partition.preferred_read_replica >= 0,
                 has_error: partition.error_code != ErrorCode::None.code(),
             });
             data.push(Some(partition));
@@ -130,7 +130,7 @@ impl Fetch {
             session_id: session_id.0,
             responses,
             // Followers know the nodes from the metadata log.
-            node_endpoints: if self.call.version >= 16 && self.reader == Reader::Consumer {
+            node_endpoints: if self.call.version >= 16 && !matches!(self.reader, Reader::Follower(_)) {
                 node_endpoints.collect()
             } else {
                 Vec::new()
@@ -178,7 +178,11 @@ impl Fetch {
             (error, _) => *error,
         };
         if let Ok(place) = &target.place {
-            place.traffic.fetched(records.as_ref().map_or(0, Records::len));
+            let bytes = records.as_ref().map_or(0, Records::len);
+            place.traffic.fetched(bytes);
+            if matches!(self.reader, Reader::Follower(_)) {
+                place.sent_to_follower(bytes);
+            }
         }
         let mut data = PartitionData {
             partition_index: target.partition,
@@ -193,6 +197,9 @@ impl Fetch {
             records: Some(records.unwrap_or_default()),
             ..PartitionData::default()
         };
+        if let Some(replica) = look.preferred.filter(|_| error == ErrorCode::None) {
+            data.preferred_read_replica = replica.0;
+        }
         if let Some(diverging) = look.diverging {
             data.diverging_epoch = EpochEndOffset { epoch: diverging.epoch.0, end_offset: diverging.end.0 };
         }
@@ -253,13 +260,9 @@ impl Target {
         }
     }
 
-    /// A read has failed: its log goes offline, and the client learns of it.
-    fn fail(&self, fault: &Fault) -> ErrorCode {
-        if let Ok(partition) = &self.place {
-            partition.failed(fault);
-            partition.traffic.fetch_failed();
-        }
-        ErrorCode::KafkaStorageError
+    /// A read has failed: the client learns why.
+    fn fail(&self, plan: &ReadPlan, fault: &Fault) -> ErrorCode {
+        self.place.as_ref().map_or(ErrorCode::KafkaStorageError, |partition| partition.read_failed(plan, fault))
     }
 
     fn is_of(&self, response: &FetchableTopicResponse) -> bool {

@@ -1,0 +1,122 @@
+//! Replication between brokers: what this one fetches from others, and the in-sync replicas that its leaders propose.
+
+mod fetching;
+pub(crate) mod in_sync;
+mod request;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, RwLock};
+use thalweg_base::NodeId;
+use thalweg_metadata::MetadataImage;
+use thalweg_replica::{FetchFrom, Followed};
+use thalweg_sys::task;
+use thalweg_sys::time::Duration;
+
+use self::fetching::Fetching;
+use super::partition::{Local, Partition};
+use super::partitions::Partitions;
+
+/// How this broker fetches from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FetchingConfig {
+    /// `num.replica.fetchers`, for each broker that is followed.
+    pub(crate) fetchers: usize,
+    /// `replica.fetch.max.bytes`, of a partition.
+    pub(crate) partition_bytes_max: i32,
+    /// `replica.fetch.response.max.bytes`
+    pub(crate) response_bytes_max: i32,
+    /// `replica.fetch.min.bytes`
+    pub(crate) bytes_min: i32,
+    /// `replica.fetch.wait.max.ms`
+    pub(crate) wait_max: Duration,
+    /// `replica.fetch.backoff.ms`
+    pub(crate) backoff: Duration,
+    /// `replica.socket.timeout.ms`
+    pub(crate) timeout: Duration,
+    /// `replica.socket.receive.buffer.bytes`; `None` leaves it to the kernel.
+    pub(crate) receive_buffer_bytes: Option<u32>,
+    /// `inter.broker.listener.name`
+    pub(crate) listener: String,
+}
+
+/// The fetchers of this broker: `num.replica.fetchers` for each broker that leads a partition followed here.
+#[derive(Debug)]
+pub(crate) struct Replication {
+    local: Local,
+    config: FetchingConfig,
+    known: Arc<RwLock<Arc<MetadataImage>>>,
+    partitions: Weak<Partitions>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fetchers: BTreeMap<(NodeId, usize), Arc<Fetching>>,
+    /// Where each partition is fetched from.
+    sources: BTreeMap<Followed, NodeId>,
+    closed: bool,
+}
+
+impl Replication {
+    pub(super) fn new(
+        local: Local,
+        config: FetchingConfig,
+        known: Arc<RwLock<Arc<MetadataImage>>>,
+        partitions: Weak<Partitions>,
+    ) -> Self {
+        Self { local, config, known, partitions, state: Mutex::default() }
+    }
+
+    /// A partition is fetched from its leader, from here on.
+    pub(super) fn follow(&self, partition: &Arc<Partition>, from: FetchFrom) {
+        let followed = followed(partition);
+        let index = followed.fetcher(self.config.fetchers);
+        let mut state = self.state.lock();
+        if state.closed {
+            return;
+        }
+        let before = state.sources.insert(followed, from.leader);
+        if let Some(before) = before.filter(|before| *before != from.leader)
+            && let Some(fetching) = state.fetchers.get(&(before, index))
+        {
+            fetching.unfollow(followed);
+        }
+        let fetching = state.fetchers.entry((from.leader, index)).or_insert_with(|| {
+            let (local, config, known) = (self.local.clone(), self.config.clone(), Arc::clone(&self.known));
+            let partitions = Weak::clone(&self.partitions);
+            let fetching = Arc::new(Fetching::new(local, from.leader, index, config, known, partitions));
+            task::spawn(Arc::clone(&fetching).run());
+            fetching
+        });
+        fetching.follow(followed, Arc::clone(partition), from);
+    }
+
+    /// A partition is not fetched any more.
+    pub(super) fn unfollow(&self, partition: &Partition) {
+        let followed = followed(partition);
+        let mut state = self.state.lock();
+        if let Some(leader) = state.sources.remove(&followed)
+            && let Some(fetching) = state.fetchers.get(&(leader, followed.fetcher(self.config.fetchers)))
+        {
+            fetching.unfollow(followed);
+        }
+    }
+
+    /// A broker may be reached elsewhere, or again.
+    pub(super) fn brokers_changed(&self) {
+        self.state.lock().fetchers.values().for_each(|fetching| fetching.look_again());
+    }
+
+    /// Nothing is fetched from here on.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        std::mem::take(&mut state.fetchers).into_values().for_each(|fetching| fetching.close());
+    }
+}
+
+fn followed(partition: &Partition) -> Followed {
+    Followed { topic: partition.topic_id, partition: partition.id.partition }
+}
