@@ -1,10 +1,13 @@
 """Three nodes: what was acknowledged by all in-sync replicas is there whichever of them is killed."""
 
+import json
+import signal
 import time
 
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from harness.case import PATIENCE_SECONDS, case, equal, eventually
+from harness.case import PATIENCE_SECONDS, case, equal, eventually, expect
 from harness.cluster import Cluster
 
 from .load import PARTITIONS, Load
@@ -70,3 +73,71 @@ def same_bytes(it):
         name = f"{topic}-{partition}/00000000000000000000.log"
         logs = [(cluster.directory(id) / "data" / name).read_bytes() for id in cluster.ids]
         equal(len({bytes(log) for log in logs}), 1, f"different logs of partition {partition}, of {[len(log) for log in logs]} bytes")
+
+
+@case("cluster/a_leader_that_sleeps_wakes_as_a_follower", own_node=True, slow=True, seconds=600)
+def paused_leader(it):
+    cluster = Cluster(it.target, it.home / "three", 3)
+    topic = it.new_name()
+    admin = create(cluster, topic, min_insync_replicas=2)
+    loads = [Load(cluster.bootstrap, topic, True, rate=1000)]
+    eventually(lambda: loads[0].count() > 2000, "records are acknowledged", 90)
+    victim = leader(admin, topic)
+    process = cluster.members[victim].process
+    process.send_signal(signal.SIGSTOP)
+    awake = AdminClient({"bootstrap.servers": ",".join(f"127.0.0.1:{cluster.clients[id]}" for id in cluster.ids if id != victim)})
+    eventually(lambda: leader(awake, topic) not in (-1, victim), "another node leads", 90)
+    count = loads[0].count()
+    eventually(lambda: loads[0].count() > count + 2000, "producing resumes", 90)
+    process.send_signal(signal.SIGCONT)
+    eventually(lambda: in_sync(awake, topic) == [3] * PARTITIONS, "all replicas are in sync again", 120)
+    loads[0].finish()
+    loads[0].check(cluster.bootstrap)
+    cluster.stop()
+
+
+@case("cluster/deleted_records_are_deleted_on_every_replica", own_node=True, seconds=300)
+def deleted_records(it):
+    cluster = Cluster(it.target, it.home / "three", 3)
+    topic = it.new_name()
+    admin = create(cluster, topic)
+    load = Load(cluster.bootstrap, topic, True, rate=2000)
+    eventually(lambda: load.count() > 3000, "records are acknowledged", 90)
+    load.finish()
+    to = [TopicPartition(topic, partition, 500) for partition in range(PARTITIONS)]
+    deleted = [future.result().low_watermark for future in admin.delete_records(to).values()]
+    equal(deleted, [500] * PARTITIONS, "low watermarks")
+    for id in cluster.ids:
+        cluster.kill(id)
+    starts = []
+    for id in cluster.ids:
+        lines = (cluster.directory(id) / "data" / "log-start-offset-checkpoint").read_text().splitlines()
+        starts += [line for line in lines if line.startswith(topic)]
+    leaders_at_least = [f"{topic} {partition} 500" for partition in range(PARTITIONS)]
+    equal(sorted(set(starts)), leaders_at_least, "starts of logs on the disks")
+
+
+@case("cluster/consumers_read_from_a_follower_in_their_rack", own_node=True, seconds=300)
+def nearest(it):
+    selector = "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector"
+    cluster = Cluster(it.target, it.home / "three", 3, selector, each=lambda id: [f"broker.rack=rack{id}"])
+    topic = it.new_name()
+    admin = create(cluster, topic)
+    load = Load(cluster.bootstrap, topic, True, rate=2000)
+    eventually(lambda: load.count() > 3000, "records are acknowledged", 90)
+    load.finish()
+    victim = leader(admin, topic)
+    near = next(id for id in cluster.ids if id != victim)
+    config = {"bootstrap.servers": cluster.bootstrap, "group.id": topic, "client.rack": f"rack{near}", "check.crcs": True}
+    config |= {"statistics.interval.ms": 200, "stats_cb": lambda text: seen.append(json.loads(text))}
+    seen = []
+    consumer = Consumer(config)
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    rows = []
+    eventually(lambda: rows.extend(consumer.consume(500, 0.5)) or len(rows) >= load.sent[0], "everything is read", 60)
+    eventually(lambda: consumer.poll(0.2) or seen, "statistics", 30)
+    brokers = {broker["nodeid"]: broker["req"].get("Fetch", 0) for broker in seen[-1]["brokers"].values()}
+    expect(brokers.get(near, 0) > 0, f"fetches by broker, of which {near} is near: {brokers}")
+    consumer.close()
+    equal([int(row.value().split(b" ")[0]) for row in rows], list(range(load.sent[0])), "records")
+    cluster.stop()

@@ -9,9 +9,10 @@ READY_SECONDS = 120
 
 
 class Cluster:
-    """`count` nodes with ids from 1 on. `members[id]` is the running node, or None while it is down."""
+    """`count` nodes with ids from 1 on. `members[id]` is the running node, or None while it is down. `properties` are lines for
+    all of them, `each(id)` those for one."""
 
-    def __init__(self, target, home, count=3, *properties):
+    def __init__(self, target, home, count=3, *properties, each=lambda id: []):
         self.target, self.home = target, home
         ports = nodes.free_ports(2 * count)
         self.ids = range(1, count + 1)
@@ -33,7 +34,7 @@ class Cluster:
                 "group.initial.rebalance.delay.ms=0\n"
             )
             self.directory(id).mkdir(parents=True)
-            self.config(id).write_text(text + "".join(f"{line}\n" for line in properties))
+            self.config(id).write_text(text + "".join(f"{line}\n" for line in [*properties, *each(id)]))
         cluster = nodes.run_quietly(target.storage("random-uuid")).split()[-1]
         for id in self.ids:
             nodes.run_quietly(target.storage("format", "-t", cluster, "-c", self.config(id)))
