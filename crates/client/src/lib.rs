@@ -1,7 +1,25 @@
-//! A client of any Kafka cluster from version 2.1 to 4.4: connections, metadata, admin, producer and consumer.
+//! A client of any Kafka cluster: connections, metadata, administration, producer and consumer.
 //!
-//! [`Client`] finds the node that a request is for, keeps connections and tries again. Below it, [`Channel`] keeps a
-//! connection to one address and makes it again when it breaks, and [`Connection`] is one such connection.
+//! [`Producer`] writes records and [`Consumer`] reads them. [`Client`] sends any request of the protocol to the node that it
+//! is for, keeps connections and metadata, and tries again. Below it, [`Channel`] keeps a connection to one address and makes it
+//! again when it breaks, and [`Connection`] is one such connection. docs/client.md says what each promises.
+//!
+//! ```no_run
+//! use thalweg_client::{Client, ClientConfig, Destination, Producer, ProducerConfig, ProducerRecord, Properties};
+//! use thalweg_wire::messages::DescribeClusterRequest;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let properties = Properties::from_iter([("bootstrap.servers", "localhost:9092")]);
+//!
+//! let producer = Producer::new(ProducerConfig::from_properties(&properties)?);
+//! producer.send(ProducerRecord::new("greetings", "hello")).await?.wait().await?;
+//!
+//! let client = Client::new(ClientConfig::from_properties(&properties)?);
+//! let cluster = client.send(Destination::Any, &DescribeClusterRequest::default()).await?;
+//! println!("cluster {} has {} brokers", cluster.cluster_id, cluster.brokers.len());
+//! # Ok(())
+//! # }
+//! ```
 
 mod backoff;
 mod channel;
