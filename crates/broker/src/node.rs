@@ -369,7 +369,7 @@ impl Starting {
         broker.transactions.begin_with(Arc::clone(&broker.producer_ids), metadata.clone());
         // What was published meanwhile has not been acted upon.
         partitions.apply(metadata.image()).await;
-        let presence = self.begin_presence(metadata, partitions, epoch).await?;
+        let presence = self.begin_presence(metadata, partitions, epoch).await;
         Ok(Joined { broker_epoch: Some(epoch), presence })
     }
 
@@ -430,13 +430,13 @@ impl Starting {
         metadata: &MetadataHandle,
         partitions: &Arc<Partitions>,
         epoch: BrokerEpoch,
-    ) -> Result<JoinHandle<Option<String>>, Cause> {
+    ) -> JoinHandle<Option<String>> {
         let (metadata, partitions) = (metadata.clone(), Arc::clone(partitions));
         let presence = Presence { metadata, partitions, node: self.config.node_id, epoch };
-        presence.heartbeat().await?;
+        presence.unfence().await;
         let every = millis(i64::from(self.config.replication.broker_heartbeat_interval_ms));
         let closing = self.closing_drivers.closing();
-        Ok(task::spawn(presence.run(every, self.leaving.closing(), closing)))
+        task::spawn(presence.run(every, self.leaving.closing(), closing))
     }
 }
 

@@ -142,7 +142,9 @@ pub enum QuorumError {
     DuplicateVoter,
     /// `REQUEST_TIMED_OUT`.
     RequestTimedOut,
-    /// Any other error, or no answer: the connection was lost or refused.
+    /// No answer, since the connection was refused or has ended: the process at the other end is probably gone.
+    ConnectionLost,
+    /// Any other error, or no answer in time.
     Other,
 }
 

@@ -39,6 +39,10 @@ impl Quorum {
             Response::VotersChanged(
                 Ok(()) | Err(QuorumError::RequestTimedOut | QuorumError::DuplicateVoter | QuorumError::VoterNotFound),
             ) => Outcome::Progress,
+            Response::Failed(QuorumError::ConnectionLost) => {
+                self.peer_lost(peer, now);
+                Outcome::Pause
+            }
             Response::VotersChanged(Err(_)) | Response::Failed(_) => Outcome::Pause,
         };
         // A change of role has forgotten the request already.
@@ -49,6 +53,17 @@ impl Quorum {
             }
         }
         self.finish(now)
+    }
+
+    /// A peer's process is probably gone. If it led, a voter waits no longer for it than a restart of the connection takes:
+    /// should it be there after all, the next fetch says so, and a pre-vote disturbs nobody.
+    fn peer_lost(&mut self, peer: Peer, now: Moment) {
+        let patience = now.after(self.settings.fetch_timeout / 4);
+        if let Role::Follower(following) = &mut self.role
+            && peer == Peer::Node(following.leader)
+        {
+            following.fetch_deadline = following.fetch_deadline.min(patience);
+        }
     }
 
     /// What every reply tells: epochs and leaders. `Ok` if it is of this epoch and without one of the errors that every

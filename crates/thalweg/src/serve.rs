@@ -1,5 +1,6 @@
 //! `thalweg serve`: runs a node.
 
+mod abort;
 mod entries;
 
 use std::io::IsTerminal as _;
@@ -98,6 +99,7 @@ impl Serve {
                 return ExitCode::FAILURE;
             }
         };
+        abort::on_panic();
         let temporary = self.ephemeral.then(|| {
             let unique = thalweg_sys::random::u64();
             fs::temp_dir().join(format!("thalweg-{}-{unique:016x}", process::id()))

@@ -25,6 +25,9 @@ const HEARTBEAT_VERSION: i16 = 2;
 /// How long a heartbeat may take: as Kafka's `control.plane` requests, well within a session.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(4500);
 
+/// How long to wait before asking again to be unfenced.
+const UNFENCE_PAUSE: Duration = Duration::from_millis(100);
+
 /// How long to wait before asking again whether the broker may stop: others read the metadata log within this time.
 const LEAVE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -45,8 +48,20 @@ enum Wish {
 }
 
 impl Presence {
+    /// Tells the controller that this broker is alive and may serve, until the controller has unfenced it.
+    pub(crate) async fn unfence(&self) {
+        loop {
+            match self.tell(Wish::Serve).await {
+                Ok(answer) if !answer.is_fenced => return,
+                Ok(_) => info!("the controller keeps the broker fenced until it has read all of the metadata"),
+                Err(refusal) => warn!(error = %refusal, "the controller has not unfenced the broker yet"),
+            }
+            sleep(UNFENCE_PAUSE).await;
+        }
+    }
+
     /// Tells the controller once that this broker is alive and may serve.
-    pub(crate) async fn heartbeat(&self) -> Result<(), Refusal> {
+    async fn heartbeat(&self) -> Result<(), Refusal> {
         self.tell(Wish::Serve).await.map(drop)
     }
 

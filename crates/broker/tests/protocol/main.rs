@@ -11,6 +11,7 @@ mod fetching;
 mod groups;
 mod moving;
 mod producing;
+mod quorum;
 mod restarting;
 mod security;
 mod telemetry;

@@ -204,6 +204,19 @@ fn who_hears_from_its_leader_refuses_even_a_pre_vote() {
 }
 
 #[test]
+fn a_voter_whose_leader_is_gone_waits_no_whole_fetch_timeout_for_it() {
+    let lost = |error: QuorumError| {
+        let mut quorum = fresh();
+        let effects = quorum.begin_quorum_epoch_requested(&begin(1, 1), Moment(0)).effects;
+        let (_, id, _) = sent(&effects).remove(0);
+        let _ = quorum.answered(id, Response::Failed(error), Moment(0));
+        until(&mut quorum, "prospective").1
+    };
+    assert_eq!(lost(QuorumError::ConnectionLost), Moment(500));
+    assert_eq!(lost(QuorumError::Other), Moment(2000), "an answer may only be late");
+}
+
+#[test]
 fn a_leader_comes_back_as_resigned() {
     let (quorum, effects) = one_of_three(Some(remembers(3, Some(0), None)), 5, 3);
     assert_eq!(quorum.state_name(), "resigned");

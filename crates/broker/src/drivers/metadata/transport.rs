@@ -206,6 +206,10 @@ impl Shared {
 fn failure(error: &Error) -> QuorumError {
     match error {
         Error::UnsupportedVersion { .. } | Error::Encode { .. } => QuorumError::UnsupportedVersion,
+        Error::Connect { source, .. } if source.kind() == std::io::ErrorKind::ConnectionRefused => {
+            QuorumError::ConnectionLost
+        }
+        Error::Disconnected { .. } => QuorumError::ConnectionLost,
         _ => QuorumError::Other,
     }
 }

@@ -188,7 +188,7 @@ pub(crate) fn code_of(error: QuorumError) -> ErrorCode {
         QuorumError::VoterNotFound => ErrorCode::VoterNotFound,
         QuorumError::DuplicateVoter => ErrorCode::DuplicateVoter,
         QuorumError::RequestTimedOut => ErrorCode::RequestTimedOut,
-        QuorumError::Other => ErrorCode::UnknownServerError,
+        QuorumError::ConnectionLost | QuorumError::Other => ErrorCode::UnknownServerError,
     }
 }
 
