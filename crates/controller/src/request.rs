@@ -96,7 +96,7 @@ pub struct Contact {
 pub enum SessionChange {
     /// It goes on.
     Renewed,
-    /// It goes on; the broker may stop when all active brokers have read the metadata log up to here.
+    /// It goes on; the broker may stop when all active brokers have read this record of the metadata log.
     ShuttingDown(Offset),
     /// It ends: the broker stops.
     Ended,
@@ -275,9 +275,9 @@ impl Controller {
         let session = if response.should_shut_down {
             SessionChange::Ended
         } else if request.want_shut_down && !records.is_empty() {
-            // The others must have read all of this before the broker may go.
-            let records = i64::try_from(records.len()).unwrap_or(i64::MAX);
-            SessionChange::ShuttingDown(Offset(cluster.next_offset.0.saturating_add(records)))
+            // The others must have read the last of this before the broker may go. They report the last record they know.
+            let before_last = i64::try_from(records.len() - 1).unwrap_or(i64::MAX);
+            SessionChange::ShuttingDown(Offset(cluster.next_offset.0.saturating_add(before_last)))
         } else {
             SessionChange::Renewed
         };
@@ -345,14 +345,18 @@ mod tests {
         let stop = m::BrokerHeartbeatRequest { want_shut_down: true, ..bed.alive(1) };
         let (next, far) = (bed.next_offset, Moment(i64::MAX));
         let decision = decide(&mut bed, far, stop.clone()).expect("it is registered");
-        let end = next.plus(i64::try_from(decision.records.len()).expect("few records"));
-        assert!(end > next, "it hands over");
-        assert_eq!(decision.contact.map(|contact| contact.session), Some(SessionChange::ShuttingDown(end)));
+        let last = next.plus(i64::try_from(decision.records.len()).expect("few records") - 1);
+        assert!(last > next, "it hands over");
+        assert_eq!(decision.contact.map(|contact| contact.session), Some(SessionChange::ShuttingDown(last)));
         let contact = decision.contact.expect("a contact");
         bed.replay(&decision.records);
         bed.sessions.note(contact, bed.now);
-        let again = decide(&mut bed, far, stop).expect("it is registered");
+        let again = decide(&mut bed, far, stop.clone()).expect("it is registered");
         assert_eq!(again.contact.map(|contact| contact.session), Some(SessionChange::Renewed), "2 has not read it");
+        let read = m::BrokerHeartbeatRequest { current_metadata_offset: last.0, ..bed.alive(2) };
+        bed.heartbeat(&read).expect("it is registered");
+        let freed = decide(&mut bed, far, stop).expect("it is registered");
+        assert_eq!(freed.contact.map(|contact| contact.session), Some(SessionChange::Ended), "2 knows the last record");
     }
 
     #[test]

@@ -18,7 +18,7 @@ struct Session {
     contacted_at: Moment,
     /// How far the broker has read the metadata log.
     metadata_offset: Offset,
-    /// The end of the metadata log when the broker last handed over leaderships in order to stop.
+    /// The last record by which the broker handed over leaderships in order to stop.
     shutdown_offset: Option<Offset>,
 }
 
@@ -47,7 +47,7 @@ impl Sessions {
         self.contacted(broker, epoch, metadata_offset, now);
         match session {
             SessionChange::Renewed => {}
-            SessionChange::ShuttingDown(log_end) => self.shutting_down(broker, log_end),
+            SessionChange::ShuttingDown(last) => self.shutting_down(broker, last),
             SessionChange::Ended => self.end(broker),
         }
     }
@@ -58,11 +58,11 @@ impl Sessions {
         self.brokers.insert(broker, Session { epoch, contacted_at: now, metadata_offset, shutdown_offset });
     }
 
-    /// Notes up to where the metadata log went when a broker in controlled shutdown handed over leaderships: it may
-    /// stop when all active brokers have read so far.
-    pub fn shutting_down(&mut self, broker: NodeId, log_end: Offset) {
+    /// Notes the last record of the metadata log by which a broker in controlled shutdown handed over leaderships: it may
+    /// stop when all active brokers have read that.
+    pub fn shutting_down(&mut self, broker: NodeId, last: Offset) {
         if let Some(session) = self.brokers.get_mut(&broker) {
-            session.shutdown_offset = session.shutdown_offset.max(Some(log_end));
+            session.shutdown_offset = session.shutdown_offset.max(Some(last));
         }
     }
 

@@ -103,6 +103,8 @@ pub(crate) struct QuorumDriver {
     /// The end of the log, the high watermark and the epoch when parked fetches were looked at.
     pub(super) parked_saw: (Offset, Offset, i32),
     pub(super) last_snapshot: Instant,
+    /// No snapshot is begun before, since the last one could not be written.
+    pub(super) snapshot_after: Option<Instant>,
     pub(super) last_cleaned: Instant,
     pub(super) writing: Option<Writing>,
     /// The offset after the last record by which the quorum has changed itself.
@@ -188,6 +190,7 @@ impl QuorumDriver {
             parked: Vec::new(),
             parked_saw: Default::default(),
             last_snapshot: started,
+            snapshot_after: None,
             last_cleaned: started,
             writing: None,
             reconfigured,
@@ -224,8 +227,8 @@ impl QuorumDriver {
             self.flush_ended(flushing.task.await.map_err(io::Error::other)??, flushing.end).await?;
         }
         if let Some(Writing { task, appended }) = self.writing.take() {
-            let snapshot = task.await.map_err(io::Error::other)???;
-            self.snapshot_written(snapshot, appended).await?;
+            let result = task.await.map_err(io::Error::other)??;
+            self.snapshot_ended(result, appended).await?;
         }
         self.log.close()?;
         Ok(())
@@ -242,8 +245,8 @@ impl QuorumDriver {
                 self.flush_ended(done, end).await?;
             }
             written = written(&mut self.writing) => {
-                let (snapshot, appended) = written?;
-                self.snapshot_written(snapshot, appended).await?;
+                let (result, appended) = written?;
+                self.snapshot_ended(result, appended).await?;
             }
             Some(answered) = self.answered.recv() => self.peer_answered(answered).await?,
             Some(event) = self.inbox.recv() => self.handle_events(event).await?,

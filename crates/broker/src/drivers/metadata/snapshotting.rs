@@ -6,7 +6,7 @@ use thalweg_base::{Offset, Timestamp};
 use thalweg_raft::OffsetAndEpoch;
 use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, wall_clock_ms};
-use tracing::info;
+use tracing::{error, info};
 
 use super::control;
 use super::load_error::LoadError;
@@ -16,6 +16,9 @@ use crate::format::SnapshotContent;
 
 /// How often is looked for snapshots that are older, or more, than is to be kept: as in Kafka.
 pub(super) const CLEANING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long to wait after a snapshot that could not be written, on a full disk say.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// When the metadata is written into a snapshot, so that its log does not grow for ever (KIP-630).
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +45,8 @@ impl QuorumDriver {
         let policy = self.settings.snapshots;
         let old = policy.interval.is_some_and(|interval| self.last_snapshot.elapsed() >= interval);
         let due = grown >= policy.bytes || old && grown > 0;
-        if !due || self.writing.is_some() || self.fetching.is_some() {
+        let waits = self.snapshot_after.is_some_and(|at| thalweg_sys::time::now() < at);
+        if !due || waits || self.writing.is_some() || self.fetching.is_some() {
             return;
         }
         let provenance = committed.image.provenance();
@@ -65,7 +69,23 @@ impl QuorumDriver {
         self.last_snapshot = thalweg_sys::time::now();
     }
 
-    pub(super) async fn snapshot_written(&mut self, snapshot: Snapshot, appended: u64) -> Result<(), Ended> {
+    /// A snapshot was written, or could not be: then the log goes on without it, and another attempt is made in a while.
+    pub(super) async fn snapshot_ended(
+        &mut self,
+        result: Result<Snapshot, LoadError>,
+        appended: u64,
+    ) -> Result<(), Ended> {
+        match result {
+            Ok(snapshot) => self.snapshot_written(snapshot, appended).await,
+            Err(e) => {
+                error!(error = %e, "a snapshot of the metadata cannot be written; it is tried again in a minute");
+                self.snapshot_after = Some(thalweg_sys::time::now() + RETRY_INTERVAL);
+                Ok(())
+            }
+        }
+    }
+
+    async fn snapshot_written(&mut self, snapshot: Snapshot, appended: u64) -> Result<(), Ended> {
         if snapshot.id.offset <= self.log.start() && self.log.start() > Offset::ZERO {
             // A newer one of the leader has replaced the log meanwhile.
             info!(offset = %snapshot.id.offset, "a snapshot of the metadata is older than the log");
@@ -98,10 +118,9 @@ impl QuorumDriver {
 }
 
 /// Waits for the snapshot that is being written, if there is one.
-pub(super) async fn written(writing: &mut Option<Writing>) -> Result<(Snapshot, u64), Ended> {
+pub(super) async fn written(writing: &mut Option<Writing>) -> Result<(Result<Snapshot, LoadError>, u64), Ended> {
     let Some(Writing { task, appended }) = writing else { return std::future::pending().await };
     let (done, appended) = (task.await, *appended);
     *writing = None;
-    let snapshot = done.map_err(io::Error::other)???;
-    Ok((snapshot, appended))
+    Ok((done.map_err(io::Error::other)??, appended))
 }
