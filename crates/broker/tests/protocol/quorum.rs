@@ -7,7 +7,7 @@ use thalweg_broker::config::NodeConfig;
 use thalweg_broker::format::{FirstVoters, FormatRequest, format};
 use thalweg_broker::{Loggers, Node};
 use thalweg_sys::net::{SocketOptions, TcpStream, listen};
-use thalweg_sys::time::{Duration, now, sleep};
+use thalweg_sys::time::{Duration, now};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
@@ -114,7 +114,7 @@ async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     let deadline = now() + Duration::from_secs(30);
     while !is_so().await {
         assert!(now() < deadline, "{what}");
-        sleep(Duration::from_millis(20)).await;
+        tokio::task::yield_now().await;
     }
 }
 
