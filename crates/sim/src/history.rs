@@ -310,9 +310,12 @@ mod tests {
         assert_eq!((history.anomalies(), history.acknowledged()), (vec![], 3));
     }
 
+    /// Makes a history break one promise.
+    type Breach = fn(&mut History);
+
     #[test]
     fn each_broken_promise_is_named() {
-        let broken: [(fn(&mut History), Anomaly); 7] = [
+        let broken: [(Breach, Anomaly); 7] = [
             (
                 |history| {
                     let pending = history.sends(1, 0, 5);
