@@ -63,7 +63,8 @@ fn refuses_what_it_cannot_do() {
     };
     assert_eq!(
         refusal("authorizer.class.name=org.example.Authorizer\n").unwrap_err(),
-        "authorizer.class.name cannot be set here: access control is not built yet"
+        "authorizer.class.name names the Java class org.example.Authorizer, and only \
+         org.apache.kafka.metadata.authorizer.StandardAuthorizer can run here"
     );
     assert!(refusal("authorizer.class.name=\n").is_ok());
     assert_eq!(
