@@ -7,8 +7,10 @@ mod ids;
 pub mod metrics;
 mod moment;
 pub mod properties;
+mod repeats;
 mod uuid;
 
 pub use ids::{BrokerEpoch, LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 pub use moment::Moment;
+pub use repeats::{LeftOut, Repeats};
 pub use uuid::{ParseUuidError, Uuid};

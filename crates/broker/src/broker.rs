@@ -7,9 +7,9 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use parking_lot::Mutex;
 use thalweg_access::Authorizer;
-use thalweg_base::{Moment, Timestamp};
+use thalweg_base::{Moment, Repeats, Timestamp};
 use thalweg_metadata::MetadataImage;
-use thalweg_metadata::topic_name::{self, CONSUMER_OFFSETS, TRANSACTION_STATE};
+use thalweg_metadata::topic_name;
 use thalweg_network::Network;
 use thalweg_records::validate::{Invalid, Rules, Scratch, Validated, validate_with};
 use thalweg_replica::Sessions;
@@ -17,17 +17,17 @@ use thalweg_sys::closing::Closing;
 use thalweg_sys::time::{Instant, wall_clock_ms};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::CreateTopicsRequest;
-use thalweg_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use thalweg_wire::messages::create_topics_response::CreatableTopicResult;
 use tracing::{debug, warn};
 
-use crate::config::{GroupsConfig, NodeConfig, TransactionsConfig};
+use crate::config::NodeConfig;
 use crate::drivers::groups::Groups;
 use crate::drivers::maintenance::Maintenance;
 use crate::drivers::metadata::{Asker, MetadataHandle};
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::transactions::Transactions;
+use crate::internal_topics;
 use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
@@ -56,6 +56,8 @@ pub(crate) struct Broker {
     pub(crate) producer_ids: Arc<ProducerIds>,
     /// Buffers for checking compressed batches, as many as workers have checked at once.
     pub(crate) scratches: Mutex<Vec<Scratch>>,
+    /// What is logged about what clients can make happen as often as they like.
+    pub(crate) repeats: Mutex<Repeats>,
     pub(crate) loggers: Loggers,
     pub(crate) started: Instant,
     /// The same by the wall clock.
@@ -97,64 +99,33 @@ impl Broker {
     /// Creates topics that a client has asked about, with the broker's defaults or as internal topics have to be. One that
     /// cannot be created stays missing.
     pub(crate) async fn auto_create_topics(&self, names: Vec<ByteString>) {
-        let topic = |name: ByteString| match &*name {
-            CONSUMER_OFFSETS => offsets_topic(name, &self.config.groups),
-            TRANSACTION_STATE => transactions_topic(name, &self.config.transactions),
-            _ => CreatableTopic { name, num_partitions: -1, replication_factor: -1, ..CreatableTopic::default() },
-        };
+        let topic = |name| internal_topics::creatable(name, &self.config);
         let request =
             CreateTopicsRequest { topics: names.into_iter().map(topic).collect(), ..CreateTopicsRequest::default() };
         let version = *CreateTopicsRequest::VERSIONS.end();
         let decided = self.metadata.ask(Asker::ThisNode, self.metadata.context(version), request).await;
         match decided {
-            Ok(response) => response.topics.iter().for_each(note_refusal),
+            Ok(response) => response.topics.iter().for_each(|result| self.note_refusal(result)),
             Err(refusal) => debug!(error = %refusal, "topics were not created automatically"),
         }
     }
-}
 
-/// Says why an internal topic cannot be created: no client is told.
-fn note_refusal(result: &CreatableTopicResult) {
-    let error = ErrorCode::from_code(result.error_code);
-    if topic_name::is_internal(&result.name) && !matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists) {
+    /// Warns of settings that keep an internal topic from being created by the brokers that there are.
+    pub(crate) fn warn_of_impossible_topics(&self) {
+        let brokers = self.image().cluster().brokers().count();
+        internal_topics::impossible(&self.config, brokers).iter().for_each(|why| warn!("{why}"));
+    }
+
+    /// Says why an internal topic cannot be created: clients only see that it is missing, and ask again and again.
+    fn note_refusal(&self, result: &CreatableTopicResult) {
+        let error = ErrorCode::from_code(result.error_code);
+        if !topic_name::is_internal(&result.name) || matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists) {
+            return;
+        }
         let message = result.error_message.as_deref().unwrap_or_default();
-        warn!(topic = %result.name, error = error.name(), "the topic cannot be created: {message}");
+        let subject = format!("{} {message}", result.name);
+        if let Some(left_out) = self.repeats.lock().note(&subject, self.moment()) {
+            warn!(topic = %result.name, error = error.name(), "the topic cannot be created: {message}{left_out}");
+        }
     }
-}
-
-/// The topic in which groups are kept.
-fn offsets_topic(name: ByteString, groups: &GroupsConfig) -> CreatableTopic {
-    let segment_bytes = groups.offsets_topic_segment_bytes.to_string();
-    let configs = [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", &segment_bytes)];
-    CreatableTopic {
-        name,
-        num_partitions: groups.offsets_topic_num_partitions,
-        replication_factor: groups.offsets_topic_replication_factor,
-        configs: configs.into_iter().map(topic_config).collect(),
-        ..CreatableTopic::default()
-    }
-}
-
-/// The topic in which transactions are kept.
-fn transactions_topic(name: ByteString, transactions: &TransactionsConfig) -> CreatableTopic {
-    let segment_bytes = transactions.topic_segment_bytes.to_string();
-    let min_isr = transactions.topic_min_isr.to_string();
-    let configs = [
-        ("unclean.leader.election.enable", "false"),
-        ("compression.type", "uncompressed"),
-        ("cleanup.policy", "compact"),
-        ("min.insync.replicas", &min_isr),
-        ("segment.bytes", &segment_bytes),
-    ];
-    CreatableTopic {
-        name,
-        num_partitions: transactions.topic_num_partitions,
-        replication_factor: transactions.topic_replication_factor,
-        configs: configs.into_iter().map(topic_config).collect(),
-        ..CreatableTopic::default()
-    }
-}
-
-fn topic_config((name, value): (&str, &str)) -> CreatableTopicConfig {
-    CreatableTopicConfig { name: name.into(), value: Some(value.into()) }
 }

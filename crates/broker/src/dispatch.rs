@@ -73,7 +73,7 @@ where
 {
     custom(call, body, |call, request| {
         let response = handler(call.clone(), request);
-        Reply::Parked(Box::pin(async move { call.answer(&response.await) }))
+        Reply::Parked(Box::pin(async move { call.answer(&response.await) }), 0)
     })
 }
 
@@ -101,7 +101,7 @@ fn envelope(mut call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
     Ok(Reply::Exclusive(Box::pin(async move {
         let frame = match inner {
             Ok(Reply::Now(frame)) => Ok(frame),
-            Ok(Reply::Parked(answer) | Reply::Exclusive(answer)) => Ok(answer.await),
+            Ok(Reply::Parked(answer, _) | Reply::Exclusive(answer)) => Ok(answer.await),
             Ok(Reply::Nothing | Reply::Close(_)) => Err(ErrorCode::InvalidRequest),
             Err(error) => Err(error),
         };
@@ -231,7 +231,9 @@ fn handle(broker: Arc<Broker>, listener: &ListenerName, origin: &Arc<Origin>, fr
     let Some(served) = APIS.iter().find(|served| served.key == key && served.on(listener.kind)) else {
         return Reply::Close(format!("API {} is not served on listener {}", key.name(), listener.name));
     };
-    let supported = key.advertised_versions(broker.config.unstable_apis).contains(&version);
+    // What is advertised is not always served: Produce below version 3 is advertised for old libraries (KAFKA-18659).
+    let versions = [key.advertised_versions(broker.config.unstable_apis), key.valid_versions()];
+    let supported = versions.iter().all(|versions| versions.contains(&version));
     if !supported && key != ApiKey::ApiVersions {
         return Reply::Close(format!("version {version} of API {} is not served here", key.name()));
     }

@@ -12,6 +12,7 @@ mod endpoints;
 pub mod format;
 mod handlers;
 mod http;
+mod internal_topics;
 mod live;
 mod live_properties;
 mod loggers;

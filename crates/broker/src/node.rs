@@ -324,6 +324,7 @@ impl Starting {
         let maintenance = flushes.start(Arc::clone(&broker.partitions), intervals(config), closing());
         let live = task::spawn(live::follow(Arc::clone(&broker), closing()));
         serving.extend(self.serve(&broker, brokers));
+        broker.warn_of_impossible_topics();
         self.watch.health.serve(&broker);
         Ok(Node {
             broker,
@@ -392,6 +393,7 @@ impl Starting {
             producer_ids: parts.producer_ids,
             closing: self.closing_listeners.closing(),
             scratches: Mutex::default(),
+            repeats: Mutex::default(),
             loggers: self.loggers.clone(),
             started: self.started,
             started_at: self.started_at,
@@ -520,7 +522,8 @@ fn connection_limits(config: &NodeConfig) -> ConnectionLimits {
     const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
     let idle_max =
         u64::try_from(network.connections_max_idle_ms).map_or(FOR_EVER, |ms| Duration::from_millis(ms).min(FOR_EVER));
-    ConnectionLimits::new(count(network.socket_request_max_bytes), request_memory, idle_max)
+    let descriptors = DescriptorBudget::of_this_process().connections;
+    ConnectionLimits::new(count(network.socket_request_max_bytes), request_memory, idle_max, descriptors)
 }
 
 /// Only a node that shut all of its directories down may say so; else it may have lost records.

@@ -1,4 +1,4 @@
-//! How much memory requests in flight may take on the whole node (`queued.max.request.bytes`).
+//! How much memory requests in flight may take on the whole node (`queued.max.request.bytes`), and those that wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,6 +36,16 @@ impl Budget {
     pub(crate) fn left(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.left, state.limit)
+    }
+
+    /// Takes `bytes` if there are as many left.
+    pub(crate) fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Taken> {
+        let mut state = self.state.lock();
+        if bytes > state.left {
+            return None;
+        }
+        state.left -= bytes;
+        Some(Taken { budget: Arc::clone(self), bytes })
     }
 
     /// Takes `bytes`, or has the task woken when bytes were given back. A request that is larger than the whole budget

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use thalweg_sys::net::TcpStream;
+use thalweg_sys::net::{TcpStream, is_closed_by_peer};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, Sleep, now, sleep};
 
+use crate::budget::Taken;
 use crate::frame::Frame;
 use crate::inbox::{Filled, FrameError, Inbox};
 use crate::kind::ListenerName;
@@ -28,8 +29,15 @@ use crate::requests::Timing;
 use crate::seats::Seat;
 
 /// How many requests of one connection may wait for their answers. Clients keep at most a few dozen in flight
-/// (librdkafka's limit is 1,000,000 but its windows are bounded by time), and each holds only its slot.
+/// (librdkafka's limit is 1,000,000 but its windows are bounded by time).
 const IN_FLIGHT_MAX: usize = 1024;
+/// What a request that waits costs besides what its handler counts: its slot, its future, its timer.
+const WAITING_BYTES_MIN: usize = 1 << 10;
+/// Requests of one connection that wait may hold so much together: a thousand small ones, or some that name thousands of
+/// partitions. One may always wait, whatever it holds.
+const WAITING_BYTES_MAX: usize = 4 << 20;
+/// While no more requests are taken, a connection looks so often whether its client has gone.
+const PEER_CHECK: Duration = Duration::from_secs(5);
 /// How many answers on their way are measured: more than wait for any client that reads.
 const MEASURED_MAX: usize = 64;
 /// No request is taken while so many bytes of answers wait for a slow client.
@@ -61,9 +69,16 @@ pub(crate) enum Ended {
 enum Slot {
     Ready(Frame),
     /// Waits for an event; later requests go ahead.
-    Parked(Answer),
+    Parked(Answer, Waiting),
     /// Waits for an event; no later request is taken before.
     Exclusive(Answer),
+}
+
+/// The memory of one request that waits.
+struct Waiting {
+    bytes: usize,
+    /// What was taken for it from the node's memory. The only request of its connection that waits may go without.
+    _taken: Option<Taken>,
 }
 
 /// What a connection has done since it was woken. A client that sends faster than it is served would otherwise keep
@@ -99,6 +114,10 @@ pub(crate) struct Connection {
     unsent: Vec<Timing>,
     /// An exclusive request is under way.
     exclusive: bool,
+    /// The memory of the requests that wait, in bytes.
+    waiting_bytes: usize,
+    /// The last request that waits was let in without memory for it: no more are taken before it is answered.
+    saturated: bool,
     /// No more requests are taken: the client has closed its side or sent what cannot be taken, or the node is going
     /// down. What was taken before is answered.
     ending: bool,
@@ -107,7 +126,9 @@ pub(crate) struct Connection {
     idle_max: Duration,
     last_active: Instant,
     seat: Seat,
+    /// Rings when the connection may be idle for too long; earlier while it looks whether its client has gone.
     idle_timer: Pin<Box<Sleep>>,
+    looks_for_peer: bool,
 }
 
 impl Connection {
@@ -136,12 +157,15 @@ impl Connection {
             outbox,
             unsent: Vec::new(),
             exclusive: false,
+            waiting_bytes: 0,
+            saturated: false,
             ending: false,
             refused: None,
             idle_max,
             last_active: now(),
             seat,
             idle_timer: Box::pin(sleep(idle_max)),
+            looks_for_peer: false,
         }
     }
 
@@ -209,17 +233,7 @@ impl Connection {
                 }
                 None => match self.inbox.poll_fill(&mut self.stream, cx) {
                     Poll::Ready(Ok(Filled::Bytes(_))) => {}
-                    Poll::Ready(Ok(Filled::End)) => {
-                        // Nobody is there to wait for what is parked.
-                        self.ending = true;
-                        self.slots.retain(|(timing, slot)| {
-                            let ready = matches!(slot, Slot::Ready(_));
-                            if !ready {
-                                self.network.requests.abandoned(*timing);
-                            }
-                            ready
-                        });
-                    }
+                    Poll::Ready(Ok(Filled::End)) => self.client_has_gone(),
                     Poll::Ready(Ok(Filled::NoMemory)) | Poll::Pending => break,
                     Poll::Ready(Err(e)) => return Err(e.into()),
                 },
@@ -229,12 +243,43 @@ impl Connection {
         Ok(progress)
     }
 
+    /// The client has closed its side: nobody waits for what is parked.
+    fn client_has_gone(&mut self) {
+        self.ending = true;
+        self.exclusive = false;
+        self.saturated = false;
+        self.waiting_bytes = 0;
+        let requests = &self.network.requests;
+        self.slots.retain(|(timing, slot)| {
+            let ready = matches!(slot, Slot::Ready(_));
+            if !ready {
+                requests.abandoned(*timing);
+            }
+            ready
+        });
+    }
+
     fn may_take(&self) -> bool {
-        !self.ending && !self.exclusive && self.slots.len() < IN_FLIGHT_MAX && self.outbox.bytes() < UNSENT_BYTES_MAX
+        !self.ending && !self.exclusive && !self.is_full() && self.outbox.bytes() < UNSENT_BYTES_MAX
+    }
+
+    /// Whether as many requests wait as may.
+    fn is_full(&self) -> bool {
+        self.saturated || self.slots.len() >= IN_FLIGHT_MAX || self.waiting_bytes >= WAITING_BYTES_MAX
+    }
+
+    /// Counts the memory of a request that is going to wait.
+    fn count_waiting(&mut self, bytes: usize) -> Waiting {
+        let bytes = bytes.saturating_add(WAITING_BYTES_MIN);
+        let taken = self.network.limits.waiting_memory.try_take(bytes);
+        self.saturated = taken.is_none();
+        self.waiting_bytes = self.waiting_bytes.saturating_add(bytes);
+        Waiting { bytes, _taken: taken }
     }
 
     fn handle(&mut self, frame: Bytes) -> Result<(), Ended> {
-        let requests = &self.network.requests;
+        let network = Arc::clone(&self.network);
+        let requests = &network.requests;
         let mut timing = requests.taken(&frame);
         let slot = match Arc::clone(&self.service).handle(&self.listener, &self.origin, frame) {
             Reply::Now(frame) if self.slots.is_empty() => {
@@ -248,7 +293,7 @@ impl Connection {
             }
             Reply::Close(why) => return Err(Ended::Refused(why)),
             Reply::Now(frame) => Slot::Ready(frame),
-            Reply::Parked(future) => Slot::Parked(future),
+            Reply::Parked(future, bytes) => Slot::Parked(future, self.count_waiting(bytes)),
             Reply::Exclusive(future) => {
                 self.exclusive = true;
                 Slot::Exclusive(future)
@@ -273,15 +318,21 @@ impl Connection {
         while let Some((timing, slot)) = self.slots.front_mut() {
             let frame = match slot {
                 Slot::Ready(frame) => std::mem::take(frame),
-                Slot::Parked(future) | Slot::Exclusive(future) => match future.as_mut().poll(cx) {
+                Slot::Parked(future, _) | Slot::Exclusive(future) => match future.as_mut().poll(cx) {
                     Poll::Ready(frame) => frame,
                     Poll::Pending => break,
                 },
             };
             let mut timing = *timing;
             self.network.requests.answered(&mut timing);
-            if let Some((_, Slot::Exclusive(_))) = self.slots.pop_front() {
-                self.exclusive = false;
+            match self.slots.pop_front() {
+                Some((_, Slot::Exclusive(_))) => self.exclusive = false,
+                Some((_, Slot::Parked(_, waiting))) => {
+                    self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.bytes);
+                    // The one without memory is the last one.
+                    self.saturated &= !self.slots.is_empty();
+                }
+                _ => {}
             }
             self.push(timing, frame);
             progress = true;
@@ -300,15 +351,27 @@ impl Connection {
 
     /// Nothing can be done: waits, but not for ever.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        if self.is_full() && !self.looks_for_peer {
+            self.looks_for_peer = true;
+            self.idle_timer.as_mut().reset(now() + PEER_CHECK);
+        }
         while self.idle_timer.as_mut().poll(cx).is_ready() {
             let until = self.last_active + self.idle_max;
-            if now() >= until && (self.ending || self.slots.is_empty()) {
+            if now() >= until {
                 return Poll::Ready(Err(self.refused.take().unwrap_or_else(|| {
                     self.seat.expired();
                     Ended::Idle
                 })));
             }
-            self.idle_timer.as_mut().reset(until.max(now() + Duration::from_millis(1)));
+            self.looks_for_peer = self.is_full();
+            // What is not read hides the end of the stream.
+            if self.looks_for_peer && is_closed_by_peer(&self.stream) {
+                self.client_has_gone();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let next = if self.looks_for_peer { until.min(now() + PEER_CHECK) } else { until };
+            self.idle_timer.as_mut().reset(next.max(now() + Duration::from_millis(1)));
         }
         Poll::Pending
     }
@@ -320,3 +383,6 @@ impl Drop for Connection {
         self.service.disconnected(&self.origin);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,17 +15,36 @@ pub struct ConnectionLimits {
     pub(crate) request_bytes_max: usize,
     /// The memory that all requests together may take.
     pub(crate) request_memory: Arc<Budget>,
+    /// The memory that waiting requests may take together, besides one for each connection.
+    pub(crate) waiting_memory: Arc<Budget>,
     /// `connections.max.idle.ms`.
     pub(crate) idle_max: Duration,
+    /// The share of the process's file descriptors that connections may take.
+    pub(crate) descriptors_max: usize,
 }
+
+/// Requests that wait may hold this part of what requests may take: the rest is for those that are read.
+const WAITING_SHARE: usize = 4;
 
 impl ConnectionLimits {
     /// Requests of at most `request_bytes_max` (`socket.request.max.bytes`), which take at most `request_memory_max` together
     /// (`queued.max.request.bytes`), on connections that are closed after being idle for `idle_max`
-    /// (`connections.max.idle.ms`).
+    /// (`connections.max.idle.ms`). There are never more connections than `descriptors_max`, whatever [`SeatLimits`] allow.
     #[must_use]
-    pub fn new(request_bytes_max: usize, request_memory_max: usize, idle_max: Duration) -> Self {
-        Self { request_bytes_max, request_memory: Budget::new(request_memory_max), idle_max }
+    pub fn new(
+        request_bytes_max: usize,
+        request_memory_max: usize,
+        idle_max: Duration,
+        descriptors_max: usize,
+    ) -> Self {
+        let waiting_memory = Budget::new(request_memory_max / WAITING_SHARE);
+        Self {
+            request_bytes_max,
+            request_memory: Budget::new(request_memory_max),
+            waiting_memory,
+            idle_max,
+            descriptors_max,
+        }
     }
 }
 

@@ -62,13 +62,24 @@ impl Listener {
         let (stream, peer) = match self.socket.accept().await {
             Ok(accepted) => accepted,
             Err(e) => {
-                warn!(listener = %self.name.name, error = %e, "cannot accept connections for now");
+                if let Some(left_out) = serving.network.note(&format!("accept {} {e}", self.name.name)) {
+                    warn!(listener = %self.name.name, error = %e, "cannot accept connections for now{left_out}");
+                }
                 return sleep(ACCEPT_PAUSE).await;
             }
         };
+        if serving.network.seats.lacks_descriptors(&self.name.name)
+            && let Some(left_out) = serving.network.note("descriptors")
+        {
+            warn!("connections have all file descriptors that are theirs: new ones wait; raise ulimit -n{left_out}");
+        }
         match serving.network.seats.take(&self.name.name, peer.ip()).await {
             Some(seat) => serving.begin(stream, peer, seat),
-            None => info!(%peer, "closed a new connection: its address has max.connections.per.ip"),
+            None => {
+                if let Some(left_out) = serving.network.note(&format!("address {}", peer.ip())) {
+                    info!(%peer, "closed a new connection: its address has max.connections.per.ip{left_out}");
+                }
+            }
         }
     }
 }
@@ -92,6 +103,7 @@ impl Serving {
         }
         let (open, mut closing) = (self.open.clone(), self.closing.clone());
         let occupant = Arc::clone(seat.occupant());
+        let noting = Arc::clone(&self.network);
         let (network, service) = (Arc::clone(&self.network), Arc::clone(&self.service));
         let mut connection = Connection::new(stream, peer, self.name.clone(), network, service, seat);
         task::spawn(async move {
@@ -108,7 +120,11 @@ impl Serving {
             match ended {
                 Ok(()) => {}
                 Err(ended @ (Ended::Io(_) | Ended::Idle)) => debug!(%peer, "connection closed: {ended}"),
-                Err(ended) => warn!(%peer, "connection closed: {ended}"),
+                Err(ended) => {
+                    if let Some(left_out) = noting.note(&format!("{} {ended}", peer.ip())) {
+                        warn!(%peer, "connection closed: {ended}{left_out}");
+                    }
+                }
             }
         });
     }

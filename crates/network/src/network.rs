@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+use thalweg_base::{LeftOut, Moment, Repeats};
+use thalweg_sys::time::{Instant, now};
+
 use crate::chunks::Chunks;
 use crate::limits::{ConnectionLimits, SeatLimits};
 use crate::requests::Requests;
@@ -21,6 +25,9 @@ pub struct Network {
     /// How many requests came, and how long they took.
     pub requests: Requests,
     connections: AtomicU64,
+    /// What is logged about connections, which strangers can make happen as often as they like.
+    repeats: Mutex<Repeats>,
+    started: Instant,
 }
 
 impl Network {
@@ -28,12 +35,14 @@ impl Network {
     #[must_use]
     pub fn new(limits: ConnectionLimits, seats: SeatLimits) -> Arc<Self> {
         Arc::new(Self {
+            seats: Seats::new(seats, limits.descriptors_max),
             limits,
-            seats: Seats::new(seats),
             chunks: Arc::default(),
             spare: Arc::default(),
             requests: Requests::default(),
             connections: AtomicU64::new(0),
+            repeats: Mutex::default(),
+            started: now(),
         })
     }
 
@@ -53,6 +62,12 @@ impl Network {
     #[must_use]
     pub fn request_memory(&self) -> (usize, usize) {
         self.limits.request_memory.left()
+    }
+
+    /// Something is to be logged about `subject`: `Some` if its line is to be written.
+    pub(crate) fn note(&self, subject: &str) -> Option<LeftOut> {
+        let moment = Moment(0).after(now().saturating_duration_since(self.started));
+        self.repeats.lock().note(subject, moment)
     }
 
     /// The number of a new connection: no two connections of a node have the same.

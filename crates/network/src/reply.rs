@@ -17,8 +17,9 @@ pub type Answer = Pin<Box<dyn Future<Output = Frame> + Send>>;
 pub enum Reply {
     /// It is answered.
     Now(Frame),
-    /// It waits for an event; later requests of its connection go ahead, their answers wait for this one.
-    Parked(Answer),
+    /// It waits for an event and holds so many bytes of memory meanwhile; later requests of its connection go ahead, their
+    /// answers wait for this one.
+    Parked(Answer, usize),
     /// It waits for an event; no later request of its connection is taken before.
     Exclusive(Answer),
     /// There is no answer (`acks=0`).

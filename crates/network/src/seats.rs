@@ -19,6 +19,9 @@ const RATE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// one aside.
 const BURST_SECONDS: f64 = 10.0;
 
+/// This part of the descriptors of connections is for the listeners of brokers and controllers alone.
+const PROTECTED_SHARE: usize = 8;
+
 /// The places of a node.
 #[derive(Debug)]
 pub(crate) struct Seats {
@@ -32,6 +35,8 @@ pub(crate) struct Seats {
 #[derive(Debug)]
 struct State {
     limits: SeatLimits,
+    /// How many file descriptors connections may take, whatever the limits say.
+    descriptors_max: usize,
     all: usize,
     by_ip: HashMap<IpAddr, usize>,
     listeners: BTreeMap<Arc<str>, OfListener>,
@@ -100,9 +105,10 @@ struct Rate {
 }
 
 impl Seats {
-    pub(crate) fn new(limits: SeatLimits) -> Arc<Self> {
+    pub(crate) fn new(limits: SeatLimits, descriptors_max: usize) -> Arc<Self> {
         let state = State {
             limits,
+            descriptors_max,
             all: 0,
             by_ip: HashMap::new(),
             listeners: BTreeMap::new(),
@@ -128,6 +134,12 @@ impl Seats {
                 Err(Full::ForNow) => freed.await,
             }
         }
+    }
+
+    /// Whether only file descriptors are missing for another connection of that listener.
+    pub(crate) fn lacks_descriptors(&self, listener: &Arc<str>) -> bool {
+        let state = self.state.lock();
+        !state.has_room(listener) && state.all < state.limits.connections_max
     }
 
     fn try_take(self: &Arc<Self>, listener: &Arc<str>, ip: IpAddr) -> Result<Seat, Full> {
@@ -198,7 +210,11 @@ impl State {
         if self.limits.listeners.get(listener).is_some_and(|limits| open >= limits.connections_max) {
             return false;
         }
-        self.is_protected(listener) || self.all < self.limits.connections_max
+        if self.is_protected(listener) {
+            return self.all < self.descriptors_max;
+        }
+        let descriptors = self.descriptors_max - self.descriptors_max / PROTECTED_SHARE;
+        self.all < self.limits.connections_max.min(descriptors)
     }
 
     fn is_protected(&self, listener: &Arc<str>) -> bool {

@@ -35,6 +35,8 @@ pub async fn listen(addr: SocketAddr, options: SocketOptions) -> io::Result<TcpL
     if let Some(bytes) = options.send_buffer {
         socket.set_send_buffer_size(bytes)?;
     }
+    // Its connections inherit it: those whose peer has vanished end some time.
+    socket.set_keepalive(true)?;
     socket.bind(addr)?;
     socket.listen(options.backlog)
 }
@@ -46,6 +48,25 @@ pub async fn listen(addr: SocketAddr, options: SocketOptions) -> io::Result<TcpL
 #[cfg(sim)]
 pub async fn listen(addr: SocketAddr, _options: SocketOptions) -> io::Result<TcpListener> {
     TcpListener::bind(addr).await
+}
+
+/// Whether the peer has closed its side, or the connection is broken, though bytes that it sent before may not have been
+/// read yet.
+#[cfg(not(sim))]
+#[must_use]
+pub fn is_closed_by_peer(stream: &TcpStream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut polled = [PollFd::new(stream, PollFlags::RDHUP)];
+    let closed = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    poll(&mut polled, Some(&AT_ONCE)).is_ok_and(|ready| ready > 0) && polled[0].revents().intersects(closed)
+}
+
+/// Whether the peer has closed its side: the simulated network does not say so before its bytes are read.
+#[cfg(sim)]
+#[must_use]
+pub fn is_closed_by_peer(_stream: &TcpStream) -> bool {
+    false
 }
 
 /// What the kernel is asked for on behalf of a connection that is made. The default lets it adapt both buffers.

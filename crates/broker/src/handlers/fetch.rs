@@ -53,17 +53,23 @@ pub(crate) fn handle(call: Call, request: FetchRequest) -> Reply {
     if fetch.is_enough(&found) {
         return match fetch.read_cached(&found) {
             Some(records) => Reply::Now(fetch.answer(found, records)),
-            None => Reply::Parked(Box::pin(async move {
-                let records = fetch.read_from_disk(&found).await;
-                fetch.answer(found, records)
-            })),
+            None => {
+                let bytes = fetch.memory();
+                let answer = async move {
+                    let records = fetch.read_from_disk(&found).await;
+                    fetch.answer(found, records)
+                };
+                Reply::Parked(Box::pin(answer), bytes)
+            }
         };
     }
-    Reply::Parked(Box::pin(async move {
+    let bytes = fetch.memory();
+    let answer = async move {
         let found = fetch.wait().await;
         let records = fetch.read(&found).await;
         fetch.answer(found, records)
-    }))
+    };
+    Reply::Parked(Box::pin(answer), bytes)
 }
 
 /// One partition that a fetch reads.
@@ -169,6 +175,12 @@ impl Fetch {
             deadline: now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
             call,
         })
+    }
+
+    /// How many bytes it holds while it waits: for each partition its target, its place among those who wait for the
+    /// partition, and what was found there.
+    fn memory(&self) -> usize {
+        self.targets.len() * (size_of::<Target>() + size_of::<Look>() + size_of::<Arc<Parked>>())
     }
 
     /// Looks at every target in order, until the answer is full. Touches no records.

@@ -31,7 +31,7 @@ fn must_leave(seat: &Seat) -> bool {
 
 #[tokio::test]
 async fn a_full_node_lets_new_connections_wait_until_another_ends() {
-    let seats = Seats::new(SeatLimits { connections_max: 1, ..SeatLimits::none() });
+    let seats = Seats::new(SeatLimits { connections_max: 1, ..SeatLimits::none() }, usize::MAX);
     let first = given(&seats, &clients(), A);
     let name = clients();
     assert!(ask(&seats, &name, B).is_none());
@@ -42,7 +42,7 @@ async fn a_full_node_lets_new_connections_wait_until_another_ends() {
 #[tokio::test]
 async fn an_address_that_has_all_it_may_have_is_closed() {
     let limits = SeatLimits { per_ip_max: 2, per_ip_overrides: HashMap::from([(B, 1)]), ..SeatLimits::none() };
-    let seats = Seats::new(limits);
+    let seats = Seats::new(limits, usize::MAX);
     let held = [given(&seats, &clients(), A), given(&seats, &clients(), A), given(&seats, &clients(), B)];
     for ip in [A, B] {
         assert!(matches!(ask(&seats, &clients(), ip), Some(None)), "{ip}");
@@ -57,7 +57,7 @@ async fn an_address_that_has_all_it_may_have_is_closed() {
 async fn a_listener_has_a_limit_of_its_own() {
     let own = ListenerLimits { connections_max: 1, creation_rate: NO_RATE };
     let limits = SeatLimits { listeners: BTreeMap::from([(clients(), own)]), ..SeatLimits::none() };
-    let seats = Seats::new(limits);
+    let seats = Seats::new(limits, usize::MAX);
     let _held = given(&seats, &clients(), A);
     assert!(ask(&seats, &clients(), A).is_none());
     assert!(ask(&seats, &"OTHER".into(), A).is_some());
@@ -67,7 +67,7 @@ async fn a_listener_has_a_limit_of_its_own() {
 async fn brokers_get_in_and_the_client_that_was_used_least_recently_goes() {
     let brokers: Arc<str> = "BROKERS".into();
     let limits = SeatLimits { connections_max: 2, protected: vec![Arc::clone(&brokers)], ..SeatLimits::none() };
-    let seats = Seats::new(limits);
+    let seats = Seats::new(limits, usize::MAX);
     let (first, second) = (given(&seats, &clients(), A), given(&seats, &clients(), A));
     first.used(now() + Duration::from_secs(1));
     assert!(ask(&seats, &clients(), A).is_none());
@@ -77,7 +77,7 @@ async fn brokers_get_in_and_the_client_that_was_used_least_recently_goes() {
 
 #[tokio::test]
 async fn a_limit_that_is_lowered_closes_connections_and_one_that_is_raised_lets_them_in() {
-    let seats = Seats::new(SeatLimits { connections_max: 2, ..SeatLimits::none() });
+    let seats = Seats::new(SeatLimits { connections_max: 2, ..SeatLimits::none() }, usize::MAX);
     let (first, second) = (given(&seats, &clients(), A), given(&seats, &clients(), A));
     second.used(now() + Duration::from_secs(1));
     assert!(seats.set_limits(SeatLimits { connections_max: 1, ..SeatLimits::none() }));

@@ -56,7 +56,9 @@ pub(super) fn append_and_reply(call: Call, request: ProduceRequest, guards: &Gua
     if waiting.is_empty() {
         return Reply::Now(finish(&call, response));
     }
-    Reply::Parked(Box::pin(async move {
+    let partitions = response.responses.iter().map(|topic| topic.partition_responses.len()).sum::<usize>();
+    let bytes = partitions * size_of::<PartitionProduceResponse>() + waiting.len() * size_of::<Waiting>();
+    let answer = async move {
         for Waiting { topic, partition, append } in waiting {
             let error = append.acknowledged(deadline).await;
             if error != ErrorCode::None {
@@ -64,7 +66,8 @@ pub(super) fn append_and_reply(call: Call, request: ProduceRequest, guards: &Gua
             }
         }
         finish(&call, response)
-    }))
+    };
+    Reply::Parked(Box::pin(answer), bytes)
 }
 
 /// Appends every batch. Says which of them wait for replicas.

@@ -1,0 +1,130 @@
+use std::collections::HashMap;
+use std::future::pending;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use thalweg_sys::closing::Close;
+use thalweg_sys::net::{ConnectOptions, SocketOptions, connect};
+use thalweg_sys::time::timeout;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Notify;
+
+use super::*;
+use crate::kind::ListenerType;
+use crate::limits::{ConnectionLimits, NO_RATE, SeatLimits};
+use crate::listener::Listener;
+
+/// A service whose requests wait until the connection ends, holding as many bytes as the test says.
+struct Waits {
+    bytes: usize,
+    taken: AtomicUsize,
+    ended: Notify,
+}
+
+impl Service for Waits {
+    fn handle(self: Arc<Self>, _: &ListenerName, _: &Arc<Origin>, _: Bytes) -> Reply {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Reply::Parked(Box::pin(pending()), self.bytes)
+    }
+
+    fn disconnected(&self, _: &Origin) {
+        self.ended.notify_one();
+    }
+}
+
+struct Node {
+    service: Arc<Waits>,
+    network: Arc<Network>,
+    address: SocketAddr,
+    _close: Close,
+}
+
+impl Node {
+    /// A listener whose requests wait and hold `bytes` each; a quarter of `memory` is for those that wait.
+    async fn start(bytes: usize, memory: usize, idle_max: Duration) -> Self {
+        let options = SocketOptions { backlog: 10, receive_buffer: None, send_buffer: None };
+        let name = ListenerName { name: "CLIENTS".into(), kind: ListenerType::Broker };
+        let listener = Listener::bind(name, (Ipv4Addr::LOCALHOST, 0).into(), options).await.expect("a free port");
+        let seats = SeatLimits {
+            connections_max: usize::MAX,
+            per_ip_max: usize::MAX,
+            per_ip_overrides: HashMap::new(),
+            creation_rate: NO_RATE,
+            listeners: std::collections::BTreeMap::new(),
+            protected: Vec::new(),
+        };
+        let network = Network::new(ConnectionLimits::new(1 << 20, memory, idle_max, 100), seats);
+        let service = Arc::new(Waits { bytes, taken: AtomicUsize::new(0), ended: Notify::new() });
+        let (address, close) = (listener.local, Close::new());
+        task::spawn(listener.run(Arc::clone(&network), Arc::clone(&service) as Arc<dyn Service>, close.closing()));
+        Self { service, network, address, _close: close }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        let deadline = now() + Duration::from_secs(60);
+        connect(self.address, ConnectOptions::default(), deadline).await.expect("it listens")
+    }
+
+    /// How many requests were taken once nothing happens any more.
+    async fn taken(&self) -> usize {
+        loop {
+            let before = self.service.taken.load(Ordering::Relaxed);
+            let _ = timeout(Duration::from_millis(200), pending::<()>()).await;
+            let taken = self.service.taken.load(Ordering::Relaxed);
+            if before == taken && taken > 0 {
+                return taken;
+            }
+        }
+    }
+}
+
+/// So many requests, empty but for what every header begins with.
+fn requests(count: usize) -> Vec<u8> {
+    [0, 0, 0, 4, 0, 1, 0, 4].repeat(count)
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn waiting_requests_hold_a_share_of_memory_and_each_connection_may_have_one() {
+    let node = Node::start(1 << 20, 8 << 20, HOUR).await;
+    let mut first = node.connect().await;
+    first.write_all(&requests(100)).await.expect("it is read");
+    // One fits into the two megabytes, the next one goes without.
+    assert_eq!(node.taken().await, 2);
+    let mut second = node.connect().await;
+    second.write_all(&requests(100)).await.expect("it is read");
+    assert_eq!(node.taken().await, 3);
+    drop(first);
+    node.service.ended.notified().await;
+    assert_eq!(node.network.limits.waiting_memory.left(), (2 << 20, 2 << 20));
+}
+
+#[tokio::test]
+async fn one_connection_may_not_have_all_the_memory_of_those_that_wait() {
+    let node = Node::start(1 << 20, 1 << 30, HOUR).await;
+    let mut client = node.connect().await;
+    client.write_all(&requests(100)).await.expect("it is read");
+    assert_eq!(node.taken().await, WAITING_BYTES_MAX >> 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_is_noticed_though_its_requests_are_not_read_any_more() {
+    let node = Node::start(0, 1 << 30, HOUR).await;
+    let mut client = node.connect().await;
+    client.write_all(&requests(2 * IN_FLIGHT_MAX)).await.expect("it is read");
+    assert_eq!(node.taken().await, IN_FLIGHT_MAX);
+    drop(client);
+    assert!(timeout(3 * PEER_CHECK, node.service.ended.notified()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_closed_though_a_request_of_it_waits() {
+    let node = Node::start(0, 1 << 30, Duration::from_secs(10)).await;
+    let mut client = node.connect().await;
+    client.write_all(&requests(1)).await.expect("it is read");
+    let mut end = [0; 1];
+    let read = timeout(Duration::from_secs(20), client.read(&mut end)).await;
+    assert_eq!(read.expect("it is closed in time").expect("it is closed in order"), 0);
+    assert_eq!(node.network.listeners()[0].expired, 1);
+}
