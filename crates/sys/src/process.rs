@@ -79,6 +79,23 @@ impl Signals {
     }
 }
 
+/// Asks another process to end (SIGTERM).
+///
+/// # Errors
+/// When there is no such process, or it is not ours.
+pub fn terminate(pid: i32) -> std::io::Result<()> {
+    #[cfg(not(sim))]
+    {
+        let pid = rustix::process::Pid::from_raw(pid).ok_or(std::io::ErrorKind::NotFound)?;
+        Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+    }
+    #[cfg(sim)]
+    {
+        let _ = pid;
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// Lets this process open as many files as the system allows it: each partition holds one open, each connection another.
 /// If the system refuses, the limit stays; see [`DescriptorBudget::of_this_process`].
 pub fn raise_open_files_max() {

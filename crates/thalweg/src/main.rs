@@ -4,6 +4,7 @@ mod config;
 mod install;
 mod logs;
 mod serve;
+mod server;
 mod storage;
 
 use std::path::Path;
@@ -45,7 +46,7 @@ enum Command {
 }
 
 /// The tools that need the node's own code, beside those of the crate `thalweg-tools`.
-const TOOLS: &[Tool] = &[storage::TOOL];
+const TOOLS: &[Tool] = &[storage::TOOL, server::START, server::STOP, server::RUN_CLASS];
 
 /// The tool that the program was called for, by its own name or by its first word, and the words of its command line.
 fn tool(words: &[String]) -> Option<(&'static Tool, &[String])> {

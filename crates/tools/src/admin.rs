@@ -6,6 +6,7 @@ mod error;
 mod groups;
 mod topics;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
@@ -98,6 +99,15 @@ pub fn command_config(line: &Line) -> Result<Properties, Thrown> {
 /// When the file cannot be read.
 pub fn properties_of(path: Option<&str>) -> Result<Properties, Thrown> {
     path.map_or_else(|| Ok(Properties::default()), load_properties)
+}
+
+/// The settings of a file as they stand there, blanks included; none where no file is named.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn settings_of(path: Option<&str>) -> Result<BTreeMap<String, String>, Thrown> {
+    let text = path.map_or_else(|| Ok(String::new()), read_file)?;
+    Ok(thalweg_base::properties::parse(&text).into_iter().collect())
 }
 
 /// Sets the nodes to begin with.

@@ -10,6 +10,7 @@ pub mod argparse;
 mod client_metrics;
 mod cluster;
 mod configs;
+mod console_producer;
 mod consumer_groups;
 pub mod date;
 mod delete_records;
@@ -31,6 +32,7 @@ pub mod tool;
 pub mod topic_filter;
 mod topics;
 mod transactions;
+mod zookeeper;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,7 @@ use tool::Tool;
 pub const TOOLS: &[Tool] = &[
     topics::TOOL,
     configs::TOOL,
+    console_producer::TOOL,
     consumer_groups::TOOL,
     groups::TOOL,
     get_offsets::TOOL,
@@ -52,6 +55,9 @@ pub const TOOLS: &[Tool] = &[
     api_versions::TOOL,
     log_dirs::TOOL,
     transactions::TOOL,
+    zookeeper::START,
+    zookeeper::STOP,
+    zookeeper::SHELL,
 ];
 
 /// The tool that a program name stands for: a command of `thalweg`, or Kafka's script with or without its ending.

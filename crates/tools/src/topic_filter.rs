@@ -26,6 +26,21 @@ impl IncludeList {
         }
     }
 
+    /// Reads a pattern as it stands.
+    ///
+    /// # Errors
+    /// `PatternSyntaxException`, when it is none.
+    pub fn pattern(text: &str) -> Result<Self, Thrown> {
+        match Regex::new(&format!("^(?:{text})$")) {
+            Ok(pattern) => Ok(Self { pattern }),
+            Err(e) => {
+                let what = if e.to_string().contains("unclosed group") { "Unclosed group" } else { "Illegal pattern" };
+                let text = format!("{what} near index {}\n{text}", text.chars().count());
+                Err(Thrown::new("java.util.regex.PatternSyntaxException", text))
+            }
+        }
+    }
+
     /// Whether a topic is chosen.
     #[must_use]
     pub fn allows(&self, topic: &str, excludes_internal: bool) -> bool {
