@@ -10,6 +10,7 @@ pub mod argparse;
 mod client_metrics;
 mod cluster;
 mod configs;
+mod console_consumer;
 mod console_producer;
 mod consumer_groups;
 pub mod date;
@@ -44,6 +45,7 @@ pub const TOOLS: &[Tool] = &[
     topics::TOOL,
     configs::TOOL,
     console_producer::TOOL,
+    console_consumer::TOOL,
     consumer_groups::TOOL,
     groups::TOOL,
     get_offsets::TOOL,
