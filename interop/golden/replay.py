@@ -19,6 +19,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 KAFKA = os.path.join(HERE, "..", "kafka", "kafka")
 CLUSTER = os.path.join(HERE, "cluster.py")
 UNBUILT = os.path.join(HERE, "unbuilt.txt")
+# What Thalweg's own tools do not answer as recorded, in the form of unbuilt.txt.
+TOOLS_DIFFER = os.path.join(HERE, "tools-differ.txt")
+# Scenarios that Thalweg's own tools play in less than two minutes together.
+QUICK = ("03-", "04-", "05-", "07-", "08-", "10-", "11-", "12-", "13-", "14-", "16-", "18-", "19-", "21-", "22-", "23-", "30-")
 STEP_SECONDS_MAX = 300
 WAIT_SECONDS_MAX = 180
 printing = threading.Lock()
@@ -151,15 +155,15 @@ def read_expected(path):
     return steps
 
 
-def read_unbuilt():
+def read_unbuilt(path):
     """What is not built yet: {scenario: {step or None for all of it: line of the file}}."""
     listed = {}
-    for number, line in enumerate(open(UNBUILT, encoding="utf-8"), 1):
+    for number, line in enumerate(open(path, encoding="utf-8"), 1):
         if not line.strip() or line.startswith("#"):
             continue
         match = re.fullmatch(r"(\S+) +(all|\d+)  (#\d+: .+)", line.rstrip("\n"))
         if not match:
-            raise SystemExit(f"unbuilt.txt:{number}: not `SCENARIO STEP|all  #ISSUE: REASON`")
+            raise SystemExit(f"{os.path.basename(path)}:{number}: not `SCENARIO STEP|all  #ISSUE: REASON`")
         step = None if match.group(2) == "all" else int(match.group(2))
         listed.setdefault(match.group(1), {})[step] = line
     return listed
@@ -196,6 +200,8 @@ class Run:
         tool = os.path.join(self.options.tools_dir, words[0])
         if words[0] == "kafka-run-class.sh" and not os.path.exists(tool):
             return [os.path.abspath(KAFKA), "run"] + words[1:]
+        if not os.path.exists(tool):
+            return ["sh", "-c", f"echo {words[0]}: not built >&2; exit 127"]
         return [tool] + words[1:]
 
     def popen(self, words, stdin):
@@ -364,7 +370,7 @@ class Run:
                 if same and i + 1 in self.unbuilt:
                     failed += 1
                     self.built.append(self.unbuilt[i + 1])
-                    report.append(f"BUILT {self.name} step {i + 1} passes now; take it out of unbuilt.txt (--forget)")
+                    report.append(f"BUILT {self.name} step {i + 1} passes now; take it out of the list (--forget)")
                 elif same or i + 1 in self.unbuilt:
                     passed += 1
                 else:
@@ -427,6 +433,7 @@ def parse_options():
     parser.add_argument("scenario", nargs="*", help="names or parts of names; default all")
     parser.add_argument("--against", choices=["thalweg", "kafka"], default="thalweg", help="which node to start")
     parser.add_argument("--tools-dir", help="where other kafka-*.sh are; default: Kafka's own")
+    parser.add_argument("--quick", action="store_true", help="only scenarios that take little time with --tools thalweg")
     parser.add_argument("--tools", choices=["kafka", "thalweg"], default="kafka", help="whose tools are played")
     parser.add_argument("--bootstrap", help="HOST:PORT of a fresh running broker, instead of starting one")
     parser.add_argument("--controller", help="HOST:PORT of its controller listener")
@@ -449,9 +456,12 @@ def select(options):
     runs = [Run(options, os.path.join(folder, f)) for f in names if not options.scenario or any(s in f for s in options.scenario)]
     if options.mode != "check" or options.against == "kafka":
         return runs
-    unbuilt = read_unbuilt()
+    unbuilt = read_unbuilt(UNBUILT)
+    differ = read_unbuilt(TOOLS_DIFFER) if options.tools == "thalweg" else {}
     for run in runs:
-        run.unbuilt = unbuilt.get(run.name, {})
+        run.unbuilt = {**unbuilt.get(run.name, {}), **differ.get(run.name, {})}
+    if options.quick:
+        runs = [r for r in runs if r.name.startswith(QUICK)]
     if options.bootstrap:
         runs = [r for r in runs if r.nodes <= 1 and not r.properties]
     return [r for r in runs if None not in r.unbuilt and (r.nodes or options.tools_dir or options.tools == "thalweg")]
@@ -488,9 +498,10 @@ def main():
     good, bad = play(options, runs)
     built = [line for run in runs for line in run.built]
     if options.forget and built:
-        lines = [line for line in open(UNBUILT, encoding="utf-8") if line not in built]
-        with open(UNBUILT, "w", encoding="utf-8") as file:
-            file.writelines(lines)
+        for path in (UNBUILT, TOOLS_DIFFER):
+            lines = [line for line in open(path, encoding="utf-8") if line not in built]
+            with open(path, "w", encoding="utf-8") as file:
+                file.writelines(lines)
     if options.failed:
         with open(options.failed, "w", encoding="utf-8") as file:
             file.writelines(f"{step}\n" for run in runs for step in run.failed)

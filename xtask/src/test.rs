@@ -55,6 +55,9 @@ pub fn run() -> Result<(), String> {
     if built.failed == 0 {
         total.add(crate::work::check());
         total.add(crate::judge::quick());
+        let mut tools = Command::new(root().join("interop/golden/replay.py"));
+        tools.args(["check", "--tools", "thalweg", "--quick", "--jobs", "2"]);
+        total.add(step("command-line tools", &mut tools, Count::of_closing_line));
         let interop = root().join("interop/run");
         total.add(step("interoperability", Command::new(interop).arg("--quick"), Count::of_closing_line));
     }

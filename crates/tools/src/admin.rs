@@ -224,16 +224,32 @@ impl Admin {
     /// # Errors
     /// When there is none, or no node answers.
     pub async fn transaction_coordinator(&self, id: &str) -> Result<i32, Thrown> {
-        self.find_coordinator(id, 1).await
+        Ok(self.find_coordinator(id, 1).await?.id)
     }
 
-    async fn find_coordinator(&self, key: &str, kind: i8) -> Result<i32, Thrown> {
-        let request = FindCoordinatorRequest { key: key.into(), key_type: kind, coordinator_keys: vec![key.into()] };
-        let response = self.any("findCoordinator", &request).await?;
-        match response.coordinators.first() {
-            Some(found) => check(found.error_code, found.error_message.as_deref()).map(|()| found.node_id),
-            None => check(response.error_code, response.error_message.as_deref()).map(|()| response.node_id),
-        }
+    /// The node that coordinates a group (kind 0) or a transactional id (kind 1).
+    pub(crate) async fn find_coordinator(&self, key: &str, kind: i8) -> Result<NodeInfo, Thrown> {
+        let several = FindCoordinatorRequest {
+            key_type: kind,
+            coordinator_keys: vec![key.into()],
+            ..FindCoordinatorRequest::default()
+        };
+        let response = match self.any("findCoordinator", &several).await {
+            Ok(response) => response,
+            // Brokers before Kafka 3.0 look up one key at a time.
+            Err(thrown) if thrown.is("UnsupportedVersionException") => {
+                let one =
+                    FindCoordinatorRequest { key: key.into(), key_type: kind, ..FindCoordinatorRequest::default() };
+                self.any("findCoordinator", &one).await?
+            }
+            Err(thrown) => return Err(thrown),
+        };
+        let (code, message, id, host, port) = match response.coordinators.first() {
+            Some(found) => (found.error_code, &found.error_message, found.node_id, &found.host, found.port),
+            None => (response.error_code, &response.error_message, response.node_id, &response.host, response.port),
+        };
+        check(code, message.as_deref())?;
+        Ok(NodeInfo { id, host: host.to_string(), port: u16::try_from(port).unwrap_or(0), rack: None })
     }
 
     /// Looks up an offset for each partition; the results stand in the same order.

@@ -180,6 +180,31 @@ struct Sent {
     topic: String,
     key_len: Option<usize>,
     value_len: Option<usize>,
+    /// How many bytes it takes at most in a batch of its own, as Kafka counts.
+    size: usize,
+}
+
+impl Sent {
+    fn of(record: &ProducerRecord) -> Self {
+        /// The head of a batch, and the numbers before a record's key.
+        const OVERHEAD: usize = 61 + 21;
+        let varint = |len: usize| (usize::BITS - (len * 2).leading_zeros()).max(1).div_ceil(7) as usize;
+        let field = |len: Option<usize>| len.map_or(1, |len| varint(len) + len);
+        let len = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map(bytes::Bytes::len);
+        let headers = record.headers.iter().map(|header| field(Some(header.key.len())) + field(len(&header.value)));
+        let (key_len, value_len) = (len(&record.key), len(&record.value));
+        let headers = varint(record.headers.len()) + headers.sum::<usize>();
+        let size = OVERHEAD + field(key_len) + field(value_len) + headers;
+        Self { topic: record.topic.to_string(), key_len, value_len, size }
+    }
+
+    /// What Kafka's producer throws for this record.
+    fn thrown(&self, error: &Error) -> Thrown {
+        match error {
+            Error::RecordTooLarge { max, .. } => thrown(&Error::RecordTooLarge { bytes: self.size, max: *max }),
+            error => thrown(error),
+        }
+    }
 }
 
 fn report(record: &Sent, error: &Error, out: &mut Out) {
@@ -191,7 +216,7 @@ fn report(record: &Sent, error: &Error, out: &mut Out) {
         len(record.value_len)
     );
     out.log("ERROR", text, "org.apache.kafka.clients.producer.internals.ErrorLoggingCallback");
-    out.error(thrown(error).trace().trim_end_matches('\n'));
+    out.error(record.thrown(error).trace().trim_end_matches('\n'));
 }
 
 /// How many records may wait for their delivery before the oldest are looked at.
@@ -221,15 +246,11 @@ async fn send_lines(
         let text = String::from_utf8_lossy(&bytes);
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let record = reader.record(topic, text.strip_suffix('\r').unwrap_or(text))?;
-        let about = Sent {
-            topic: topic.to_owned(),
-            key_len: record.key.as_ref().map(bytes::Bytes::len),
-            value_len: record.value.as_ref().map(bytes::Bytes::len),
-        };
+        let about = Sent::of(&record);
         match send(record, producer, sync).await {
             Ok(Some(delivery)) => sent.push((about, delivery)),
             Ok(None) => {}
-            Err(error) if sync => return Err(thrown(&error).execution().into()),
+            Err(error) if sync => return Err(about.thrown(&error).execution().into()),
             Err(error) => report(&about, &error, out),
         }
         if sent.len() >= WAITING_MAX {

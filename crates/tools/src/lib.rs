@@ -15,6 +15,7 @@ mod console_producer;
 mod consumer_groups;
 pub mod date;
 mod delete_records;
+mod dump_log;
 pub mod failure;
 pub mod features;
 mod get_offsets;
@@ -27,12 +28,14 @@ mod log_dirs;
 mod metadata_quorum;
 pub mod options;
 pub mod out;
+mod producer_perf;
 pub mod table;
 pub mod thrown;
 pub mod tool;
 pub mod topic_filter;
 mod topics;
 mod transactions;
+mod verifiable_producer;
 mod zookeeper;
 
 use std::process::ExitCode;
@@ -57,6 +60,9 @@ pub const TOOLS: &[Tool] = &[
     api_versions::TOOL,
     log_dirs::TOOL,
     transactions::TOOL,
+    dump_log::TOOL,
+    producer_perf::TOOL,
+    verifiable_producer::TOOL,
     zookeeper::START,
     zookeeper::STOP,
     zookeeper::SHELL,

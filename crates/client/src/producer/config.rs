@@ -114,7 +114,9 @@ impl ProducerConfig {
         let wanted = properties.flag("enable.idempotence", true)?;
         let explicit = properties.get("enable.idempotence").is_some() || self.transactional_id.is_some();
         let against = if self.acks != Acks::All {
-            Some("Must set acks to all in order to use the idempotent producer.")
+            Some(
+                "Must set acks to all in order to use the idempotent producer. Otherwise we cannot guarantee idempotence.",
+            )
         } else if self.client.retries == 0 {
             Some("Must set retries to non-zero when using the idempotent producer.")
         } else if self.in_flight_max > IDEMPOTENT_IN_FLIGHT_MAX {

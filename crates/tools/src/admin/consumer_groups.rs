@@ -11,7 +11,7 @@ use thalweg_wire::messages::offset_delete_request::{OffsetDeleteRequestPartition
 use thalweg_wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use thalweg_wire::messages::{
     ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DeleteGroupsRequest, DescribeGroupsRequest,
-    FindCoordinatorRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
 };
 use thalweg_wire::{Codec as _, ErrorCode, Reader, Request};
 
@@ -74,17 +74,7 @@ impl Admin {
     /// # Errors
     /// When there is none, or no node answers.
     pub async fn group_coordinator(&self, group: &str) -> Result<NodeInfo, Thrown> {
-        let request = FindCoordinatorRequest { key: group.into(), key_type: 0, coordinator_keys: vec![group.into()] };
-        let response = self.any("findCoordinator", &request).await?;
-        let (code, message, id, host, port) = match response.coordinators.first() {
-            Some(found) => (found.error_code, found.error_message.clone(), found.node_id, &found.host, found.port),
-            None => {
-                let message = response.error_message.clone();
-                (response.error_code, message, response.node_id, &response.host, response.port)
-            }
-        };
-        check(code, message.as_deref())?;
-        Ok(NodeInfo { id, host: host.to_string(), port: u16::try_from(port).unwrap_or(0), rack: None })
+        self.find_coordinator(group, 0).await
     }
 
     /// Describes a consumer group.
