@@ -19,6 +19,8 @@ pub struct Tally {
     pub completed_rebalances: u64,
     /// How often consumer groups began to assign anew.
     pub consumer_rebalances: u64,
+    /// How often share groups began to assign anew.
+    pub share_rebalances: u64,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -28,6 +30,7 @@ impl std::ops::AddAssign for Tally {
         self.offset_deletions += other.offset_deletions;
         self.completed_rebalances += other.completed_rebalances;
         self.consumer_rebalances += other.consumer_rebalances;
+        self.share_rebalances += other.share_rebalances;
     }
 }
 
@@ -38,6 +41,8 @@ pub struct Census {
     pub classic: BTreeMap<&'static str, usize>,
     /// Consumer groups by the names of theirs.
     pub consumer: BTreeMap<&'static str, usize>,
+    /// Share groups by the names of theirs.
+    pub share: BTreeMap<&'static str, usize>,
     /// Committed offsets.
     pub offsets: usize,
 }
@@ -45,7 +50,12 @@ pub struct Census {
 impl Census {
     /// The groups of the other shard as well.
     pub fn add(&mut self, other: &Self) {
-        for (mine, others) in [(&mut self.classic, &other.classic), (&mut self.consumer, &other.consumer)] {
+        let kinds = [
+            (&mut self.classic, &other.classic),
+            (&mut self.consumer, &other.consumer),
+            (&mut self.share, &other.share),
+        ];
+        for (mine, others) in kinds {
             for (state, count) in others {
                 *mine.entry(state).or_default() += count;
             }
@@ -69,6 +79,7 @@ impl Shard {
             match group {
                 Group::Classic(group) => *census.classic.entry(group.state().name()).or_default() += 1,
                 Group::Consumer(group) => *census.consumer.entry(group.state_name()).or_default() += 1,
+                Group::Share(group) => *census.share.entry(group.state_name()).or_default() += 1,
             }
         }
         census

@@ -8,6 +8,7 @@ use thalweg_wire::messages as m;
 use crate::classic::ClassicGroup;
 use crate::consumer::ConsumerGroup;
 use crate::records::Record;
+use crate::share::ShareGroup;
 
 /// A group of one kind or the other.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(crate) enum Group {
     Classic(Box<ClassicGroup>),
     /// KIP-848.
     Consumer(Box<ConsumerGroup>),
+    /// KIP-932.
+    Share(Box<ShareGroup>),
 }
 
 /// Every group of a shard.
@@ -27,6 +30,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.is_empty(),
             Self::Consumer(group) => group.is_empty(),
+            Self::Share(group) => group.is_empty(),
         }
     }
 
@@ -35,6 +39,7 @@ impl Group {
         match self {
             Self::Classic(group) => group.is_subscribed_to(topic),
             Self::Consumer(group) => group.is_subscribed_to(topic),
+            Self::Share(group) => group.is_subscribed_to(topic),
         }
     }
 
@@ -43,6 +48,7 @@ impl Group {
         match self {
             Self::Classic(_) => vec![m::GroupMetadataKey { group: id.clone() }.into()],
             Self::Consumer(group) => group.tombstones(id),
+            Self::Share(group) => group.tombstones(id),
         }
     }
 }

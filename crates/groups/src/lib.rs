@@ -14,6 +14,7 @@ pub mod records;
 mod request;
 mod settings;
 mod shard;
+mod share;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -22,4 +23,7 @@ pub use census::{Census, Tally};
 pub use request::{Answer, Caller, Request};
 pub use settings::{MigrationPolicy, Settings};
 pub use shard::Shard;
+pub use share::{
+    Bounded, Initialize, Partitions, ResetStrategy, ShareSettings, allows_renewal, reads_committed, reset_strategy,
+};
 pub use thalweg_coordinator::Now;

@@ -29,6 +29,8 @@ pub(crate) enum Timer {
     Consumer(ByteString, consumer::Timer),
     /// A consumer group's regular expressions are to be resolved.
     ConsumerRegexes(ByteString),
+    /// A share group's member is to be heard of.
+    ShareMember(ByteString, ByteString),
 }
 
 /// What follows once a write was carried out or refused.

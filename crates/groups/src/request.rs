@@ -1,8 +1,13 @@
 //! What a shard is asked and what it answers: Kafka's messages, those about several groups taken apart by group.
 
+use std::collections::BTreeMap;
+
 use bytestring::ByteString;
+use thalweg_base::Uuid;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
+
+use crate::share::{Initialize, Partitions};
 
 /// Who asks, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,35 @@ pub enum Request {
     ConsumerGroupHeartbeat(m::ConsumerGroupHeartbeatRequest),
     /// KIP-848, of one group.
     ConsumerGroupDescribe(ByteString),
+    /// KIP-932.
+    ShareGroupHeartbeat(m::ShareGroupHeartbeatRequest),
+    /// KIP-932, of one group.
+    ShareGroupDescribe(ByteString),
+    /// The share coordinator remembers partitions of the group, or has refused to.
+    ShareStateInitialized {
+        /// The group.
+        group: ByteString,
+        /// Which partitions.
+        partitions: Partitions,
+        /// What came of it.
+        result: Result<(), ErrorCode>,
+    },
+    /// Which partitions does the share coordinator know for the group?
+    SharePartitions(ByteString),
+    /// A share group without members is to begin elsewhere.
+    AlterShareOffsets {
+        /// The group.
+        group: ByteString,
+        /// Where, by topic and partition.
+        starts: BTreeMap<(Uuid, i32), i64>,
+    },
+    /// A share group without members is to forget topics.
+    DeleteShareOffsets {
+        /// The group.
+        group: ByteString,
+        /// Which topics.
+        topics: Vec<Uuid>,
+    },
     /// Of one group.
     DescribeGroup(ByteString),
     /// Of every group here; the filters of states and types are the request's.
@@ -63,6 +97,13 @@ pub enum Answer {
     LeaveGroup(m::LeaveGroupResponse),
     ConsumerGroupHeartbeat(m::ConsumerGroupHeartbeatResponse),
     ConsumerGroupDescribe(m::consumer_group_describe_response::DescribedGroup),
+    /// With what the share coordinator is to remember before members can fetch.
+    ShareGroupHeartbeat(m::ShareGroupHeartbeatResponse, Option<Initialize>),
+    ShareGroupDescribe(m::share_group_describe_response::DescribedGroup),
+    ShareStateNoted,
+    SharePartitions(Result<Partitions, ErrorCode>),
+    /// What the share coordinator is to remember.
+    ShareInitialize(Result<Initialize, ErrorCode>),
     DescribeGroup(m::describe_groups_response::DescribedGroup),
     ListGroups(Vec<m::list_groups_response::ListedGroup>),
     DeleteGroup(m::delete_groups_response::DeletableGroupResult),
@@ -81,7 +122,15 @@ impl Request {
             Self::Heartbeat(request) => Some(&request.group_id),
             Self::LeaveGroup(request) => Some(&request.group_id),
             Self::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
-            Self::ConsumerGroupDescribe(group) | Self::DescribeGroup(group) | Self::DeleteGroup(group) => Some(group),
+            Self::ShareGroupHeartbeat(request) => Some(&request.group_id),
+            Self::ShareStateInitialized { group, .. }
+            | Self::AlterShareOffsets { group, .. }
+            | Self::DeleteShareOffsets { group, .. }
+            | Self::SharePartitions(group)
+            | Self::ShareGroupDescribe(group)
+            | Self::ConsumerGroupDescribe(group)
+            | Self::DescribeGroup(group)
+            | Self::DeleteGroup(group) => Some(group),
             Self::ListGroups(_) => None,
             Self::OffsetCommit(request) => Some(&request.group_id),
             Self::TxnOffsetCommit(request) => Some(&request.group_id),
@@ -101,6 +150,8 @@ impl Request {
                 | Self::DescribeGroup(_)
                 | Self::ConsumerGroupDescribe(_)
                 | Self::ConsumerGroupHeartbeat(_)
+                | Self::ShareGroupHeartbeat(_)
+                | Self::ShareGroupDescribe(_)
         );
         !takes_empty && self.group_id().is_some_and(|id| id.is_empty())
     }
@@ -126,6 +177,19 @@ impl Request {
                     ..Default::default()
                 })
             }
+            Self::ShareGroupHeartbeat(_) => {
+                Answer::ShareGroupHeartbeat(m::ShareGroupHeartbeatResponse { error_code, ..Default::default() }, None)
+            }
+            Self::ShareGroupDescribe(group) => {
+                Answer::ShareGroupDescribe(m::share_group_describe_response::DescribedGroup {
+                    error_code,
+                    group_id: group.clone(),
+                    ..Default::default()
+                })
+            }
+            Self::ShareStateInitialized { .. } => Answer::ShareStateNoted,
+            Self::SharePartitions(_) | Self::DeleteShareOffsets { .. } => Answer::SharePartitions(Err(error)),
+            Self::AlterShareOffsets { .. } => Answer::ShareInitialize(Err(error)),
             Self::DescribeGroup(group) => Answer::DescribeGroup(m::describe_groups_response::DescribedGroup {
                 error_code,
                 group_id: group.clone(),
@@ -163,6 +227,13 @@ impl Answer {
             Self::ConsumerGroupHeartbeat(_) => {
                 Self::ConsumerGroupHeartbeat(m::ConsumerGroupHeartbeatResponse { error_code, ..Default::default() })
             }
+            Self::ShareGroupHeartbeat(..) => {
+                let response = m::ShareGroupHeartbeatResponse { error_code, ..Default::default() };
+                Self::ShareGroupHeartbeat(response, None)
+            }
+            Self::ShareStateNoted => Self::ShareStateNoted,
+            Self::SharePartitions(_) => Self::SharePartitions(Err(error)),
+            Self::ShareInitialize(_) => Self::ShareInitialize(Err(error)),
             Self::DeleteGroup(result) => {
                 Self::DeleteGroup(m::delete_groups_response::DeletableGroupResult { error_code, ..result })
             }
@@ -181,6 +252,7 @@ impl Answer {
             Self::OffsetDelete(_) => Self::OffsetDelete(m::OffsetDeleteResponse { error_code, ..Default::default() }),
             // These read only: no write goes before their answers.
             reading @ (Self::ConsumerGroupDescribe(_)
+            | Self::ShareGroupDescribe(_)
             | Self::DescribeGroup(_)
             | Self::ListGroups(_)
             | Self::OffsetFetch(_)) => reading,

@@ -7,6 +7,7 @@ use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 
 use crate::consumer::{Refusal, validate};
+use crate::share::ShareSettings;
 
 /// The broker's configuration as groups need it. The defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +54,8 @@ pub struct Settings {
     pub consumer_migration: MigrationPolicy,
     /// `group.consumer.regex.refresh.interval.ms`
     pub consumer_regex_refresh_interval: Duration,
+    /// `group.share.*`
+    pub share: ShareSettings,
 }
 
 /// Which way a group may go online between the classic and the consumer protocol (`group.consumer.migration.policy`).
@@ -119,6 +122,7 @@ impl Default for Settings {
             consumer_assignors: vec!["uniform".to_owned(), "range".to_owned()],
             consumer_migration: MigrationPolicy::Bidirectional,
             consumer_regex_refresh_interval: ms(600_000),
+            share: ShareSettings::default(),
         }
     }
 }

@@ -69,6 +69,20 @@ impl Shard {
                 let described = self.consumer_describe(image, &group);
                 self.outbox.answer(ticket, Answer::ConsumerGroupDescribe(described));
             }
+            Request::ShareGroupHeartbeat(request) => self.share_heartbeat(at, ticket, caller, &request),
+            Request::ShareGroupDescribe(group) => {
+                let described = self.share_describe(image, &group);
+                self.outbox.answer(ticket, Answer::ShareGroupDescribe(described));
+            }
+            Request::ShareStateInitialized { group, partitions, result } => {
+                self.share_state_initialized(at, ticket, &group, &partitions, result);
+            }
+            Request::SharePartitions(group) => {
+                let partitions = self.share_partitions(&group);
+                self.outbox.answer(ticket, Answer::SharePartitions(partitions));
+            }
+            Request::AlterShareOffsets { group, starts } => self.alter_share_offsets(at, ticket, &group, starts),
+            Request::DeleteShareOffsets { group, topics } => self.delete_share_offsets(ticket, &group, &topics),
             Request::DescribeGroup(group) => {
                 let described = self.describe(&group, caller.version);
                 self.outbox.answer(ticket, Answer::DescribeGroup(described));
@@ -153,6 +167,11 @@ impl Machine for Shard {
             }
             Ok(Record::OffsetCommit { key, value: None }) => self.offsets.replay_tombstone(&key),
             Ok(Record::GroupMetadata { key, value }) => self.classic_replay(&key.group, value),
+            Ok(record) if record.is_of_share_group() => {
+                let begins = matches!(record, Record::ShareGroupMetadata { value: Some(_), .. });
+                self.outbox.tally.share_rebalances += u64::from(self.loaded && begins);
+                self.share_replay(record, origin.timestamp);
+            }
             Ok(record) => {
                 // Whenever it begins to assign anew, a group has a new epoch.
                 let begins = matches!(record, Record::ConsumerGroupMetadata { value: Some(_), .. });
@@ -178,6 +197,7 @@ impl Machine for Shard {
             match self.groups.get(&id) {
                 Some(Group::Classic(_)) => self.classic_loaded(at, &id),
                 Some(Group::Consumer(_)) => self.consumer_loaded(at, &id),
+                Some(Group::Share(_)) => self.share_loaded(at, &id),
                 None => {}
             }
         }
@@ -215,6 +235,7 @@ impl Machine for Shard {
                 Timer::ClassicSync(group) => self.classic_sync_timer(at, &group),
                 Timer::ClassicMember(group, member) => self.classic_member_timer(at, &group, &member),
                 Timer::Consumer(group, timer) => self.consumer_timer(at, &group, &timer),
+                Timer::ShareMember(group, member) => self.share_member_timer(at, &group, &member),
                 Timer::ConsumerRegexes(group) => self.resolve_consumer_regexes(at, &group),
             }
         }
@@ -227,6 +248,7 @@ impl Machine for Shard {
         }
         let at = At { now, image };
         self.consumer_topics_changed(at, changes);
+        self.share_topics_changed(changes);
         self.delete_offsets_of(&changes.topics_deleted);
         self.effects(at)
     }

@@ -40,6 +40,10 @@ impl Shard {
                 self.classic_join_to_consumer_group(at, ticket, caller, request);
             }
             Some(Group::Classic(_)) => self.join_classic(at, ticket, caller, &request),
+            Some(Group::Share(_)) => {
+                let refusal = Request::JoinGroup(request).refuse(ErrorCode::InconsistentGroupProtocol);
+                self.outbox.answer(ticket, refusal);
+            }
             Some(Group::Consumer(_)) | None if !request.member_id.is_empty() => {
                 let refusal = Request::JoinGroup(request).refuse(ErrorCode::UnknownMemberId);
                 self.outbox.answer(ticket, refusal);

@@ -203,6 +203,7 @@ impl ConsumerGroup {
             Record::ConsumerGroupMetadata { value: None, .. }
             | Record::OffsetCommit { .. }
             | Record::GroupMetadata { .. } => {}
+            record => assert!(record.is_of_share_group(), "every kind of record has its group"),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The same number as Kafka writes, so that a group does not rebalance when a Kafka node takes it over, or gives it.
 
+use bytestring::ByteString;
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::image::TopicImage;
 use twox_hash::XxHash3_64;
@@ -13,10 +14,14 @@ const MAGIC: u8 = 0;
 
 /// The hash of the topics that exist; 0 if none does.
 pub(super) fn metadata_hash(topics: &Subscriptions, image: &MetadataImage) -> i64 {
+    hash_of_topics(topics.keys(), image)
+}
+
+/// The hash of the topics of these names, in their order, that exist; 0 if none does.
+pub(crate) fn hash_of_topics<'a>(names: impl Iterator<Item = &'a ByteString>, image: &MetadataImage) -> i64 {
     let mut bytes = Vec::new();
     let mut buffer = Vec::new();
-    // Ordered by name, as the map is.
-    for topic in topics.keys().filter_map(|name| image.topics().by_name(name)) {
+    for topic in names.filter_map(|name| image.topics().by_name(name)) {
         bytes.extend_from_slice(&topic_hash(topic, image, &mut buffer).to_le_bytes());
     }
     if bytes.is_empty() { 0 } else { XxHash3_64::oneshot(&bytes).cast_signed() }

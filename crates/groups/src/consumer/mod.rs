@@ -26,11 +26,13 @@ mod serve;
 mod target;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use decision::Timer;
 pub(crate) use describe::CommitCheck;
 pub(crate) use group::ConsumerGroup;
+pub(crate) use hash::hash_of_topics;
 pub(crate) use heartbeat::validate;
+pub(crate) use member::copy;
 pub(crate) use refusal::Refusal;
 pub(crate) use serve::After;

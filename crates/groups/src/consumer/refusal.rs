@@ -11,7 +11,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
@@ -24,11 +24,11 @@ impl Refusal {
         }
     }
 
-    pub(super) fn invalid(message: &str) -> Self {
+    pub(crate) fn invalid(message: &str) -> Self {
         Self::new(ErrorCode::InvalidRequest, message)
     }
 
-    pub(super) fn unknown_member(group: &str, member: &str) -> Self {
+    pub(crate) fn unknown_member(group: &str, member: &str) -> Self {
         Self::new(ErrorCode::UnknownMemberId, format!("Member {member} is not a member of group {group}."))
     }
 

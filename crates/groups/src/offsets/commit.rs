@@ -180,6 +180,7 @@ impl Shard {
         match self.groups.get(group_id) {
             Some(Group::Classic(group)) => group.validate_offset_commit(check),
             Some(Group::Consumer(group)) => group.validate_offset_commit(check),
+            Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
             // The admin client, or a consumer that does without membership.
             None if check.epoch < 0 => Ok(()),
             None if !check.transactional && check.version >= KNOWS_MISSING_GROUPS => Err(ErrorCode::GroupIdNotFound),

@@ -35,8 +35,10 @@ impl Shard {
         request: &m::OffsetDeleteRequest,
     ) -> Result<(Vec<Record>, m::OffsetDeleteResponse), ErrorCode> {
         let group = self.groups.get(&request.group_id).ok_or(ErrorCode::GroupIdNotFound)?;
-        if let Group::Classic(group) = group {
-            group.validate_offset_delete()?;
+        match group {
+            Group::Classic(group) => group.validate_offset_delete()?,
+            Group::Consumer(_) => {}
+            Group::Share(_) => return Err(ErrorCode::GroupIdNotFound),
         }
         let mut records = BTreeSet::new();
         let mut response = m::OffsetDeleteResponse::default();

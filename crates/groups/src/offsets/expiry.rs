@@ -78,6 +78,8 @@ impl Offsets {
         let from = match group {
             Group::Classic(group) => group.retention_from(),
             Group::Consumer(_) => Some(RetentionFrom::Commit),
+            // It has no committed offsets, and stays until it is deleted.
+            Group::Share(_) => return false,
         };
         let Some(from) = from else { return false };
         let all = self.expire_topics(id, group, topics, &|offset| from.has_expired(offset, now, settings), records);

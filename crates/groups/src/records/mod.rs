@@ -1,7 +1,7 @@
 //! The records of `__consumer_offsets`, in Kafka's schemas.
 //!
 //! The version of a key says what kind of record it is; a null value takes back what the key stands for. Kinds that this
-//! node does not know, such as those of share and streams groups, are [`RecordError::Kind`] and are passed over.
+//! node does not know, such as those of streams groups, are [`RecordError::Kind`] and are passed over.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -102,6 +102,18 @@ group_records! {
     ),
     /// The topics that a regular expression stands for.
     ConsumerGroupRegularExpression(ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue),
+    /// A share group's epoch.
+    ShareGroupMetadata(ShareGroupMetadataKey, ShareGroupMetadataValue),
+    /// A member of a share group and its subscription.
+    ShareGroupMember(ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue),
+    /// The epoch of a share group's target assignment.
+    ShareGroupTargetAssignment(ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue),
+    /// What a member of a share group is to fetch.
+    ShareGroupTargetAssignmentMember(ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue),
+    /// What a member of a share group fetches.
+    ShareGroupCurrentAssignment(ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue),
+    /// Which partitions of a share group the share coordinator knows.
+    ShareGroupStatePartitions(ShareGroupStatePartitionMetadataKey, ShareGroupStatePartitionMetadataValue),
 }
 
 /// Why bytes are no record that this node can replay.
@@ -154,6 +166,20 @@ impl Record {
         }
     }
 
+    /// Whether the record belongs to a share group.
+    #[must_use]
+    pub fn is_of_share_group(&self) -> bool {
+        matches!(
+            self,
+            Self::ShareGroupMetadata { .. }
+                | Self::ShareGroupMember { .. }
+                | Self::ShareGroupTargetAssignment { .. }
+                | Self::ShareGroupTargetAssignmentMember { .. }
+                | Self::ShareGroupCurrentAssignment { .. }
+                | Self::ShareGroupStatePartitions { .. }
+        )
+    }
+
     /// The group that the record belongs to.
     #[must_use]
     pub fn group_id(&self) -> &ByteString {
@@ -167,6 +193,12 @@ impl Record {
             Self::ConsumerGroupTargetAssignmentMember { key, .. } => &key.group_id,
             Self::ConsumerGroupCurrentAssignment { key, .. } => &key.group_id,
             Self::ConsumerGroupRegularExpression { key, .. } => &key.group_id,
+            Self::ShareGroupMetadata { key, .. } => &key.group_id,
+            Self::ShareGroupMember { key, .. } => &key.group_id,
+            Self::ShareGroupTargetAssignment { key, .. } => &key.group_id,
+            Self::ShareGroupTargetAssignmentMember { key, .. } => &key.group_id,
+            Self::ShareGroupCurrentAssignment { key, .. } => &key.group_id,
+            Self::ShareGroupStatePartitions { key, .. } => &key.group_id,
         }
     }
 }

@@ -31,13 +31,13 @@ pub(super) fn cluster(topics: &[(&str, i32)]) -> MetadataImage {
     image
 }
 
-pub(super) fn create(image: &mut MetadataImage, number: u64, name: &str, partitions: i32) {
+pub(crate) fn create(image: &mut MetadataImage, number: u64, name: &str, partitions: i32) {
     let record = m::TopicRecord { name: name.into(), topic_id: topic(number) };
     replay(image, record.into());
     grow(image, number, 0..partitions);
 }
 
-pub(super) fn grow(image: &mut MetadataImage, number: u64, partitions: std::ops::Range<i32>) {
+pub(crate) fn grow(image: &mut MetadataImage, number: u64, partitions: std::ops::Range<i32>) {
     for partition_id in partitions {
         let record = m::PartitionRecord {
             partition_id,
@@ -62,12 +62,12 @@ fn replay(image: &mut MetadataImage, record: thalweg_metadata::MetadataRecord) {
     image.set_provenance(provenance);
 }
 
-pub(super) fn topic(number: u64) -> Uuid {
+pub(crate) fn topic(number: u64) -> Uuid {
     Uuid(u128::from(number).to_be_bytes())
 }
 
 /// A coordinator of a cluster with these topics.
-pub(super) fn coordinator(topics: &[(&str, i32)]) -> Testbed {
+pub(crate) fn coordinator(topics: &[(&str, i32)]) -> Testbed {
     let mut bed = Testbed::new(Default::default());
     bed.change(cluster(topics));
     bed.image = cluster(topics);
@@ -143,12 +143,13 @@ pub(super) fn state(bed: &Testbed) -> &'static str {
             group.state_name()
         }
         Some(Group::Classic(_)) => "classic",
+        Some(Group::Share(_)) => "share",
         None => "none",
     }
 }
 
 /// The kinds of the records that were written since the last look; tombstones are negative.
-pub(super) fn kinds(bed: &mut Testbed) -> Vec<i16> {
+pub(crate) fn kinds(bed: &mut Testbed) -> Vec<i16> {
     let sign = |record: &Record| if record.is_tombstone() { -1 } else { 1 };
     bed.take_records().iter().map(|record| record.kind() * sign(record)).collect()
 }
