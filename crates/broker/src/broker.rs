@@ -26,6 +26,7 @@ use crate::drivers::maintenance::Maintenance;
 use crate::drivers::metadata::{Asker, MetadataHandle};
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
+use crate::drivers::share::SharePartitions;
 use crate::drivers::transactions::Transactions;
 use crate::internal_topics;
 use crate::live_properties::LiveProperties;
@@ -51,6 +52,7 @@ pub(crate) struct Broker {
     pub(crate) metadata: MetadataHandle,
     pub(crate) groups: Arc<Groups>,
     pub(crate) transactions: Arc<Transactions>,
+    pub(crate) share: Arc<SharePartitions>,
     pub(crate) maintenance: Maintenance,
     pub(crate) fetch_sessions: Mutex<Sessions>,
     pub(crate) producer_ids: Arc<ProducerIds>,

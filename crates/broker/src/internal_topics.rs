@@ -1,10 +1,10 @@
 //! The topics in which coordinators keep their state: how they are created, and when they cannot be.
 
 use bytestring::ByteString;
-use thalweg_metadata::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
+use thalweg_metadata::topic_name::{CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE};
 use thalweg_wire::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 
-use crate::config::{GroupsConfig, NodeConfig, TransactionsConfig};
+use crate::config::{GroupsConfig, NodeConfig, ShareConfig, TransactionsConfig};
 
 /// A topic that is created because a client has asked about it: with the broker's defaults, or as an internal topic has to
 /// be.
@@ -12,6 +12,7 @@ pub(crate) fn creatable(name: ByteString, config: &NodeConfig) -> CreatableTopic
     match &*name {
         CONSUMER_OFFSETS => offsets_topic(name, &config.groups),
         TRANSACTION_STATE => transactions_topic(name, &config.transactions),
+        SHARE_GROUP_STATE => share_topic(name, &config.share),
         _ => CreatableTopic { name, num_partitions: -1, replication_factor: -1, ..CreatableTopic::default() },
     }
 }
@@ -75,6 +76,26 @@ fn transactions_topic(name: ByteString, transactions: &TransactionsConfig) -> Cr
         name,
         num_partitions: transactions.topic_num_partitions,
         replication_factor: transactions.topic_replication_factor,
+        configs: configs.into_iter().map(topic_config).collect(),
+        ..CreatableTopic::default()
+    }
+}
+
+/// The topic in which the state of share groups is kept. What nobody needs any more is deleted, not compacted.
+fn share_topic(name: ByteString, share: &ShareConfig) -> CreatableTopic {
+    let segment_bytes = share.topic_segment_bytes.to_string();
+    let min_isr = share.topic_min_isr.to_string();
+    let configs = [
+        ("cleanup.policy", "delete"),
+        ("retention.ms", "-1"),
+        ("compression.type", "producer"),
+        ("segment.bytes", &segment_bytes),
+        ("min.insync.replicas", &min_isr),
+    ];
+    CreatableTopic {
+        name,
+        num_partitions: share.topic_num_partitions,
+        replication_factor: share.topic_replication_factor,
         configs: configs.into_iter().map(topic_config).collect(),
         ..CreatableTopic::default()
     }

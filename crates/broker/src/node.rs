@@ -34,6 +34,7 @@ use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::replication::FetchingConfig;
 use crate::drivers::replication::in_sync::InSync;
 use crate::drivers::settings::BrokerLimits;
+use crate::drivers::share::{ShareCoordinators, SharePartitions};
 use crate::drivers::throttles::Throttles;
 use crate::drivers::transactions::Transactions;
 use crate::format;
@@ -215,6 +216,7 @@ impl Node {
         }
         let _ = self.publisher.await;
         self.broker.transactions.close();
+        self.broker.share.coordinators().close();
         self.broker.groups.close();
         if let Some(epoch) = self.broker_epoch {
             let partitions = Arc::clone(&self.broker.partitions);
@@ -239,6 +241,7 @@ struct Parts {
     metadata: MetadataHandle,
     groups: Arc<Groups>,
     transactions: Arc<Transactions>,
+    share: Arc<SharePartitions>,
     maintenance: Maintenance,
     producer_ids: Arc<ProducerIds>,
 }
@@ -292,18 +295,15 @@ impl Starting {
             broker_limits(config),
             fetching(config),
         );
-        let (groups, transactions) = self.coordinators(&partitions);
-        let acting = Acting {
-            partitions: Arc::clone(&partitions),
-            groups: Arc::clone(&groups),
-            transactions: Arc::clone(&transactions),
-        };
+        let acting = self.acting(&partitions);
+        let (groups, transactions) = (Arc::clone(&acting.groups), Arc::clone(&acting.transactions));
+        let share = self.share_partitions(&partitions, &acting.share_coordinators);
         let closing = || self.closing_drivers.closing();
         let RunningQuorum { metadata, mut quorum, publisher } =
             joining.start_quorum(acting, self.started, closing())?;
         let (maintenance, flushes) = Maintenance::new();
         let producer_ids = Arc::new(ProducerIds::new(config.node_id));
-        let parts = Parts { properties, partitions, metadata, groups, transactions, maintenance, producer_ids };
+        let parts = Parts { properties, partitions, metadata, groups, transactions, share, maintenance, producer_ids };
         let broker = self.broker(parts).await;
         // Controllers serve one another before any of them knows a leader: else nobody could be elected.
         let (controllers, brokers): (Vec<_>, Vec<_>) =
@@ -367,6 +367,9 @@ impl Starting {
         let Some(image) = metadata.image_when(own).await else { return Err(Cause::Stopped) };
         partitions.load(Arc::clone(&image)).await;
         broker.groups.begin(Arc::clone(&image));
+        broker.share.coordinators().begin(Arc::clone(&image));
+        let (share, images) = (Arc::clone(&broker.share), metadata.clone());
+        task::spawn(share.run(move || images.image(), self.closing_drivers.closing()));
         broker.transactions.begin_with(Arc::clone(&broker.producer_ids), metadata.clone());
         // What was published meanwhile has not been acted upon.
         partitions.apply(metadata.image()).await;
@@ -388,6 +391,7 @@ impl Starting {
             metadata: parts.metadata,
             groups: parts.groups,
             transactions: parts.transactions,
+            share: parts.share,
             maintenance: parts.maintenance,
             fetch_sessions: Mutex::new(fetch_sessions(config)),
             producer_ids: parts.producer_ids,
@@ -418,12 +422,24 @@ impl Starting {
         Local { id: self.config.node_id, started: self.started, proposals, throttles }
     }
 
-    fn coordinators(&self, partitions: &Arc<Partitions>) -> (Arc<Groups>, Arc<Transactions>) {
+    /// What acts on the metadata on this node.
+    fn acting(&self, partitions: &Arc<Partitions>) -> Acting {
         let (node_id, config) = (self.config.node_id, &self.config);
         let groups = Groups::new(node_id, config.groups.clone(), Arc::clone(partitions), self.started);
-        let partitions = Arc::clone(partitions);
-        let transactions = Transactions::new(node_id, config.transactions.clone(), partitions, &groups, self.started);
-        (groups, transactions)
+        let transactions =
+            Transactions::new(node_id, config.transactions.clone(), Arc::clone(partitions), &groups, self.started);
+        let share_coordinators =
+            ShareCoordinators::new(node_id, config.share.clone(), Arc::clone(partitions), self.started);
+        Acting { partitions: Arc::clone(partitions), groups, transactions, share_coordinators }
+    }
+
+    fn share_partitions(
+        &self,
+        partitions: &Arc<Partitions>,
+        coordinators: &Arc<ShareCoordinators>,
+    ) -> Arc<SharePartitions> {
+        let settings = self.config.groups.rules.share.clone();
+        SharePartitions::new(Arc::clone(partitions), Arc::clone(coordinators), settings, self.started)
     }
 
     /// The logs are open: the broker asks to be unfenced, and goes on telling the controller about itself.

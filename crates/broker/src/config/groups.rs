@@ -70,10 +70,11 @@ fn rules(properties: &Properties) -> Settings {
         consumer_assignors: properties.list("group.consumer.assignors"),
         consumer_migration: MigrationPolicy::from_name(&policy).unwrap_or(MigrationPolicy::Bidirectional),
         consumer_regex_refresh_interval: ms("group.consumer.regex.refresh.interval.ms"),
+        share: super::share::settings(properties),
     }
 }
 
-fn codec(id: i32) -> Result<Codec, Refused> {
+pub(super) fn codec(id: i32) -> Result<Codec, Refused> {
     use Compression::{Gzip, Lz4, None, Snappy, Zstd};
     let known = [None, Gzip, Snappy, Lz4, Zstd].into_iter().find(|compression| *compression as i32 == id);
     known.map(Codec::from).ok_or_else(|| Refused::illegal(format!("Unknown compression type id: {id}")))

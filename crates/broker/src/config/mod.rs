@@ -11,6 +11,7 @@ mod properties;
 mod providers;
 pub mod reference;
 mod rules;
+mod share;
 mod support;
 mod transactions;
 
@@ -27,6 +28,7 @@ pub use access::AccessConfig;
 pub use areas::{FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig};
 pub use groups::GroupsConfig;
 pub use listeners::{Listener, SecurityProtocol};
+pub use share::ShareConfig;
 pub use transactions::TransactionsConfig;
 
 use listeners::Listeners;
@@ -75,6 +77,8 @@ pub struct NodeConfig {
     pub replication: ReplicationConfig,
     /// Consumer groups and the topic that keeps them.
     pub groups: GroupsConfig,
+    /// Share groups and the topic that keeps their state.
+    pub share: ShareConfig,
     /// Transactions and the topic that keeps them.
     pub transactions: TransactionsConfig,
     /// `unstable.api.versions.enable`
@@ -125,6 +129,8 @@ impl NodeConfig {
             ("offsets.topic.replication.factor", "1"),
             ("transaction.state.log.replication.factor", "1"),
             ("transaction.state.log.min.isr", "1"),
+            ("share.coordinator.state.topic.replication.factor", "1"),
+            ("share.coordinator.state.topic.min.isr", "1"),
         ];
         entries.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec()
     }
@@ -152,6 +158,7 @@ fn read(
         fetch: FetchConfig::read(&properties),
         replication: ReplicationConfig::read(&properties),
         groups: GroupsConfig::read(&properties)?,
+        share: ShareConfig::read(&properties)?,
         transactions: TransactionsConfig::read(&properties),
         network: NetworkConfig::read(&properties, listeners)?,
         unstable_apis: unstable(&properties, "unstable.api.versions.enable"),

@@ -42,12 +42,12 @@ fn an_override_counts_over_the_file_and_the_last_of_two_lines_counts() {
 
 #[test]
 fn says_which_keys_have_no_effect() {
-    let more = "num.replica.fetchers=1\ngroup.share.max.size=5\nzookeeper.connect=h:1\nmy.key=1\n\
+    let more = "num.replica.fetchers=1\ngroup.share.assignors=other\nzookeeper.connect=h:1\nmy.key=1\n\
         listener.name.plaintext.max.connections.per.ip=5\nrsm.config.a=b\n";
     let (_, notices) = NodeConfig::from_properties(&entries(&format!("{COMBINED}{more}")), &[]).expect("accepted");
     let texts: Vec<String> = notices.iter().map(ToString::to_string).collect();
     let expected = [
-        "group.share.max.size has no effect here: share groups are not built yet",
+        "group.share.assignors has no effect here: there is one assignor",
         "listener.name.plaintext.max.connections.per.ip has no effect here: it counts for all listeners alike",
         "my.key is no known config and has no effect",
         "rsm.config.a has no effect here: tiered storage is not built yet",

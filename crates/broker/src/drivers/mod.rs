@@ -23,5 +23,6 @@ pub(crate) mod producer_ids;
 mod removing;
 pub(crate) mod replication;
 pub(crate) mod settings;
+pub(crate) mod share;
 pub(crate) mod throttles;
 pub(crate) mod transactions;

@@ -1,10 +1,9 @@
-//! FindCoordinator: which node keeps a group or a transactional id. The first request creates the topic that they are kept in.
-//!
-//! Share groups have no coordinators yet, and the answer says so with the error that Kafka gives while it has none.
+//! FindCoordinator: which node keeps a group, a transactional id or the state of a share partition. The first request creates
+//! the topic that they are kept in.
 
 use bytestring::ByteString;
 use thalweg_metadata::MetadataImage;
-use thalweg_metadata::topic_name::{CONSUMER_OFFSETS, TRANSACTION_STATE};
+use thalweg_metadata::topic_name::{CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE};
 use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::FindCoordinatorRequest;
@@ -69,14 +68,13 @@ fn coordinator(call: &Call, image: &MetadataImage, key_type: i8, key: &ByteStrin
     };
     match key_type {
         GROUP | TRANSACTION => {}
-        SHARE_GROUP if call.version >= SHARE && is_share_key(key) => {
-            return refused(ErrorCode::CoordinatorNotAvailable, "");
-        }
+        SHARE_GROUP if call.version >= SHARE && is_share_key(key) => {}
         SHARE_GROUP => return refused(ErrorCode::InvalidRequest, ""),
         _ => return refused(ErrorCode::InvalidRequest, ErrorCode::InvalidRequest.message()),
     }
     let index = match key_type {
         TRANSACTION => call.broker.transactions.partition_of(key),
+        SHARE_GROUP => call.broker.share.coordinators().partition_of(key),
         _ => call.broker.groups.partition_of(key),
     };
     let topic = topic_of(key_type).and_then(|topic| image.topics().by_name(topic));
@@ -101,6 +99,7 @@ fn topic_of(key_type: i8) -> Option<&'static str> {
     match key_type {
         GROUP => Some(CONSUMER_OFFSETS),
         TRANSACTION => Some(TRANSACTION_STATE),
+        SHARE_GROUP => Some(SHARE_GROUP_STATE),
         _ => None,
     }
 }

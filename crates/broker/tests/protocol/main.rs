@@ -14,6 +14,7 @@ mod producing;
 mod quorum;
 mod restarting;
 mod security;
+mod sharing;
 mod telemetry;
 mod transactions;
 mod turns;

@@ -26,10 +26,6 @@ impl Shard {
             response.error_code = error.code();
             return response;
         }
-        if let Some(Group::Share(_)) = self.groups.get(&request.group_id) {
-            response.error_code = ErrorCode::GroupIdNotFound.code();
-            return response;
-        }
         response.topics = match &request.topics {
             None => self.all_topics(&request.group_id, require_stable),
             Some(topics) => topics

@@ -10,6 +10,7 @@ use thalweg_wire::ErrorCode;
 
 use super::group::{Initialized, Partitions, ShareGroup, Topics};
 use super::heartbeat::Initialize;
+use crate::group::owned;
 use crate::outbox::After;
 use crate::request::Answer;
 use crate::shard::Shard;
@@ -29,8 +30,11 @@ impl Shard {
         id: &ByteString,
         starts: BTreeMap<(Uuid, i32), i64>,
     ) {
+        // A group that nobody has joined yet is made.
+        let new = ShareGroup::new(owned(id));
         let group = match self.empty_share_group(id) {
             Ok(group) => group,
+            Err(_) if !self.groups.contains_key(id) => &new,
             Err(error) => return self.outbox.answer(ticket, Answer::ShareInitialize(Err(error))),
         };
         let state_epoch = group.epoch.saturating_add(1);

@@ -15,6 +15,8 @@ use super::request::{Answer, Failure, Key, Request, State};
 
 /// The epoch of a leader that nobody knows.
 const NO_LEADER_EPOCH: i32 = 0;
+/// An epoch that says nothing, and fences nobody.
+const ANY_EPOCH: i32 = -1;
 /// So many records go into one batch when there is no need for them to be one.
 const RECORDS_PER_BATCH_MAX: usize = 500;
 
@@ -62,6 +64,10 @@ type Outbox = thalweg_coordinator::Outbox<Timer, After, Answer, Errand>;
 #[derive(Clone, Debug)]
 struct Entry {
     state: State,
+    /// The largest state epoch that was ever written: older ones are refused.
+    state_fence: i32,
+    /// The largest leader epoch that was ever written.
+    leader_fence: i32,
     /// Counts snapshots.
     snapshot_epoch: i32,
     /// Updates since the last snapshot.
@@ -137,8 +143,10 @@ impl Shard {
     /// What to write, if anything, and what to answer.
     fn decide(&self, at: At<'_>, key: &Key, request: &Request) -> Result<(Option<Record>, Option<State>), Failure> {
         let entry = self.entries.get(key);
-        validate(key, request)?;
         let invalid = |message| Failure { code: ErrorCode::InvalidRequest, message: Some(message) };
+        if key.partition < 0 {
+            return Err(invalid("The partition id cannot be a negative number."));
+        }
         match (request, entry) {
             (Request::Write { .. }, None) => {
                 return Err(invalid("Write operation on uninitialized share partition not allowed."));
@@ -147,12 +155,12 @@ impl Shard {
                 return Err(invalid("Read operation on uninitialized share partition not allowed."));
             }
             (Request::Write { leader_epoch, .. } | Request::Read { leader_epoch }, Some(entry))
-                if entry.state.leader_epoch > *leader_epoch =>
+                if *leader_epoch != ANY_EPOCH && entry.leader_fence > *leader_epoch =>
             {
                 return Err(ErrorCode::FencedLeaderEpoch.into());
             }
             (Request::Write { state_epoch, .. } | Request::Initialize { state_epoch, .. }, Some(entry))
-                if entry.state.state_epoch > *state_epoch =>
+                if *state_epoch != ANY_EPOCH && entry.state_fence > *state_epoch =>
             {
                 return Err(ErrorCode::FencedStateEpoch.into());
             }
@@ -165,13 +173,13 @@ impl Shard {
         Ok(match (request, entry) {
             (Request::Initialize { state_epoch, start_offset }, entry) => {
                 let is_repeated = entry.is_some_and(|entry| {
-                    (entry.state.state_epoch, entry.state.start_offset) == (*state_epoch, *start_offset)
+                    (entry.state_fence, entry.state.start_offset) == (*state_epoch, *start_offset)
                 });
                 ((!is_repeated).then(|| initial(key, entry, *state_epoch, *start_offset, now)), None)
             }
             (Request::Write { .. }, Some(entry)) => (Some(self.change(key, entry, request, now)), None),
             (Request::Read { leader_epoch }, Some(entry)) => {
-                let fences = entry.state.leader_epoch != *leader_epoch;
+                let fences = *leader_epoch != ANY_EPOCH && entry.leader_fence != *leader_epoch;
                 let record = fences.then(|| self.fence(key, entry, *leader_epoch, now));
                 (record, Some(entry.state.clone()))
             }
@@ -185,7 +193,8 @@ impl Shard {
 
     /// The record of a change.
     fn change(&self, key: &Key, entry: &Entry, request: &Request, now: Timestamp) -> Record {
-        let Request::Write { leader_epoch, start_offset, delivery_complete_count, batches, .. } = request else {
+        let Request::Write { state_epoch, leader_epoch, start_offset, delivery_complete_count, batches } = request
+        else {
             unreachable!("only writes change a state")
         };
         let before = &entry.state;
@@ -195,8 +204,8 @@ impl Shard {
             std::cmp::Ordering::Greater => *delivery_complete_count,
         };
         let next = State {
-            state_epoch: before.state_epoch,
-            leader_epoch: before.leader_epoch.max(*leader_epoch),
+            state_epoch: if *state_epoch == ANY_EPOCH { before.state_epoch } else { *state_epoch },
+            leader_epoch: if *leader_epoch == ANY_EPOCH { before.leader_epoch } else { *leader_epoch },
             start_offset: before.start_offset.max(*start_offset),
             delivery_complete_count: count,
             batches: batches.clone(),
@@ -275,17 +284,19 @@ impl Machine for Shard {
         match Record::decode(record) {
             Ok(Record::Snapshot(key, Some(value))) => {
                 let before = self.entries.get(&key);
-                let (leader_epoch, state_epoch) =
-                    before.map_or((i32::MIN, i32::MIN), |entry| (entry.state.leader_epoch, entry.state.state_epoch));
+                let (leader_fence, state_fence) =
+                    before.map_or((i32::MIN, i32::MIN), |entry| (entry.leader_fence, entry.state_fence));
                 let state = State {
-                    state_epoch: value.state_epoch.max(state_epoch),
-                    leader_epoch: value.leader_epoch.max(leader_epoch),
+                    state_epoch: value.state_epoch,
+                    leader_epoch: value.leader_epoch,
                     start_offset: value.start_offset,
                     delivery_complete_count: value.delivery_complete_count,
                     batches: from_snapshot(&value.state_batches),
                 };
                 let entry = Entry {
                     state,
+                    state_fence: state_fence.max(value.state_epoch),
+                    leader_fence: leader_fence.max(value.leader_epoch),
                     snapshot_epoch: value.snapshot_epoch,
                     updates: 0,
                     created: Timestamp(value.create_timestamp),
@@ -302,7 +313,10 @@ impl Machine for Shard {
                 if value.start_offset != -1 {
                     state.start_offset = value.start_offset;
                 }
-                state.leader_epoch = state.leader_epoch.max(value.leader_epoch);
+                if value.leader_epoch != ANY_EPOCH {
+                    state.leader_epoch = value.leader_epoch;
+                }
+                entry.leader_fence = entry.leader_fence.max(value.leader_epoch);
                 state.delivery_complete_count = value.delivery_complete_count;
                 state.batches = combine(&state.batches, &from_update(&value.state_batches), state.start_offset);
                 entry.updates = entry.updates.saturating_add(1);
@@ -367,23 +381,6 @@ impl Machine for Shard {
             self.outbox.write(None, records, After::Nothing);
         }
         self.effects()
-    }
-}
-
-/// Checks what needs no state.
-fn validate(key: &Key, request: &Request) -> Result<(), Failure> {
-    let invalid = |message| Err(Failure { code: ErrorCode::InvalidRequest, message: Some(message) });
-    let (leader_epoch, state_epoch) = match request {
-        Request::Write { leader_epoch, state_epoch, .. } => (*leader_epoch, *state_epoch),
-        Request::Read { leader_epoch } => (*leader_epoch, 0),
-        Request::Initialize { state_epoch, .. } => (0, *state_epoch),
-        Request::ReadSummary | Request::Delete => (0, 0),
-    };
-    match () {
-        () if key.partition < 0 => invalid("The partition id cannot be a negative number."),
-        () if leader_epoch < 0 => invalid("The leader epoch cannot be a negative number."),
-        () if state_epoch < 0 => invalid("The state epoch cannot be a negative number."),
-        () => Ok(()),
     }
 }
 

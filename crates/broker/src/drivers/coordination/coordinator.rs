@@ -14,7 +14,7 @@ use thalweg_sys::task;
 use thalweg_sys::time::{Duration, now};
 use thalweg_wire::ErrorCode;
 use tokio::sync::oneshot;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use super::active::{Active, Chore, Outcome};
 use super::load::{LoadError, load};
@@ -31,6 +31,16 @@ const FAR: Duration = Duration::from_secs(3600);
 pub(crate) enum Asked<A> {
     Now(Outcome<A>),
     Later(oneshot::Receiver<Outcome<A>>),
+}
+
+impl<A> Asked<A> {
+    /// Waits for the outcome.
+    pub(crate) async fn outcome(self) -> Outcome<A> {
+        match self {
+            Self::Now(outcome) => outcome,
+            Self::Later(receiver) => receiver.await.unwrap_or(Err(ErrorCode::NotCoordinator)),
+        }
+    }
 }
 
 /// The effects of a shard of this kind.
@@ -244,6 +254,14 @@ impl<R: Role> Coordinator<R> {
     /// Appends the marker of a transaction that may have records here.
     pub(crate) fn end_transaction(self: &Arc<Self>, marker: &Marker) -> Result<Appended, ErrorCode> {
         self.with_active(|active, now, _| active.end_transaction(&self.partition, now, marker))
+    }
+
+    /// Deletes the records before `to`, which nobody needs any more.
+    pub(crate) fn delete_records_before(&self, to: Offset) {
+        if let Err(error) = self.partition.delete_records(Some(to)) {
+            // It is tried again with what is not needed then.
+            debug!(partition = %self.partition.id, error = error.name(), "records that nobody needs are not deleted");
+        }
     }
 
     /// The cluster has changed.

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::active::{Answer, AnswerWhen};
 use crate::drivers::groups::Groups;
 use crate::drivers::partitions::Partitions;
+use crate::drivers::share::ShareCoordinators;
 use crate::drivers::transactions::Transactions;
 use thalweg_sys::closing::Closing;
 
@@ -18,6 +19,7 @@ pub(crate) struct Acting {
     pub(crate) partitions: Arc<Partitions>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) transactions: Arc<Transactions>,
+    pub(crate) share_coordinators: Arc<ShareCoordinators>,
 }
 
 impl Acting {
@@ -25,6 +27,7 @@ impl Acting {
         self.partitions.apply(Arc::clone(image)).await;
         self.groups.apply(Arc::clone(image));
         self.transactions.apply(Arc::clone(image));
+        self.share_coordinators.apply(Arc::clone(image));
     }
 }
 

@@ -12,7 +12,6 @@ use thalweg_records::Codec;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
 use thalweg_transactions::{Answer, Errand, Request, Shard};
-use thalweg_wire::ErrorCode;
 use tracing::{debug, warn};
 
 pub(crate) use markers::MarkerWriter;
@@ -176,8 +175,5 @@ impl Coordinator<TransactionRole> {
 
 /// Waits for a coordinator's answer.
 pub(crate) async fn answered(asked: Asked) -> Outcome {
-    match asked {
-        Asked::Now(outcome) => outcome,
-        Asked::Later(receiver) => receiver.await.unwrap_or(Err(ErrorCode::NotCoordinator)),
-    }
+    asked.outcome().await
 }
