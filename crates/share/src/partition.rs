@@ -398,6 +398,4 @@ fn freed(delivery_count: i16, limits: Limits) -> DeliveryState {
 }
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;

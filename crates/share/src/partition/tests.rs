@@ -1,5 +1,7 @@
 //! Stories of one share partition.
 
+mod simulation;
+
 use super::*;
 use crate::acknowledge::{AckBatch, AckRefusal};
 use crate::acquire::{Acquire, AcquireMode, Acquired, Span};

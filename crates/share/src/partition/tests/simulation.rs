@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tests::LIMITS;
-use super::*;
+use super::super::*;
+use super::LIMITS;
 use crate::acknowledge::AckBatch;
 use crate::acquire::{Acquire, AcquireMode, Span};
 
