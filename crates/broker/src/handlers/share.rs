@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use thalweg_access::acl::{Operation, Resource};
 use thalweg_base::Uuid;
 use thalweg_groups::{Answer, Caller, Initialize, Request};
 use thalweg_metadata::feature::SHARE_VERSION;
@@ -12,6 +13,7 @@ use thalweg_share::state::{self, Failure, Key};
 use thalweg_share::{AckBatch, AckType, SessionError, SessionKey, Span};
 use thalweg_wire::ErrorCode;
 
+use super::authorization::Gate;
 use crate::broker::Broker;
 use crate::call::Call;
 use crate::drivers::share::{Refused, answered};
@@ -48,6 +50,11 @@ pub(super) type Acknowledged = BTreeMap<(Uuid, i32), (ErrorCode, Option<ByteStri
 /// Acknowledgements as a request has them: first and last offset, and the types.
 pub(super) type Batches = Vec<(i64, i64, Vec<i8>)>;
 
+/// Whether the client may read a topic.
+pub(super) fn may_read(gate: Option<&Gate>, topic: &str) -> bool {
+    gate.is_none_or(|gate| gate.may(Operation::Read, Resource::topic(topic)))
+}
+
 /// Carries out what a member says of records that it holds.
 pub(super) async fn acknowledge(
     call: &Call,
@@ -56,6 +63,7 @@ pub(super) async fn acknowledge(
     renews: bool,
 ) -> Acknowledged {
     let image = call.broker.image();
+    let gate = Gate::of(call);
     let group = ByteString::from(&*key.group);
     let limits = call.broker.share.limits(&image, &group);
     let type_max = if call.version >= 2 { 4 } else { 3 };
@@ -64,11 +72,14 @@ pub(super) async fn acknowledge(
     let mut carried_out = false;
     for (at, batches) in partitions {
         let (topic, partition) = at;
-        let is_there = image.topics().by_id(topic).map(|topic| topic.partition(partition).is_some());
+        let found = image.topics().by_id(topic);
+        let is_there = found.map(|topic| topic.partition(partition).is_some());
+        let may_read = found.is_none_or(|topic| may_read(gate.as_deref(), &topic.name));
         let checked = checked(&batches, type_max, renews);
         let result = match (is_there, checked) {
             (None, _) => Err((ErrorCode::UnknownTopicId, None)),
             (_, Err(error)) => Err((error, None)),
+            _ if !may_read => Err((ErrorCode::TopicAuthorizationFailed, None)),
             (Some(false), _) => Err((ErrorCode::UnknownTopicOrPartition, None)),
             (Some(true), Ok(checked)) if checked.is_empty() => {
                 empty.push(at);

@@ -18,8 +18,9 @@ use thalweg_wire::messages::share_fetch_response::{
 };
 use thalweg_wire::{ErrorCode, Records};
 
+use super::authorization::Gate;
 use super::share::{
-    Acknowledged, Batches, FINAL_EPOCH, acknowledge, release, serves_share_groups, session_error, session_key,
+    Acknowledged, Batches, FINAL_EPOCH, acknowledge, may_read, release, serves_share_groups, session_error, session_key,
 };
 use crate::call::Call;
 use crate::drivers::parked::Parked;
@@ -143,6 +144,7 @@ impl<'a> Fetch<'a> {
     fn new(call: &'a Call, request: &ShareFetchRequest, key: &SessionKey, partitions: Vec<(Uuid, i32)>) -> Self {
         let broker = &call.broker;
         let image = broker.image();
+        let gate = Gate::of(call);
         let group = ByteString::from(&*key.group);
         let limit = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
         let bytes_max = request.max_bytes.min(broker.config.fetch.max_bytes);
@@ -150,6 +152,7 @@ impl<'a> Fetch<'a> {
         let target = |(topic, partition): (Uuid, i32)| {
             let state = match image.topics().by_id(topic) {
                 None => Err(ErrorCode::UnknownTopicId),
+                Some(found) if !may_read(gate.as_deref(), &found.name) => Err(ErrorCode::TopicAuthorizationFailed),
                 Some(found) if found.partition(partition).is_none() => Err(ErrorCode::UnknownTopicOrPartition),
                 Some(_) => broker.share.get(&image, &group, topic, partition),
             };

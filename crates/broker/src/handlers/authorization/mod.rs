@@ -9,6 +9,7 @@ mod cluster;
 mod configs;
 mod groups;
 mod open;
+mod share;
 mod topics;
 mod topics_changes;
 mod transactions;
