@@ -17,7 +17,7 @@ use thalweg_wire::messages::describe_share_group_offsets_response as d;
 use super::share::{initialize, partitions_of, serves_share_groups, this_node};
 use crate::broker::Broker;
 use crate::call::Call;
-use crate::drivers::partition::{Isolation, OffsetQuery};
+use crate::drivers::partition::{Isolation, OffsetQuery, Position};
 use crate::drivers::share::answered;
 
 pub(crate) async fn describe(
@@ -106,7 +106,8 @@ async fn describe_partition(
             if state.start_offset >= 0
                 && state.delivery_complete_count >= 0
                 && let Ok(place) = broker.partitions.find(TopicRef::Id(topic), partition_index)
-                && let Ok(Some(end)) = place.position(OffsetQuery::Latest, Isolation::ReadUncommitted, None)
+                && let Ok(Position::Known(Some(end))) =
+                    place.position(OffsetQuery::Latest, Isolation::ReadUncommitted, None)
             {
                 let done = i64::from(state.delivery_complete_count);
                 described.lag = end.offset.0.saturating_sub(state.start_offset).saturating_sub(done);

@@ -19,7 +19,7 @@ use thalweg_wire::ErrorCode;
 use super::coordinators::ShareCoordinators;
 use super::partition::ShareState;
 use crate::drivers::parked::Parked;
-use crate::drivers::partition::{Isolation, OffsetQuery, Partition};
+use crate::drivers::partition::{Isolation, OffsetQuery, Partition, Position};
 use crate::drivers::partitions::Partitions;
 
 /// How long the task sleeps when no lock is held. It is woken when that changes.
@@ -168,10 +168,13 @@ fn begins_at(place: &Partition, strategy: ResetStrategy) -> Result<Offset, Error
         ResetStrategy::Latest => OffsetQuery::Latest,
         ResetStrategy::ByDuration(ms) => OffsetQuery::At(Timestamp(wall_clock_ms().saturating_sub(ms))),
     };
-    let latest = || place.position(OffsetQuery::Latest, Isolation::ReadUncommitted, None);
-    let found = match place.position(query, Isolation::ReadUncommitted, None)? {
+    let find = |query| match place.position(query, Isolation::ReadUncommitted, None)? {
+        Position::Known(known) => Ok(known),
+        Position::Search(search) => place.search(&search),
+    };
+    let found = match find(query)? {
         Some(found) => Some(found),
-        None => latest()?,
+        None => find(OffsetQuery::Latest)?,
     };
     found.map(|found| found.offset).ok_or(ErrorCode::UnknownServerError)
 }
