@@ -166,6 +166,46 @@ pub fn take_small_pages() {
     }
 }
 
+/// Has the system send SIGTERM to this process when the thread that started it ends.
+///
+/// # Errors
+/// When the system cannot do that.
+pub fn end_with_parent() -> std::io::Result<()> {
+    #[cfg(all(not(sim), target_os = "linux"))]
+    return Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?);
+    #[cfg(not(all(not(sim), target_os = "linux")))]
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Asks another process to end, by SIGTERM. A process that has ended already is left alone.
+#[cfg(not(sim))]
+pub fn terminate(pid: u32) {
+    signal(pid, rustix::process::Signal::TERM);
+}
+
+/// Ends another process at once, by SIGKILL.
+#[cfg(not(sim))]
+pub fn kill(pid: u32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+#[cfg(not(sim))]
+fn signal(pid: u32, signal: rustix::process::Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+        // It fails for a process that is gone, and there is nothing to do then.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// A file to which another process appends what it prints.
+///
+/// # Errors
+/// When the file cannot be made or opened.
+#[cfg(not(sim))]
+pub fn output_to(path: &std::path::Path) -> std::io::Result<std::process::Stdio> {
+    Ok(std::fs::OpenOptions::new().create(true).append(true).open(path)?.into())
+}
+
 /// This process's id.
 #[must_use]
 pub fn id() -> u32 {

@@ -1,6 +1,7 @@
 //! Thalweg, the streaming platform: one binary, one file per command.
 
 mod config;
+mod dev;
 mod install;
 mod logs;
 mod serve;
@@ -41,6 +42,8 @@ enum Command {
     Serve(serve::Serve),
     /// Look up what a config does: every key of server.properties, of topics and of groups.
     Config(config::Config),
+    /// Run a cluster of several nodes on this machine, to look at and to break.
+    Dev(dev::Dev),
     /// Make links named like Kafka's scripts.
     InstallTools(install::Install),
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve.run(),
         Command::Config(config) => config.run(),
+        Command::Dev(dev) => dev.run(),
         Command::InstallTools(install) => install.run(),
     }
 }

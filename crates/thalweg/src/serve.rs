@@ -55,6 +55,9 @@ pub(crate) struct Serve {
     /// first line on standard output is bootstrap.servers=HOST:PORT.
     #[arg(long)]
     ephemeral: bool,
+    /// Stop cleanly when the process that started this one ends.
+    #[arg(long)]
+    with_parent: bool,
     /// Serves /metrics, /healthz and /readyz over HTTP there, without encryption or password; the same as
     /// thalweg.http.listen in the properties, and off without. Port 9404 is what the JMX exporter's users scrape.
     #[arg(long, value_name = "HOST:PORT")]
@@ -82,7 +85,13 @@ impl<E: std::error::Error> From<E> for Failed {
 impl Serve {
     /// Runs until Ctrl-C or SIGTERM.
     pub(crate) fn run(self) -> ExitCode {
-        thalweg_sys::process::take_small_pages();
+        process::take_small_pages();
+        if self.with_parent
+            && let Err(e) = process::end_with_parent()
+        {
+            eprintln!("--with-parent is not possible on this system: {e}");
+            return ExitCode::FAILURE;
+        }
         let logs = match Logs::start(self.log_format, self.log_level.as_deref()) {
             Ok(logs) => logs,
             Err(e) => {

@@ -23,6 +23,14 @@ const MEMBER_ID_LEN_MAX: usize = 36;
 /// The session epoch with which a member leaves.
 pub(super) const FINAL_EPOCH: i32 = -1;
 
+/// How many bytes a share fetch or its acknowledgements take while they wait, estimated: for each partition its name and
+/// what is found there, for each batch of acknowledgements its range and one byte for each type.
+pub(super) fn waiting_bytes(partitions: usize, types_by_batch: impl Iterator<Item = usize>) -> usize {
+    const PARTITION: usize = 256;
+    const BATCH: usize = 64;
+    partitions * PARTITION + types_by_batch.map(|types| BATCH + types).sum::<usize>()
+}
+
 /// Whether the cluster's features allow share groups.
 pub(super) fn serves_share_groups(call: &Call) -> bool {
     call.broker.image().features().level(SHARE_VERSION.name) >= 1

@@ -13,6 +13,7 @@ use thalweg_wire::messages::share_acknowledge_response::{
 
 use super::share::{
     Acknowledged, Batches, FINAL_EPOCH, acknowledge, release, serves_share_groups, session_error, session_key,
+    waiting_bytes,
 };
 use crate::call::Call;
 use crate::endpoints::Leaders;
@@ -31,7 +32,10 @@ pub(crate) fn handle(call: Call, request: ShareAcknowledgeRequest) -> Reply {
     if let Err(error) = session {
         return Reply::Now(call.answer(&refused(session_error(error))));
     }
-    Reply::Parked(Box::pin(async move {
+    let named = || request.topics.iter().flat_map(|topic| &topic.partitions);
+    let acknowledged = named().flat_map(|partition| &partition.acknowledgement_batches);
+    let bytes = waiting_bytes(named().count(), acknowledged.map(|batch| batch.acknowledge_types.len()));
+    let answer = async move {
         let renews = request.is_renew_ack;
         let acknowledged = acknowledge(&call, &key, partitions(request), renews).await;
         if epoch == FINAL_EPOCH {
@@ -40,7 +44,8 @@ pub(crate) fn handle(call: Call, request: ShareAcknowledgeRequest) -> Reply {
         let lock = call.broker.share.settings().record_lock_duration_ms(&call.broker.image(), &key.group);
         let response = response(&call, acknowledged, lock);
         call.answer(&response)
-    }))
+    };
+    Reply::Parked(Box::pin(answer), bytes)
 }
 
 fn partitions(request: ShareAcknowledgeRequest) -> Vec<((Uuid, i32), Batches)> {

@@ -20,7 +20,8 @@ use thalweg_wire::{ErrorCode, Records};
 
 use super::authorization::Gate;
 use super::share::{
-    Acknowledged, Batches, FINAL_EPOCH, acknowledge, may_read, release, serves_share_groups, session_error, session_key,
+    Acknowledged, Batches, FINAL_EPOCH, acknowledge, may_read, release, serves_share_groups, session_error,
+    session_key, waiting_bytes,
 };
 use crate::call::Call;
 use crate::drivers::parked::Parked;
@@ -31,11 +32,17 @@ use crate::endpoints::{Endpoint, Leaders};
 pub(crate) fn handle(call: Call, request: ShareFetchRequest) -> Reply {
     let began = begin(&call, &request);
     match began {
-        Ok((key, partitions)) => Reply::Parked(Box::pin(serve(call, request, key, partitions))),
+        Ok((key, partitions)) => {
+            let fetched = request.topics.iter().flat_map(|topic| &topic.partitions);
+            let acknowledged = fetched.flat_map(|partition| &partition.acknowledgement_batches);
+            let types = acknowledged.map(|batch| batch.acknowledge_types.len());
+            let bytes = waiting_bytes(partitions.len(), types);
+            Reply::Parked(Box::pin(serve(call, request, key, partitions)), bytes)
+        }
         Err(ErrorCode::ShareSessionLimitReached) => {
             // A client that cannot be served now is not to ask again at once.
             let until = deadline(request.max_wait_ms);
-            Reply::Parked(Box::pin(async move {
+            let answer = async move {
                 let mut closing = call.broker.closing.clone();
                 tokio::select! {
                     biased;
@@ -43,7 +50,8 @@ pub(crate) fn handle(call: Call, request: ShareFetchRequest) -> Reply {
                     () = sleep_until(until) => {}
                 }
                 call.answer(&refused(ErrorCode::ShareSessionLimitReached))
-            }))
+            };
+            Reply::Parked(Box::pin(answer), 0)
         }
         Err(error) => Reply::Now(call.answer(&refused(error))),
     }
