@@ -83,17 +83,38 @@ impl Signals {
 ///
 /// # Errors
 /// When there is no such process, or it is not ours.
-pub fn terminate(pid: i32) -> std::io::Result<()> {
-    #[cfg(not(sim))]
-    {
-        let pid = rustix::process::Pid::from_raw(pid).ok_or(std::io::ErrorKind::NotFound)?;
-        Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
-    }
-    #[cfg(sim)]
-    {
-        let _ = pid;
-        Err(std::io::ErrorKind::Unsupported.into())
-    }
+pub fn terminate(pid: u32) -> std::io::Result<()> {
+    signal(pid, Ending::Asked)
+}
+
+/// Ends another process at once (SIGKILL).
+///
+/// # Errors
+/// When there is no such process, or it is not ours.
+pub fn kill(pid: u32) -> std::io::Result<()> {
+    signal(pid, Ending::AtOnce)
+}
+
+/// How another process is to end.
+enum Ending {
+    Asked,
+    AtOnce,
+}
+
+#[cfg(not(sim))]
+fn signal(pid: u32, ending: Ending) -> std::io::Result<()> {
+    use rustix::process::{Pid, Signal, kill_process};
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(std::io::ErrorKind::NotFound)?;
+    let signal = match ending {
+        Ending::Asked => Signal::TERM,
+        Ending::AtOnce => Signal::KILL,
+    };
+    Ok(kill_process(pid, signal)?)
+}
+
+#[cfg(sim)]
+fn signal(_pid: u32, _ending: Ending) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 /// Lets this process open as many files as the system allows it: each partition holds one open, each connection another.
@@ -175,26 +196,6 @@ pub fn end_with_parent() -> std::io::Result<()> {
     return Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?);
     #[cfg(not(all(not(sim), target_os = "linux")))]
     Err(std::io::ErrorKind::Unsupported.into())
-}
-
-/// Asks another process to end, by SIGTERM. A process that has ended already is left alone.
-#[cfg(not(sim))]
-pub fn terminate(pid: u32) {
-    signal(pid, rustix::process::Signal::TERM);
-}
-
-/// Ends another process at once, by SIGKILL.
-#[cfg(not(sim))]
-pub fn kill(pid: u32) {
-    signal(pid, rustix::process::Signal::KILL);
-}
-
-#[cfg(not(sim))]
-fn signal(pid: u32, signal: rustix::process::Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
-        // It fails for a process that is gone, and there is nothing to do then.
-        let _ = rustix::process::kill_process(pid, signal);
-    }
 }
 
 /// A file to which another process appends what it prints.

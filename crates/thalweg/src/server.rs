@@ -67,11 +67,11 @@ fn start(words: &[String], out: &mut Out) -> u8 {
 }
 
 /// The processes of this program that serve.
-fn serving() -> Vec<i32> {
+fn serving() -> Vec<u32> {
     let Ok(ours) = std::env::current_exe().and_then(|path| fs::canonicalize(&path)) else { return Vec::new() };
     let entries = fs::read_dir(Path::new("/proc")).unwrap_or_default();
-    let pids = entries.iter().filter_map(|entry| entry.name.parse::<i32>().ok());
-    let serves = |pid: &i32| {
+    let pids = entries.iter().filter_map(|entry| entry.name.parse::<u32>().ok());
+    let serves = |pid: &u32| {
         let dir = Path::new("/proc").join(pid.to_string());
         let is_ours = fs::canonicalize(&dir.join("exe")).is_ok_and(|exe| exe == ours);
         let words = fs::read(&dir.join("cmdline")).unwrap_or_default();

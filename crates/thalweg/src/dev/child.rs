@@ -93,14 +93,15 @@ impl Child {
     /// Asks it to shut down cleanly.
     pub(super) fn stop(&mut self) {
         if let Some(pid) = self.pid {
-            process::terminate(pid);
+            // It fails for a process that has just ended, and there is nothing to do then.
+            let _ = process::terminate(pid);
         }
     }
 
     /// As `kill -9`.
     pub(super) fn kill(&mut self) {
         if let Some(pid) = self.pid {
-            process::kill(pid);
+            let _ = process::kill(pid);
         }
     }
 }
