@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn modules_that_nobody_names_keep_the_default() {
         let shown = |levels: &str| filter(levels).map(|filter| filter.to_string()).map_err(|_| ());
-        assert_eq!(shown("thalweg_broker::listener=debug"), Ok("thalweg_broker::listener=debug,info".to_owned()));
+        assert_eq!(shown("thalweg_network=debug"), Ok("thalweg_network=debug,info".to_owned()));
         assert_eq!(shown("warn,thalweg_storage=trace"), Ok("thalweg_storage=trace,warn".to_owned()));
         assert_eq!(shown("info,a=loud"), Err(()));
     }

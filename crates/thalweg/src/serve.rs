@@ -66,7 +66,7 @@ pub(crate) struct Serve {
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
     /// What is logged: error, warn, info, debug, trace or off, for all and for modules, such as
-    /// info,thalweg_broker::listener=debug. Else the environment variable THALWEG_LOG says it, else thalweg.log.level in
+    /// info,thalweg_network=debug. Else the environment variable THALWEG_LOG says it, else thalweg.log.level in
     /// the properties, which SIGHUP reads again, else it is info.
     #[arg(long, value_name = "LEVELS")]
     log_level: Option<String>,

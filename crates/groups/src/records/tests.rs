@@ -52,7 +52,7 @@ fn an_offset_of_the_oldest_form_is_read() {
 
 #[test]
 fn what_this_node_does_not_know_is_said_and_never_panics() {
-    assert_eq!(Record::decode(&raw(b"\x00\x0b\x00\x01g", None)), Err(RecordError::Kind(11)));
+    assert_eq!(Record::decode(&raw(b"\x00\x63\x00\x01g", None)), Err(RecordError::Kind(99)));
     assert_eq!(Record::decode(&raw(b"\xff\xff", None)), Err(RecordError::Kind(-1)));
     for bytes in [&b""[..], b"\x00", b"\x00\x01", b"\x00\x01\x7f\xff", b"\x00\x02\xff\xff"] {
         assert!(matches!(Record::decode(&raw(bytes, None)), Err(RecordError::Malformed(_))), "{bytes:?}");

@@ -46,6 +46,8 @@ pub struct AclsImage {
     acls: OrdMap<Uuid, Arc<Acl>>,
     /// By resource type and pattern type, and then by name.
     patterns: OrdMap<(i8, i8), OrdMap<Arc<str>, AclsOfPattern>>,
+    /// How many further ids an ACL has that stands under several. Controllers write none of these, but a log may hold them.
+    repeats: OrdMap<Arc<Acl>, usize>,
 }
 
 impl AclsImage {
@@ -109,6 +111,9 @@ impl AclsImage {
             operation: record.operation,
             permission_type: record.permission_type,
         });
+        if self.contains(&acl) {
+            *self.repeats.entry(Arc::clone(&acl)).or_default() += 1;
+        }
         let names = self.patterns.entry((acl.resource_type, acl.pattern_type)).or_default();
         let principals = names.entry(Arc::clone(&acl.resource_name)).or_default();
         principals.entry(Arc::clone(&acl.principal)).or_default().insert(Arc::clone(&acl));
@@ -117,6 +122,13 @@ impl AclsImage {
 
     pub(super) fn remove(&mut self, id: Uuid) {
         let Some(acl) = self.acls.remove(&id) else { return };
+        if let Some(further) = self.repeats.get_mut(&acl) {
+            *further -= 1;
+            if *further == 0 {
+                self.repeats.remove(&acl);
+            }
+            return;
+        }
         let pattern = (acl.resource_type, acl.pattern_type);
         let Some(names) = self.patterns.get_mut(&pattern) else { return };
         let Some(principals) = names.get_mut(&acl.resource_name) else { return };
