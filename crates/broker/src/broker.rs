@@ -32,6 +32,7 @@ use crate::internal_topics;
 use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
+use crate::security::Securities;
 use crate::telemetry::Telemetry;
 
 /// See the module.
@@ -46,6 +47,8 @@ pub(crate) struct Broker {
     pub(crate) metrics: Metrics,
     /// The metrics of clients, where somebody can see them.
     pub(crate) telemetry: Telemetry,
+    /// How each listener encrypts and authenticates.
+    pub(crate) securities: Securities,
     /// What the listeners share.
     pub(crate) network: Arc<Network>,
     pub(crate) partitions: Arc<Partitions>,

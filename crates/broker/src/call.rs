@@ -30,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) origin: Arc<Origin>,
     /// What the answer needs, since the client may not do all that it asked for.
     pub(crate) amendment: Option<Amendment>,
+    /// Who the client is.
+    pub(crate) principal: Arc<Principal>,
 }
 
 /// Changes an answer, whatever its type.
@@ -73,7 +75,7 @@ impl Call {
 
     /// Who the client is.
     pub(crate) fn principal(&self) -> Principal {
-        Principal::anonymous()
+        Principal::clone(&self.principal)
     }
 
     /// Frames an answer, with what has to be done to it since the client may not do all that it asked for.

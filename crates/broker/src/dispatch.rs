@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg_network::{ListenerName, ListenerType, Origin, Reply, Service};
+use thalweg_access::Principal;
+use thalweg_network::{ListenerName, ListenerType, Origin, Reply};
 use thalweg_wire::messages as m;
 use thalweg_wire::{ApiKey, DecodeError, ErrorCode, Reader};
 use tracing::debug;
@@ -97,12 +98,14 @@ fn envelope(mut call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
         return Ok(Reply::Now(call.answer(&refused)));
     }
     let listener = ListenerName { name: Arc::clone(&call.listener), kind: call.listener_type };
-    let inner = h::envelope::open(request).map(|data| handle(Arc::clone(&call.broker), &listener, &call.origin, data));
+    let inner = h::envelope::open(request).map(|data| {
+        open(&call.broker, &listener, &call.origin, &call.principal, data).map_or_else(|reply| reply, handle)
+    });
     Ok(Reply::Exclusive(Box::pin(async move {
         let frame = match inner {
             Ok(Reply::Now(frame)) => Ok(frame),
             Ok(Reply::Parked(answer, _) | Reply::Exclusive(answer)) => Ok(answer.await),
-            Ok(Reply::Nothing | Reply::Close(_)) => Err(ErrorCode::InvalidRequest),
+            Ok(Reply::Nothing | Reply::Close(_) | Reply::Last(..)) => Err(ErrorCode::InvalidRequest),
             Err(error) => Err(error),
         };
         let payload = frame.and_then(|frame| frame.into_payload().ok_or(ErrorCode::UnknownServerError));
@@ -222,50 +225,48 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::UpdateRaftVoter, |call, body| waiting(call, body, h::raft_voters::update)),
 ];
 
-impl Service for Broker {
-    fn handle(self: Arc<Self>, listener: &ListenerName, origin: &Arc<Origin>, frame: Bytes) -> Reply {
-        handle(self, listener, origin, frame)
-    }
-
-    fn disconnected(&self, origin: &Origin) {
-        self.telemetry.disconnected(origin.id);
-    }
+/// A request whose header was read.
+pub(crate) struct Opened {
+    pub(crate) call: Call,
+    /// What comes after the header.
+    pub(crate) body: Reader,
+    served: &'static Api,
+    is_supported: bool,
 }
 
-/// Handles one frame, without its length.
-fn handle(broker: Arc<Broker>, listener: &ListenerName, origin: &Arc<Origin>, frame: Bytes) -> Reply {
+/// Reads the header of one frame, without its length, and finds who handles it.
+pub(crate) fn open(
+    broker: &Arc<Broker>,
+    listener: &ListenerName,
+    origin: &Arc<Origin>,
+    principal: &Arc<Principal>,
+    frame: Bytes,
+) -> Result<Opened, Reply> {
+    let close = |why: String| Err(Reply::Close(why));
     let Some((api, version)) = peek(&frame) else {
-        return Reply::Close("a request is too short for its header".to_owned());
+        return close("a request is too short for its header".to_owned());
     };
     let Some(key) = ApiKey::from_i16(api) else {
-        return Reply::Close(format!("there is no API with key {api}"));
+        return close(format!("there is no API with key {api}"));
     };
     let Some(served) = APIS.iter().find(|served| served.key == key && served.on(listener.kind)) else {
-        return Reply::Close(format!("API {} is not served on listener {}", key.name(), listener.name));
+        return close(format!("API {} is not served on listener {}", key.name(), listener.name));
     };
     // What is advertised is not always served: Produce below version 3 is advertised for old libraries (KAFKA-18659).
     let versions = [key.advertised_versions(broker.config.unstable_apis), key.valid_versions()];
-    let supported = versions.iter().all(|versions| versions.contains(&version));
-    if !supported && key != ApiKey::ApiVersions {
-        return Reply::Close(format!("version {version} of API {} is not served here", key.name()));
+    let is_supported = versions.iter().all(|versions| versions.contains(&version));
+    if !is_supported && key != ApiKey::ApiVersions {
+        return close(format!("version {version} of API {} is not served here", key.name()));
     }
     // A client that is newer than this node learns from the answer what it may ask (KIP-511).
     let header_version = key.request_header_version(version);
-    let mut reader = Reader::new(frame);
-    let header = match m::RequestHeader::decode(&mut reader, header_version) {
+    let mut body = Reader::new(frame);
+    let header = match m::RequestHeader::decode(&mut body, header_version) {
         Ok(header) => header,
-        Err(e) => return Reply::Close(format!("the header of a request to {} is malformed: {e}", key.name())),
+        Err(e) => return close(format!("the header of a request to {} is malformed: {e}", key.name())),
     };
-    debug!(
-        api = key.name(),
-        version,
-        correlation = header.correlation_id,
-        client = header.client_id.as_deref(),
-        listener = %listener.name,
-        "a request"
-    );
     let call = Call {
-        broker,
+        broker: Arc::clone(broker),
         api: key,
         version,
         correlation_id: header.correlation_id,
@@ -274,12 +275,29 @@ fn handle(broker: Arc<Broker>, listener: &ListenerName, origin: &Arc<Origin>, fr
         listener_type: listener.kind,
         origin: Arc::clone(origin),
         amendment: None,
+        principal: Arc::clone(principal),
     };
-    if !supported {
+    debug!(
+        api = key.name(),
+        version,
+        correlation = call.correlation_id,
+        client = call.client_id.as_deref(),
+        listener = %listener.name,
+        principal = %call.principal,
+        "a request"
+    );
+    Ok(Opened { call, body, served, is_supported })
+}
+
+/// Handles a request.
+pub(crate) fn handle(opened: Opened) -> Reply {
+    let Opened { call, mut body, served, is_supported } = opened;
+    let (key, version) = (call.api, call.version);
+    if !is_supported {
         let response = h::api_versions::unsupported();
         return Reply::Now(call.answer_at(0, &response));
     }
-    match (served.handle)(call, &mut reader) {
+    match (served.handle)(call, &mut body) {
         Ok(Reply::Now(parts)) if parts.is_empty() => Reply::Close(format!("the answer of {} failed", key.name())),
         Ok(reply) => reply,
         Err(e) => Reply::Close(format!("a request to {} (version {version}) is malformed: {e}", key.name())),

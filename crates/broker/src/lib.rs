@@ -20,6 +20,8 @@ mod metrics;
 mod node;
 mod page;
 mod seat_limits;
+mod security;
+mod session;
 mod telemetry;
 
 pub use live::Reloaded;

@@ -4,13 +4,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use thalweg_metadata::config::{ConfigMap, ConfigTable, UpdateMode};
+use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable, UpdateMode};
+use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_sys::closing::Closing;
+use thalweg_sys::task;
+use thalweg_sys::time::{Duration, sleep};
 use tracing::info;
 
 use crate::broker::Broker;
 use crate::config::{LOG_LEVEL, NodeConfig};
 use crate::seat_limits::seat_limits;
+
+/// How often files of key material are looked at: they may be replaced where they are.
+const KEY_MATERIAL_CHECK: Duration = Duration::from_secs(30);
 
 /// What came of reading the properties again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,10 +34,16 @@ pub(crate) async fn follow(broker: Arc<Broker>, mut closing: Closing) {
         tokio::select! {
             biased;
             () = closing.begun() => return,
-            changed = changes.changed() => if changed.is_err() { return },
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                apply_limits(&broker).await;
+                broker.telemetry.follow(&broker.image());
+            }
+            () = sleep(KEY_MATERIAL_CHECK) => {}
         }
-        apply_limits(&broker).await;
-        broker.telemetry.follow(&broker.image());
+        refresh_key_material(&broker).await;
     }
 }
 
@@ -41,6 +53,23 @@ async fn apply_limits(broker: &Broker) {
     if broker.network.set_seat_limits(limits) {
         info!("other limits count for connections from now on");
     }
+}
+
+/// Listeners use other key material if its settings or files have changed.
+async fn refresh_key_material(broker: &Arc<Broker>) {
+    let broker = Arc::clone(broker);
+    // A look that is interrupted is made up for by the next one.
+    let _ = task::blocking(move || {
+        let (image, properties, none) = (broker.image(), broker.properties.get(), ConfigMap::new());
+        let own = ConfigResource { kind: ConfigResourceType::Broker, name: broker.config.node_id.to_string().into() };
+        let configs = BrokerConfigs {
+            dynamic_node: image.configs().get(&own).unwrap_or(&none),
+            dynamic_cluster: image.configs().get(&ConfigResource::cluster()).unwrap_or(&none),
+            static_node: &properties,
+        };
+        broker.securities.values().for_each(|security| security.refresh(configs));
+    })
+    .await;
 }
 
 /// The file was read again: what may change at run time counts from now on.

@@ -44,6 +44,7 @@ use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
 use crate::seat_limits::seat_limits;
+use crate::security::{self, Securities, SecurityError};
 use crate::telemetry::{Receiver, Telemetry};
 use joining::{Joining, RunningQuorum};
 
@@ -75,6 +76,8 @@ enum Cause {
     Quorum(#[from] Ended),
     #[error("cannot listen on {addr} for listener {name}: {source}; is another node or program using the port?")]
     Listen { name: String, addr: String, source: std::io::Error },
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     #[error("the controller refused this broker: {0}")]
     Refused(#[from] thalweg_controller::Refusal),
     #[error("the node stopped before it had joined its cluster")]
@@ -253,6 +256,7 @@ struct Starting {
     started: Instant,
     started_at: Timestamp,
     cluster_id: String,
+    securities: Securities,
     watch: Watch,
     leaving: Close,
     closing_listeners: Close,
@@ -263,7 +267,8 @@ impl Starting {
     async fn begin(config: NodeConfig, loggers: Loggers) -> Result<Node, Cause> {
         let (started, started_at) = (now(), Timestamp(wall_clock_ms()));
         let watch = watch(&config).await?;
-        let listeners = bind(&config).await?;
+        let securities = security::read(&config)?;
+        let listeners = bind(&config, &securities).await?;
         let (dirs, cluster_id) = open_dirs(&config)?;
         let this = Self {
             config,
@@ -271,6 +276,7 @@ impl Starting {
             started,
             started_at,
             cluster_id,
+            securities,
             watch,
             leaving: Close::new(),
             closing_listeners: Close::new(),
@@ -385,6 +391,7 @@ impl Starting {
             authorizer: config.access.authorizer.clone().map(Arc::new),
             metrics: Metrics::default(),
             telemetry: telemetry(config, &image),
+            securities: self.securities.clone(),
             network: Network::new(connection_limits(config), seats),
             properties: parts.properties,
             partitions: parts.partitions,
@@ -467,7 +474,7 @@ async fn watch(config: &NodeConfig) -> Result<Watch, Cause> {
     })
 }
 
-async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
+async fn bind(config: &NodeConfig, securities: &Securities) -> Result<Vec<Listener>, Cause> {
     let network = &config.network;
     // Kafka's default of 100 KiB dates from slow networks: then the kernel finds the right size by itself.
     const DEFAULT: i32 = 102_400;
@@ -481,7 +488,7 @@ async fn bind(config: &NodeConfig) -> Result<Vec<Listener>, Cause> {
     let brokers = network.broker_listeners().map(|listener| (listener, ListenerType::Broker));
     let controllers = network.controller_listeners().map(|listener| (listener, ListenerType::Controller));
     for (listener, kind) in brokers.chain(controllers) {
-        bound.push(bind_one(listener, kind, options).await.map_err(|source| Cause::Listen {
+        bound.push(bind_one(listener, kind, options, securities).await.map_err(|source| Cause::Listen {
             name: listener.name.clone(),
             addr: format!("{}:{}", listener.host.as_deref().unwrap_or("0.0.0.0"), listener.port),
             source,
@@ -494,12 +501,14 @@ async fn bind_one(
     listener: &config::Listener,
     kind: ListenerType,
     options: SocketOptions,
+    securities: &Securities,
 ) -> std::io::Result<Listener> {
     let host = listener.host.as_deref().unwrap_or_default();
     let addresses = thalweg_sys::net::resolve(host, listener.port).await?;
     let first = addresses.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
     let name = ListenerName { name: listener.name.as_str().into(), kind };
-    Listener::bind(name, *first, options).await
+    let encryption = securities.get(listener.name.as_str()).and_then(|security| security.encryption());
+    Listener::bind(name, *first, options, encryption).await
 }
 
 /// Takes every directory, formats those that are empty, and checks that all of them belong to this node. Directories that

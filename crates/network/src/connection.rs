@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use thalweg_sys::net::{TcpStream, is_closed_by_peer};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, Sleep, now, sleep};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::budget::Taken;
 use crate::frame::Frame;
@@ -24,9 +24,10 @@ use crate::kind::ListenerName;
 use crate::network::Network;
 use crate::origin::Origin;
 use crate::outbox::Outbox;
-use crate::reply::{Answer, Reply, Service};
+use crate::reply::{Answer, Reply, Service, Session};
 use crate::requests::Timing;
 use crate::seats::Seat;
+use crate::stream::Stream;
 
 /// How many requests of one connection may wait for their answers. Clients keep at most a few dozen in flight
 /// (librdkafka's limit is 1,000,000 but its windows are bounded by time).
@@ -49,6 +50,8 @@ const TURN_BYTES: usize = 256 << 10;
 const TURN_REQUESTS: usize = 64;
 /// How long a client may take for its last answers when the node goes down, or when it has sent what cannot be taken.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long the end of a TLS connection may take.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// Why a connection ended, other than by its client's wish.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,8 @@ pub(crate) enum Ended {
     Frame(#[from] FrameError),
     #[error("{0}")]
     Refused(String),
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(io::Error),
     #[error("it was idle for longer than connections.max.idle.ms")]
     Idle,
     #[error("there are more connections than max.connections, and it was used least recently")]
@@ -102,13 +107,12 @@ impl Turn {
 
 /// One client's connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     network: Arc<Network>,
-    service: Arc<dyn Service>,
-    listener: ListenerName,
-    origin: Arc<Origin>,
     inbox: Inbox,
     slots: VecDeque<(Timing, Slot)>,
+    /// Behind the slots, so that it is dropped after them.
+    session: Box<dyn Session>,
     outbox: Outbox,
     /// The requests whose answers are in the outbox, as far as they are measured.
     unsent: Vec<Timing>,
@@ -132,26 +136,26 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// A connection to `peer` that `service` takes.
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Stream,
         peer: SocketAddr,
-        listener: ListenerName,
+        listener: &ListenerName,
         network: Arc<Network>,
         service: Arc<dyn Service>,
         seat: Seat,
-    ) -> Self {
+    ) -> Result<Self, Ended> {
         let limits = &network.limits;
         let inbox =
             Inbox::new(limits.request_bytes_max, Arc::clone(&limits.request_memory), Arc::clone(&network.spare));
         let outbox = Outbox::new(Arc::clone(&network.chunks));
         let idle_max = limits.idle_max;
-        let id = network.next_connection();
-        Self {
+        let origin = Arc::new(Origin::new(network.next_connection(), peer, stream.peer_certificate()));
+        let session = service.connect(listener, &origin).map_err(Ended::Refused)?;
+        Ok(Self {
             stream,
             network,
-            service,
-            listener,
-            origin: Arc::new(Origin::new(id, peer)),
+            session,
             inbox,
             slots: VecDeque::new(),
             outbox,
@@ -166,6 +170,14 @@ impl Connection {
             seat,
             idle_timer: Box::pin(sleep(idle_max)),
             looks_for_peer: false,
+        })
+    }
+
+    /// Takes leave of a client in the terms of TLS, so that it can tell the end from an attack.
+    pub(crate) async fn close(&mut self) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            // Nobody waits for a client that does not listen.
+            let _ = thalweg_sys::time::timeout(CLOSE_MAX, stream.shutdown()).await;
         }
     }
 
@@ -226,6 +238,9 @@ impl Connection {
     fn take_requests(&mut self, turn: &mut Turn, cx: &mut Context<'_>) -> Result<bool, Ended> {
         let mut progress = false;
         while self.may_take() && !turn.is_over() {
+            let bytes_max = self.network.limits.request_bytes_max;
+            self.inbox
+                .set_frame_bytes_max(self.session.request_bytes_max().map_or(bytes_max, |max| max.min(bytes_max)));
             match self.inbox.next_frame()? {
                 Some(frame) => {
                     turn.count(&frame);
@@ -281,7 +296,7 @@ impl Connection {
         let network = Arc::clone(&self.network);
         let requests = &network.requests;
         let mut timing = requests.taken(&frame);
-        let slot = match Arc::clone(&self.service).handle(&self.listener, &self.origin, frame) {
+        let slot = match self.session.handle(frame) {
             Reply::Now(frame) if self.slots.is_empty() => {
                 requests.answered_at_once(&mut timing);
                 self.push(timing, frame);
@@ -292,6 +307,10 @@ impl Connection {
                 return Ok(());
             }
             Reply::Close(why) => return Err(Ended::Refused(why)),
+            Reply::Last(future, why) => {
+                self.refuse(Ended::Refused(why));
+                Slot::Exclusive(future)
+            }
             Reply::Now(frame) => Slot::Ready(frame),
             Reply::Parked(future, bytes) => Slot::Parked(future, self.count_waiting(bytes)),
             Reply::Exclusive(future) => {
@@ -365,7 +384,7 @@ impl Connection {
             }
             self.looks_for_peer = self.is_full();
             // What is not read hides the end of the stream.
-            if self.looks_for_peer && is_closed_by_peer(&self.stream) {
+            if self.looks_for_peer && self.stream.is_closed_by_peer() {
                 self.client_has_gone();
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -380,7 +399,6 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.slots.iter().for_each(|(timing, _)| self.network.requests.abandoned(*timing));
-        self.service.disconnected(&self.origin);
     }
 }
 

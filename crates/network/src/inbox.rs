@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use thalweg_sys::net::TcpStream;
 use tokio::io::AsyncReadExt as _;
 
 use crate::budget::{Budget, Taken};
 use crate::spare::Spare;
+use crate::stream::Stream;
 
 /// The length in front of each frame.
 const PREFIX: usize = 4;
@@ -66,6 +66,11 @@ impl Inbox {
         Self { buf: BytesMut::new(), allocated: 0, frame_bytes_max, last_frame: 0, budget, taken: None, spare }
     }
 
+    /// From now on frames may have so many bytes.
+    pub(crate) fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
     /// The next whole frame without its length, if it is there.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some(len) = self.frame_len()? else { return Ok(None) };
@@ -86,7 +91,7 @@ impl Inbox {
     }
 
     /// Reads what has arrived.
-    pub(crate) fn poll_fill(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
+    pub(crate) fn poll_fill(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {
         let wanted = self.wanted();
         if self.buf.capacity() - self.buf.len() < wanted.min(ROOM_MIN) {
             let capacity = self.buf.len() + wanted;

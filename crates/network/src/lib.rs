@@ -1,8 +1,9 @@
 //! The network of a node: listeners accept connections within their limits, connections cut what clients send into requests
 //! and write the answers in the order of the requests.
 //!
-//! Nothing here knows what a request means: a [`Service`] takes each frame and says what becomes of it, a [`Reply`]. So the
-//! same listeners serve brokers and controllers, and a listener can serve before the rest of its node has started.
+//! Nothing here knows what a request means: a [`Session`] takes each frame of its connection and says what becomes of it,
+//! a [`Reply`]. So the same listeners serve brokers and controllers, and a listener can serve before the rest of its node
+//! has started.
 
 mod budget;
 mod chunks;
@@ -19,6 +20,7 @@ mod reply;
 mod requests;
 mod seats;
 mod spare;
+mod stream;
 
 pub use frame::{FileRange, Frame, ReadAt};
 pub use kind::{ListenerName, ListenerType};
@@ -26,6 +28,7 @@ pub use limits::{ConnectionLimits, ListenerLimits, NO_RATE, SeatLimits};
 pub use listener::Listener;
 pub use network::Network;
 pub use origin::Origin;
-pub use reply::{Answer, Reply, Service};
+pub use reply::{Answer, Reply, Service, Session};
 pub use requests::{Api, Requests};
 pub use seats::ListenerView;
+pub use stream::{Certificate, Encryption};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thalweg_sys::closing::Closing;
 use thalweg_sys::net::{SocketOptions, TcpListener, TcpStream, listen};
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, sleep};
+use thalweg_sys::time::{Duration, sleep, timeout};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
@@ -16,9 +16,13 @@ use crate::kind::ListenerName;
 use crate::network::Network;
 use crate::reply::Service;
 use crate::seats::Seat;
+use crate::stream::{Encryption, Stream};
 
 /// How long to wait before accepting again when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 
 /// One bound address.
 pub struct Listener {
@@ -27,23 +31,31 @@ pub struct Listener {
     /// Where it listens: with port 0 in the configuration, the port that was free.
     pub local: SocketAddr,
     socket: TcpListener,
+    encryption: Option<Arc<Encryption>>,
 }
 
 impl Listener {
-    /// Binds `addr`.
+    /// Binds `addr`; with `encryption` it takes connections with TLS only.
     ///
     /// # Errors
     /// When the address is not ours or its port is taken.
-    pub async fn bind(name: ListenerName, addr: SocketAddr, options: SocketOptions) -> io::Result<Self> {
+    pub async fn bind(
+        name: ListenerName,
+        addr: SocketAddr,
+        options: SocketOptions,
+        encryption: Option<Arc<Encryption>>,
+    ) -> io::Result<Self> {
         let socket = listen(addr, options).await?;
-        Ok(Self { name, local: socket.local_addr()?, socket })
+        Ok(Self { name, local: socket.local_addr()?, socket, encryption })
     }
 
     /// Accepts connections and has `service` handle their requests until `closing` says so; then waits until each of them
     /// has its last answers.
     pub async fn run(self, network: Arc<Network>, service: Arc<dyn Service>, mut closing: Closing) {
         let (open, mut all_closed) = mpsc::channel::<()>(1);
-        let serving = Serving { name: self.name.clone(), network, service, closing: closing.clone(), open };
+        let encryption = self.encryption.clone();
+        let serving =
+            Serving { name: self.name.clone(), network, service, encryption, closing: closing.clone(), _open: open };
         loop {
             tokio::select! {
                 biased;
@@ -85,13 +97,15 @@ impl Listener {
 }
 
 /// What every connection of a running listener gets.
+#[derive(Clone)]
 struct Serving {
     name: ListenerName,
     network: Arc<Network>,
     service: Arc<dyn Service>,
+    encryption: Option<Arc<Encryption>>,
     closing: Closing,
     /// Held by every connection: the listener has ended when the last one drops it.
-    open: mpsc::Sender<()>,
+    _open: mpsc::Sender<()>,
 }
 
 impl Serving {
@@ -101,31 +115,48 @@ impl Serving {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let (open, mut closing) = (self.open.clone(), self.closing.clone());
-        let occupant = Arc::clone(seat.occupant());
-        let noting = Arc::clone(&self.network);
-        let (network, service) = (Arc::clone(&self.network), Arc::clone(&self.service));
-        let mut connection = Connection::new(stream, peer, self.name.clone(), network, service, seat);
+        let this = self.clone();
         task::spawn(async move {
-            let _open = open;
-            let ended = tokio::select! {
-                biased;
-                ended = connection.run() => ended,
-                () = occupant.asked_to_leave() => Err(Ended::OneTooMany),
-                () = closing.begun() => {
-                    connection.finish().await;
-                    Ok(())
-                }
-            };
-            match ended {
+            match this.serve(stream, peer, seat).await {
                 Ok(()) => {}
                 Err(ended @ (Ended::Io(_) | Ended::Idle)) => debug!(%peer, "connection closed: {ended}"),
                 Err(ended) => {
-                    if let Some(left_out) = noting.note(&format!("{} {ended}", peer.ip())) {
+                    if let Some(left_out) = this.network.note(&format!("{} {ended}", peer.ip())) {
                         warn!(%peer, "connection closed: {ended}{left_out}");
                     }
                 }
             }
         });
+    }
+
+    /// Serves a connection until it ends, its place is needed, or the listener closes.
+    async fn serve(&self, stream: TcpStream, peer: SocketAddr, seat: Seat) -> Result<(), Ended> {
+        let mut closing = self.closing.clone();
+        let occupant = Arc::clone(seat.occupant());
+        let stream = tokio::select! {
+            biased;
+            stream = self.shake_hands(stream) => stream?,
+            () = occupant.asked_to_leave() => return Err(Ended::OneTooMany),
+            () = closing.begun() => return Ok(()),
+        };
+        let (network, service) = (Arc::clone(&self.network), Arc::clone(&self.service));
+        let mut connection = Connection::new(stream, peer, &self.name, network, service, seat)?;
+        let ended = tokio::select! {
+            biased;
+            ended = connection.run() => ended,
+            () = occupant.asked_to_leave() => Err(Ended::OneTooMany),
+            () = closing.begun() => {
+                connection.finish().await;
+                Ok(())
+            }
+        };
+        connection.close().await;
+        ended
+    }
+
+    async fn shake_hands(&self, stream: TcpStream) -> Result<Stream, Ended> {
+        let Some(encryption) = &self.encryption else { return Ok(Stream::Plain(stream)) };
+        let shaken = timeout(HANDSHAKE_MAX, encryption.accept(stream)).await;
+        shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(Ended::Handshake)
     }
 }

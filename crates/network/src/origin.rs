@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use bytestring::ByteString;
 use parking_lot::Mutex;
 
+use crate::stream::Certificate;
+
 /// A connection as requests know it: its number, its client's address and library.
 #[derive(Debug)]
 pub struct Origin {
@@ -12,6 +14,8 @@ pub struct Origin {
     pub id: u64,
     /// The client's address.
     pub address: SocketAddr,
+    /// The certificate that the client has shown, by which TLS has authenticated it.
+    pub certificate: Option<Certificate>,
     /// The name and version that the client's library gave with its last ApiVersions (KIP-511).
     software: Mutex<Option<(ByteString, ByteString)>>,
 }
@@ -20,8 +24,8 @@ pub struct Origin {
 const UNKNOWN: &str = "unknown";
 
 impl Origin {
-    pub(crate) fn new(id: u64, address: SocketAddr) -> Self {
-        Self { id, address, software: Mutex::new(None) }
+    pub(crate) fn new(id: u64, address: SocketAddr, certificate: Option<Certificate>) -> Self {
+        Self { id, address, certificate, software: Mutex::new(None) }
     }
 
     /// The client has said what it is.

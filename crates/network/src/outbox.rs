@@ -11,12 +11,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use thalweg_sys::net::TcpStream;
 use thalweg_sys::task;
 use tokio::io::AsyncWrite as _;
 
 use crate::chunks::{CHUNK, Chunk, Chunks};
 use crate::frame::{FileRange, Frame, Piece};
+use crate::stream::Stream;
 
 /// How many pieces one write names: more than a burst of small answers has.
 const SLICES_MAX: usize = 64;
@@ -43,11 +43,13 @@ pub(crate) struct Outbox {
     bytes: usize,
     loaded: Option<Loaded>,
     reading: Option<Reading>,
+    /// Nothing was written since the stream was flushed.
+    is_flushed: bool,
 }
 
 impl Outbox {
     pub(crate) fn new(chunks: Arc<Chunks>) -> Self {
-        Self { chunks, pieces: VecDeque::new(), bytes: 0, loaded: None, reading: None }
+        Self { chunks, pieces: VecDeque::new(), bytes: 0, loaded: None, reading: None, is_flushed: true }
     }
 
     /// How many bytes wait to be written.
@@ -60,7 +62,7 @@ impl Outbox {
     }
 
     /// Writes until the socket takes no more, or enough for once; ready when all is written.
-    pub(crate) fn poll_flush(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut at_once = 0;
         while !self.pieces.is_empty() {
             if at_once >= AT_ONCE_MAX {
@@ -73,12 +75,18 @@ impl Outbox {
             }
             self.advance(written);
             at_once += written;
+            self.is_flushed = false;
+        }
+        // What was written to TLS may still have to go to the socket.
+        if !self.is_flushed {
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            self.is_flushed = true;
         }
         Poll::Ready(Ok(()))
     }
 
     /// Writes what is in memory, up to the first range that is still being read.
-    fn poll_write(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let loading = self.poll_load(cx)?;
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let count = self.gather(&mut slices);

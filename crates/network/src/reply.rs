@@ -26,13 +26,26 @@ pub enum Reply {
     Nothing,
     /// The connection is closed, for this reason.
     Close(String),
+    /// The last answer: the connection is closed for this reason when it was sent.
+    Last(Answer, String),
 }
 
-/// Takes the requests of every connection of a listener.
+/// Stands behind a listener: takes its connections.
 pub trait Service: Send + Sync + 'static {
-    /// Handles one request: a frame without its length. Must not block; what has to wait is replied as a future.
-    fn handle(self: Arc<Self>, listener: &ListenerName, origin: &Arc<Origin>, frame: Bytes) -> Reply;
+    /// A client has connected, and what it has shown of itself is in `origin`.
+    ///
+    /// # Errors
+    /// The reason, when the client is refused.
+    fn connect(self: Arc<Self>, listener: &ListenerName, origin: &Arc<Origin>) -> Result<Box<dyn Session>, String>;
+}
 
-    /// A connection has ended. Its requests that waited were dropped.
-    fn disconnected(&self, origin: &Origin);
+/// Takes the requests of one connection, in their order. It is dropped when the connection has ended and its requests that
+/// waited were dropped.
+pub trait Session: Send {
+    /// Handles one request: a frame without its length. Must not block; what has to wait is replied as a future.
+    fn handle(&mut self, frame: Bytes) -> Reply;
+
+    /// How many bytes the next request may have, if that is less than on other connections: clients that have not
+    /// authenticated yet have little to say.
+    fn request_bytes_max(&self) -> Option<usize>;
 }

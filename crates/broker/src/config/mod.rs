@@ -102,7 +102,7 @@ impl NodeConfig {
         let (config, properties, mut notices) = read(entries, overrides)?;
         rules::topic_defaults(&config, &properties)?;
         notices.extend(support::notices(&properties)?);
-        support::refuse_protocols(&config)?;
+        support::refuse_protocols(&config, &properties)?;
         Ok((config, notices))
     }
 

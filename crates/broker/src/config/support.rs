@@ -3,7 +3,7 @@
 use thalweg_metadata::config::{ConfigTable, Value};
 
 use super::access::AUTHORIZER_KEYS;
-use super::listeners::SecurityProtocol;
+use super::listeners::{Listeners, SecurityProtocol};
 use super::properties::Properties;
 use super::providers;
 use super::{DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL, NodeConfig, Notice, Refused, RefusedKind};
@@ -43,8 +43,16 @@ pub(super) fn support(name: &str) -> Option<Support> {
 const PREFIXES: [(&str, &str); 2] =
     [("rsm.config.", "tiered storage is not built yet"), ("rlmm.config.", "tiered storage is not built yet")];
 
-/// What a listener may have of its own here.
-const OF_LISTENERS: [&str; 2] = ["max.connection.creation.rate", "max.connections"];
+/// What a listener may have of its own here, beside all that begins with `ssl.` or `sasl.`.
+const OF_LISTENERS: [&str; 4] = [
+    "connection.failed.authentication.delay.ms",
+    "connections.max.reauth.ms",
+    "max.connection.creation.rate",
+    "max.connections",
+];
+
+/// SASL mechanisms as the names of a listener's configs have them.
+const MECHANISMS: [&str; 5] = ["gssapi", "oauthbearer", "plain", "scram-sha-256", "scram-sha-512"];
 
 /// Keys of Kafka 3 that many files still have.
 const REMOVED: [&str; 10] = [
@@ -71,7 +79,7 @@ pub(super) fn notices(properties: &Properties) -> Result<Vec<Notice>, Refused> {
         }
         let what = support(base).or_else(|| prefixed(name));
         match what {
-            Some(Support::Honoured) if base == &**name || OF_LISTENERS.contains(&base) => {}
+            Some(Support::Honoured) if base == &**name || may_be_of_listener(base) => {}
             Some(Support::Honoured) => {
                 notices.push(Notice::NoEffect { key: name.to_string(), reason: "it counts for all listeners alike" });
             }
@@ -95,11 +103,16 @@ pub(super) fn notices(properties: &Properties) -> Result<Vec<Notice>, Refused> {
 /// The config that a listener's own one overrides: `listener.name.internal.ssl.keystore.location`.
 fn listener_base(name: &str) -> &str {
     let base = name.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.')).map(|(_, base)| base);
-    match base {
+    let Some(base) = base else { return name };
+    match base.split_once('.') {
         // A SASL mechanism's own configs have its name in between.
-        Some(base) => base.find(".sasl.").map_or(base, |at| &base[at + 1..]),
-        None => name,
+        Some((mechanism, base)) if MECHANISMS.contains(&mechanism) => base,
+        _ => base,
     }
+}
+
+fn may_be_of_listener(base: &str) -> bool {
+    base.starts_with("ssl.") || base.starts_with("sasl.") || OF_LISTENERS.contains(&base)
 }
 
 fn prefixed(name: &str) -> Option<Support> {
@@ -112,19 +125,42 @@ fn is_default(name: &str, properties: &Properties) -> bool {
     text == def.default_text().unwrap_or_default()
 }
 
-/// Refuses listeners that are to be encrypted or authenticated: a node that would serve them in clear text must not
-/// start.
-pub(super) fn refuse_protocols(config: &NodeConfig) -> Result<(), Refused> {
-    let all = config.network.listeners.iter().chain(&config.network.advertised_listeners);
-    for listener in all {
-        if listener.protocol != SecurityProtocol::Plaintext {
-            let message = format!(
-                "the listener {} is to use {}, and only PLAINTEXT is built yet",
-                listener.name,
-                listener.protocol.name()
-            );
-            return Err(Refused { kind: RefusedKind::NotBuilt, message });
+/// Refuses what this node cannot do yet: connections to other nodes are in clear text, and nobody logs in on them. So a node
+/// that is not alone must not be asked to encrypt or authenticate them.
+pub(super) fn refuse_protocols(config: &NodeConfig, properties: &Properties) -> Result<(), Refused> {
+    if is_alone(config) {
+        return Ok(());
+    }
+    let protocols = Listeners::read(properties)?.protocols;
+    let network = &config.network;
+    for name in network.controller_listener_names.iter().chain([&network.inter_broker_listener_name]) {
+        match protocols.get(&name.to_uppercase()) {
+            None | Some(SecurityProtocol::Plaintext) => {}
+            Some(protocol) => {
+                let message = format!(
+                    "the listener {name}, by which nodes talk with each other, is to use {}, and nodes only use \
+                     PLAINTEXT among themselves yet",
+                    protocol.name()
+                );
+                return Err(Refused { kind: RefusedKind::NotBuilt, message });
+            }
         }
     }
     Ok(())
+}
+
+/// Whether the node is its cluster's broker and its only controller, as far as its properties say.
+fn is_alone(config: &NodeConfig) -> bool {
+    let (quorum, network) = (&config.quorum, &config.network);
+    let is_own = |(host, port): &(String, u16)| {
+        let names_this_machine = ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
+        let mut own = network.advertised_controller_listeners.iter();
+        own.any(|own| own.port == *port && (names_this_machine || own.host.as_ref() == Some(host)))
+    };
+    let only_controller = if quorum.voters.is_empty() {
+        quorum.bootstrap_servers.iter().all(is_own)
+    } else {
+        quorum.voters.keys().all(|voter| *voter == config.node_id)
+    };
+    config.roles.broker && config.roles.controller && only_controller
 }

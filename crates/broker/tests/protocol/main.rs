@@ -9,6 +9,7 @@ mod describing;
 mod disks;
 mod fetching;
 mod groups;
+mod logging_in;
 mod moving;
 mod producing;
 mod quorum;

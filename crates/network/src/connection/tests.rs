@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thalweg_sys::closing::Close;
-use thalweg_sys::net::{ConnectOptions, SocketOptions, connect};
+use thalweg_sys::net::{ConnectOptions, SocketOptions, TcpStream, connect};
 use thalweg_sys::time::timeout;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
@@ -22,13 +22,27 @@ struct Waits {
 }
 
 impl Service for Waits {
-    fn handle(self: Arc<Self>, _: &ListenerName, _: &Arc<Origin>, _: Bytes) -> Reply {
-        self.taken.fetch_add(1, Ordering::Relaxed);
-        Reply::Parked(Box::pin(pending()), self.bytes)
+    fn connect(self: Arc<Self>, _: &ListenerName, _: &Arc<Origin>) -> Result<Box<dyn Session>, String> {
+        Ok(Box::new(WaitingSession(self)))
+    }
+}
+
+struct WaitingSession(Arc<Waits>);
+
+impl Session for WaitingSession {
+    fn handle(&mut self, _: Bytes) -> Reply {
+        self.0.taken.fetch_add(1, Ordering::Relaxed);
+        Reply::Parked(Box::pin(pending()), self.0.bytes)
     }
 
-    fn disconnected(&self, _: &Origin) {
-        self.ended.notify_one();
+    fn request_bytes_max(&self) -> Option<usize> {
+        None
+    }
+}
+
+impl Drop for WaitingSession {
+    fn drop(&mut self) {
+        self.0.ended.notify_one();
     }
 }
 
@@ -44,7 +58,7 @@ impl Node {
     async fn start(bytes: usize, memory: usize, idle_max: Duration) -> Self {
         let options = SocketOptions { backlog: 10, receive_buffer: None, send_buffer: None };
         let name = ListenerName { name: "CLIENTS".into(), kind: ListenerType::Broker };
-        let listener = Listener::bind(name, (Ipv4Addr::LOCALHOST, 0).into(), options).await.expect("a free port");
+        let listener = Listener::bind(name, (Ipv4Addr::LOCALHOST, 0).into(), options, None).await.expect("a free port");
         let seats = SeatLimits {
             connections_max: usize::MAX,
             per_ip_max: usize::MAX,

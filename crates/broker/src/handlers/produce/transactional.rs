@@ -91,7 +91,7 @@ pub(super) fn handle(call: Call, request: ProduceRequest) -> Reply {
         question.settle(outcome, &mut guards);
         match append_and_reply(call, request, &guards) {
             Reply::Now(frame) => frame,
-            Reply::Parked(answer, _) | Reply::Exclusive(answer) => answer.await,
+            Reply::Parked(answer, _) | Reply::Exclusive(answer) | Reply::Last(answer, _) => answer.await,
             Reply::Nothing | Reply::Close(_) => Frame::default(),
         }
     }))

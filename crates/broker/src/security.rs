@@ -1,0 +1,266 @@
+//! How each listener encrypts and authenticates, by the properties: `listener.name.<name>.` and the key, or the key alone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thalweg_access::principal_mapping::PrincipalMapping;
+use thalweg_access::sasl::{PlainUsers, SaslMechanism, ScramSettings, SignedTokens, TokenValidator};
+use thalweg_access::sasl::{UnsecuredTokens, Verifier};
+use thalweg_access::{Principal, Secret, jaas};
+use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
+use thalweg_network::{Encryption, Origin};
+use thalweg_sys::fs;
+use thalweg_sys::time::Duration;
+use thalweg_tls::{TlsError, TlsSettings, distinguished_name};
+use tracing::{error, info};
+
+use crate::config::{NodeConfig, SecurityProtocol};
+
+/// Why a listener cannot be secured as the properties say. Names the listener, never a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {listener}: {why}")]
+pub(crate) struct SecurityError {
+    listener: String,
+    why: String,
+}
+
+/// All listeners' security by their names.
+pub(crate) type Securities = BTreeMap<Arc<str>, Arc<ListenerSecurity>>;
+
+/// How one listener encrypts and authenticates.
+#[derive(Debug)]
+pub(crate) struct ListenerSecurity {
+    name: Arc<str>,
+    tls: Option<Tls>,
+    /// Where clients have to log in.
+    pub(crate) sasl: Option<SaslSettings>,
+}
+
+struct Tls {
+    encryption: Arc<Encryption>,
+    /// `ssl.principal.mapping.rules`
+    mapping: PrincipalMapping,
+    /// What the encryption was made of: settings, and the contents of the files that they name.
+    made_of: Mutex<(TlsSettings, Vec<Vec<u8>>)>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+/// What clients log in with.
+#[derive(Debug)]
+pub(crate) struct SaslSettings {
+    /// `sasl.enabled.mechanisms`, in their order.
+    pub(crate) verifiers: Vec<Verifier>,
+    /// `sasl.server.max.receive.size`
+    pub(crate) receive_bytes_max: usize,
+    /// `connections.max.reauth.ms` by mechanism: 0 is without end.
+    reauth_max_ms: BTreeMap<&'static str, i64>,
+    /// `connection.failed.authentication.delay.ms`
+    pub(crate) failed_delay: Duration,
+}
+
+/// The properties as one listener sees them.
+struct Own<'a> {
+    prefix: String,
+    configs: BrokerConfigs<'a>,
+}
+
+impl Own<'_> {
+    fn get(&self, key: &str) -> Option<String> {
+        let own = self.configs.get(&format!("{}{key}", self.prefix));
+        let text = own.or_else(|| self.configs.get(key));
+        text.or_else(|| ConfigTable::BROKER.get(key)?.default_text()).map(str::to_owned)
+    }
+
+    /// A property that only the listener itself can have.
+    fn own(&self, key: &str) -> Option<&str> {
+        self.configs.get(&format!("{}{key}", self.prefix))
+    }
+
+    fn reauth_max_ms(&self, mechanism: SaslMechanism) -> i64 {
+        const KEY: &str = "connections.max.reauth.ms";
+        let of_mechanism = self.own(&format!("{}.{KEY}", mechanism.name().to_lowercase()));
+        of_mechanism.and_then(|text| text.trim().parse().ok()).unwrap_or_else(|| self.number(KEY))
+    }
+
+    fn number(&self, key: &str) -> i64 {
+        self.get(key).and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+}
+
+/// Reads how every listener of the node is secured, and the key material that this needs.
+pub(crate) fn read(config: &NodeConfig) -> Result<Securities, SecurityError> {
+    let none = ConfigMap::new();
+    let decoy_key = Secret::new(thalweg_base::base64::encode(&thalweg_sys::random::bytes16()));
+    let mut all = Securities::new();
+    for listener in &config.network.listeners {
+        let configs = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &config.properties };
+        let own = Own { prefix: prefix(&listener.name), configs };
+        let name: Arc<str> = listener.name.as_str().into();
+        let read = ListenerSecurity::read(&name, listener.protocol, &own, &decoy_key);
+        let security = read.map_err(|why| SecurityError { listener: listener.name.clone(), why })?;
+        all.insert(name, Arc::new(security));
+    }
+    Ok(all)
+}
+
+fn prefix(listener: &str) -> String {
+    format!("listener.name.{}.", listener.to_lowercase())
+}
+
+impl ListenerSecurity {
+    fn read(name: &Arc<str>, protocol: SecurityProtocol, own: &Own<'_>, decoy_key: &Secret) -> Result<Self, String> {
+        let encrypts = matches!(protocol, SecurityProtocol::Ssl | SecurityProtocol::SaslSsl);
+        let authenticates = matches!(protocol, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl);
+        let tls = if encrypts { Some(Tls::read(own)?) } else { None };
+        let sasl = if authenticates { Some(SaslSettings::read(own, decoy_key)?) } else { None };
+        Ok(Self { name: Arc::clone(name), tls, sasl })
+    }
+
+    /// How its connections are encrypted, if they are.
+    pub(crate) fn encryption(&self) -> Option<Arc<Encryption>> {
+        self.tls.as_ref().map(|tls| Arc::clone(&tls.encryption))
+    }
+
+    /// Who a client is before it has logged in: what its certificate says, where it has shown one.
+    pub(crate) fn principal(&self, origin: &Origin) -> Result<Principal, String> {
+        let (Some(tls), Some(certificate)) = (&self.tls, &origin.certificate) else {
+            return Ok(Principal::anonymous());
+        };
+        let name = distinguished_name(certificate).ok_or("the certificate of the client cannot be read")?;
+        let mapped = tls.mapping.name(&name);
+        mapped.map(Principal::user).ok_or_else(|| format!("no rule of ssl.principal.mapping.rules is for {name}"))
+    }
+
+    /// Reads key material again if its settings or files have changed. Material that cannot be used leaves what was there.
+    pub(crate) fn refresh(&self, configs: BrokerConfigs<'_>) {
+        let Some(tls) = &self.tls else { return };
+        let own = Own { prefix: prefix(&self.name), configs };
+        match tls.refresh(&own) {
+            Ok(Refreshed::Same) => {}
+            Ok(Refreshed::Replaced) => info!(listener = %self.name, "new connections use the new key material"),
+            Err(e) => error!(listener = %self.name, "the key material stays as it was: {e}"),
+        }
+    }
+}
+
+/// What became of key material that was read again.
+enum Refreshed {
+    Same,
+    Replaced,
+}
+
+impl Tls {
+    fn read(own: &Own<'_>) -> Result<Self, String> {
+        let settings = TlsSettings::read(|key| own.get(key)).map_err(|e| e.to_string())?;
+        let rules = own.get("ssl.principal.mapping.rules").unwrap_or_else(|| "DEFAULT".to_owned());
+        let mapping = PrincipalMapping::parse(&rules).map_err(|e| e.to_string())?;
+        let encryption = Encryption::new(settings.server().map_err(|e| e.to_string())?);
+        let files = contents(&settings);
+        Ok(Self { encryption, mapping, made_of: Mutex::new((settings, files)) })
+    }
+
+    fn refresh(&self, own: &Own<'_>) -> Result<Refreshed, TlsError> {
+        let settings = TlsSettings::read(|key| own.get(key))?;
+        let files = contents(&settings);
+        let mut made_of = self.made_of.lock();
+        if *made_of == (settings.clone(), files.clone()) {
+            return Ok(Refreshed::Same);
+        }
+        // What cannot be used is said once, not at every look.
+        let server = settings.server();
+        *made_of = (settings, files);
+        self.encryption.replace(server?);
+        Ok(Refreshed::Replaced)
+    }
+}
+
+/// What stands in the files of key material; nothing where a file cannot be read.
+fn contents(settings: &TlsSettings) -> Vec<Vec<u8>> {
+    settings.files().map(|path| fs::read(path).unwrap_or_default()).collect()
+}
+
+impl SaslSettings {
+    fn read(own: &Own<'_>, decoy_key: &Secret) -> Result<Self, String> {
+        let enabled = own.get("sasl.enabled.mechanisms").unwrap_or_default();
+        let (mut verifiers, mut reauth_max_ms) = (Vec::new(), BTreeMap::new());
+        for name in enabled.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let mechanism = SaslMechanism::by_name(name).ok_or_else(|| {
+                format!(
+                    "the SASL mechanism {name} of sasl.enabled.mechanisms is not built: use PLAIN, SCRAM-SHA-256, \
+                     SCRAM-SHA-512 or OAUTHBEARER"
+                )
+            })?;
+            verifiers.push(verifier(mechanism, own, decoy_key)?);
+            reauth_max_ms.insert(mechanism.name(), own.reauth_max_ms(mechanism));
+        }
+        if verifiers.is_empty() {
+            return Err("sasl.enabled.mechanisms names no mechanism".to_owned());
+        }
+        Ok(Self {
+            verifiers,
+            receive_bytes_max: usize::try_from(own.number("sasl.server.max.receive.size")).unwrap_or(0),
+            reauth_max_ms,
+            failed_delay: Duration::from_millis(
+                u64::try_from(own.number("connection.failed.authentication.delay.ms")).unwrap_or(0),
+            ),
+        })
+    }
+
+    /// For how many milliseconds a client of this mechanism may go on without logging in again; 0 is without end.
+    pub(crate) fn reauth_max_ms(&self, mechanism: &str) -> i64 {
+        self.reauth_max_ms.get(mechanism).copied().unwrap_or(0)
+    }
+}
+
+fn verifier(mechanism: SaslMechanism, own: &Own<'_>, decoy_key: &Secret) -> Result<Verifier, String> {
+    let key = format!("{}.sasl.jaas.config", mechanism.name().to_lowercase());
+    let module = own.own(&key).map(jaas::parse_line).transpose().map_err(|e| format!("{}{key}: {e}", own.prefix))?;
+    Ok(match mechanism {
+        SaslMechanism::Plain => {
+            let module =
+                module.ok_or_else(|| format!("{}{key} is not set: it names the users of PLAIN", own.prefix))?;
+            Verifier::Plain(Arc::new(PlainUsers::from_module(&module)))
+        }
+        SaslMechanism::Scram(scram) => {
+            let token_key = own.get("delegation.token.secret.key").filter(|key| !key.is_empty()).map(Secret::new);
+            Verifier::Scram(scram, Arc::new(ScramSettings { decoy_key: decoy_key.clone(), token_key }))
+        }
+        SaslMechanism::OAuthBearer => {
+            let validator = match own.get("sasl.oauthbearer.jwks.endpoint.url").filter(|url| !url.is_empty()) {
+                Some(url) => TokenValidator::Signed(signed(own, &url)?),
+                None => TokenValidator::Unsecured(match &module {
+                    Some(module) => UnsecuredTokens::from_module(module)?,
+                    None => UnsecuredTokens::default(),
+                }),
+            };
+            Verifier::OAuthBearer(Arc::new(validator))
+        }
+    })
+}
+
+/// Tokens that are checked with the keys of a JWKS file.
+fn signed(own: &Own<'_>, url: &str) -> Result<SignedTokens, String> {
+    let path = url
+        .strip_prefix("file://")
+        .or_else(|| url.strip_prefix("file:"))
+        .ok_or_else(|| format!("sasl.oauthbearer.jwks.endpoint.url {url}: only files (file:///path) are built"))?;
+    let text = fs::read_to_string(std::path::Path::new(path)).map_err(|e| format!("cannot read {path}: {e}"))?;
+    let mut tokens = SignedTokens::new(&text)?;
+    let list = |text: String| -> Vec<String> {
+        text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+    };
+    tokens.audiences = own.get("sasl.oauthbearer.expected.audience").map(list).unwrap_or_default();
+    tokens.issuer = own.get("sasl.oauthbearer.expected.issuer").filter(|issuer| !issuer.is_empty());
+    tokens.clock_skew_ms = own.number("sasl.oauthbearer.clock.skew.seconds").saturating_mul(1000);
+    let claim = |key: &str, default: &str| own.get(key).unwrap_or_else(|| default.to_owned());
+    tokens.scope_claim = claim("sasl.oauthbearer.scope.claim.name", "scope");
+    tokens.principal_claim = claim("sasl.oauthbearer.sub.claim.name", "sub");
+    Ok(tokens)
+}

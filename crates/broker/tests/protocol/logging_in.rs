@@ -1,0 +1,122 @@
+//! Clients that log in on a listener with SASL.
+
+use thalweg_sys::net::TcpStream;
+use thalweg_wire::ErrorCode;
+use thalweg_wire::messages as m;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::client::{Cluster, exchange, frame_of};
+
+const JAAS: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"alice-secret\" user_bob=\"bob-secret\";";
+
+async fn start() -> Cluster {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log_dirs = dir.path().display().to_string();
+    let properties = [
+        ("log.dirs", log_dirs.as_str()),
+        ("listener.security.protocol.map", "PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        ("sasl.enabled.mechanisms", "PLAIN"),
+        ("listener.name.plaintext.plain.sasl.jaas.config", JAAS),
+        ("connection.failed.authentication.delay.ms", "0"),
+        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ("super.users", "User:alice;User:ANONYMOUS"),
+    ];
+    Cluster::start_in(dir, &properties).await
+}
+
+async fn handshake(stream: &mut TcpStream, mechanism: &str, version: i16) -> (i16, Vec<String>) {
+    let request = m::SaslHandshakeRequest { mechanism: mechanism.into() };
+    let answer = exchange(stream, &request, version).await;
+    (answer.error_code, answer.mechanisms.iter().map(ToString::to_string).collect())
+}
+
+/// The error, and what the client reads.
+async fn authenticate(stream: &mut TcpStream, message: &'static [u8]) -> (i16, Option<String>) {
+    let request = m::SaslAuthenticateRequest { auth_bytes: message.into() };
+    let answer = exchange(stream, &request, 2).await;
+    (answer.error_code, answer.error_message.map(|text| text.to_string()))
+}
+
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    stream.read_u8().await.is_err()
+}
+
+/// How many topics a client sees.
+async fn topics(stream: &mut TcpStream) -> usize {
+    let request = m::MetadataRequest { topics: None, ..Default::default() };
+    exchange(stream, &request, 12).await.topics.len()
+}
+
+#[tokio::test]
+async fn who_logs_in_is_who_acls_ask_about() {
+    let cluster = start().await;
+    let (mut alice, mut bob) = (cluster.connect().await, cluster.connect().await);
+    for (stream, message) in [(&mut alice, &b"\0alice\0alice-secret"[..]), (&mut bob, b"\0bob\0bob-secret")] {
+        assert_eq!(exchange(stream, &m::ApiVersionsRequest::default(), 0).await.error_code, 0);
+        assert_eq!(handshake(stream, "PLAIN", 1).await, (0, vec!["PLAIN".to_owned()]));
+        assert_eq!(authenticate(stream, message).await, (0, Some(String::new())));
+    }
+    let topic = m::create_topics_request::CreatableTopic {
+        name: "t".into(),
+        num_partitions: 1,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    let request = m::CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+    let denied = exchange(&mut bob, &request, 7).await;
+    assert_eq!(denied.topics[0].error_code, ErrorCode::TopicAuthorizationFailed.code());
+    assert_eq!(exchange(&mut alice, &request, 7).await.topics[0].error_code, 0);
+    assert_eq!((topics(&mut alice).await, topics(&mut bob).await), (1, 0));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_answered_and_closes_the_connection() {
+    let cluster = start().await;
+    let mut stream = cluster.connect().await;
+    handshake(&mut stream, "PLAIN", 1).await;
+    let refused = authenticate(&mut stream, b"\0alice\0guess").await;
+    let message = "Authentication failed: Invalid username or password".to_owned();
+    assert_eq!(refused, (ErrorCode::SaslAuthenticationFailed.code(), Some(message)));
+    assert!(is_closed(&mut stream).await);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_mechanism_is_told_those_that_are_enabled() {
+    let cluster = start().await;
+    let mut stream = cluster.connect().await;
+    let refused = handshake(&mut stream, "SCRAM-SHA-256", 1).await;
+    assert_eq!(refused, (ErrorCode::UnsupportedSaslMechanism.code(), vec!["PLAIN".to_owned()]));
+    assert!(is_closed(&mut stream).await);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_served_before_the_login() {
+    let cluster = start().await;
+    let metadata = frame_of(&m::MetadataRequest { topics: None, ..Default::default() }, 12);
+    let mut stream = cluster.connect().await;
+    stream.write_all(&metadata).await.expect("the node reads");
+    assert!(is_closed(&mut stream).await);
+
+    let mut stream = cluster.connect().await;
+    handshake(&mut stream, "PLAIN", 1).await;
+    stream.write_all(&metadata).await.expect("the node reads");
+    assert!(is_closed(&mut stream).await);
+    cluster.stop().await;
+}
+
+/// Clients of before KIP-152 send the messages of the mechanism as frames without a header.
+#[tokio::test]
+async fn after_a_handshake_of_version_0_the_exchange_is_bare() {
+    let cluster = start().await;
+    let mut stream = cluster.connect().await;
+    assert_eq!(handshake(&mut stream, "PLAIN", 0).await.0, 0);
+    let message = b"\0alice\0alice-secret";
+    stream.write_u32(u32::try_from(message.len()).expect("it is short")).await.expect("the node reads");
+    stream.write_all(message).await.expect("the node reads");
+    assert_eq!(stream.read_u32().await.expect("an answer"), 0);
+    assert_eq!(topics(&mut stream).await, 0);
+    cluster.stop().await;
+}

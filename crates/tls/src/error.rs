@@ -1,0 +1,33 @@
+//! Why TLS cannot be set up.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why settings or key material cannot be used. The texts name the setting and never a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A setting has a value that it does not take, or a needed one is missing.
+    #[error("{0}")]
+    Setting(String),
+    /// A file cannot be read.
+    #[error("cannot read {key} {}: {source}", path.display())]
+    Read {
+        /// The setting that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Key material is malformed, or its password is wrong.
+    #[error("{what}: {why}")]
+    Material {
+        /// Which: the setting, with its file.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// What was read does not fit together.
+    #[error("{0}")]
+    Rustls(#[from] rustls::Error),
+}

@@ -1,0 +1,17 @@
+//! TLS by Kafka's `ssl.*` settings, for listeners and for clients.
+//!
+//! [`TlsSettings`] reads the settings; [`TlsSettings::server`] and [`TlsSettings::client`] read the key material that they
+//! name and make of it what rustls needs. Called again, they read it again: so keystores are replaced without a restart.
+
+mod error;
+mod jks;
+mod material;
+mod name;
+mod pem;
+mod settings;
+mod suites;
+mod unnamed;
+
+pub use error::TlsError;
+pub use name::distinguished_name;
+pub use settings::{ClientAuth, TlsSettings};

@@ -1,0 +1,232 @@
+//! Kafka's `ssl.*` settings of one listener or client.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+
+use crate::TlsError;
+use crate::material::{self, Identity};
+use crate::suites;
+use crate::unnamed::UnnamedPeer;
+
+/// Where most systems keep the certificates that they trust: what a client without a truststore goes by.
+const SYSTEM_CERTIFICATES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// Whether clients have to show a certificate (`ssl.client.auth`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// They are not asked for one.
+    None,
+    /// They are asked, and may have none.
+    Requested,
+    /// They must have one.
+    Required,
+}
+
+/// A keystore or truststore as the settings describe it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Store {
+    /// `JKS`, `PKCS12` or `PEM`, in upper case.
+    pub(crate) kind: String,
+    pub(crate) location: Option<PathBuf>,
+    pub(crate) password: Option<String>,
+}
+
+/// The settings of one listener or client.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    pub(crate) keystore: Store,
+    /// `ssl.key.password`
+    pub(crate) key_password: Option<String>,
+    /// `ssl.keystore.key` (KIP-651)
+    pub(crate) key: Option<String>,
+    /// `ssl.keystore.certificate.chain` (KIP-651)
+    pub(crate) certificate_chain: Option<String>,
+    pub(crate) truststore: Store,
+    /// `ssl.truststore.certificates` (KIP-651)
+    pub(crate) trusted: Option<String>,
+    client_auth: ClientAuth,
+    protocols: Vec<String>,
+    suites: Vec<String>,
+    verifies_host: bool,
+}
+
+impl fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsSettings")
+            .field("keystore", &self.keystore.location)
+            .field("truststore", &self.truststore.location)
+            .field("client_auth", &self.client_auth)
+            .field("protocols", &self.protocols)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TlsSettings {
+    /// Reads the settings. `get` gives the text of a setting by its name without any prefix, such as
+    /// `ssl.keystore.location`.
+    ///
+    /// # Errors
+    /// When a setting has a value that Kafka does not take, or one that is not supported here.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, TlsError> {
+        let given = |key: &str| get(key).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let list = |key: &str| -> Vec<String> {
+            let text = given(key).unwrap_or_default();
+            text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+        };
+        let store = |part: &str| Store {
+            kind: given(&format!("ssl.{part}.type")).unwrap_or_else(|| "JKS".to_owned()).to_uppercase(),
+            location: given(&format!("ssl.{part}.location")).map(PathBuf::from),
+            password: get(&format!("ssl.{part}.password")).filter(|text| !text.is_empty()),
+        };
+        let client_auth = match given("ssl.client.auth").as_deref().map(str::to_lowercase).as_deref() {
+            None | Some("none") => ClientAuth::None,
+            Some("requested") => ClientAuth::Requested,
+            Some("required") => ClientAuth::Required,
+            Some(other) => return Err(invalid("ssl.client.auth", other, "one of required, requested, none")),
+        };
+        let mut protocols = list("ssl.enabled.protocols");
+        if protocols.is_empty() {
+            protocols = vec!["TLSv1.2".to_owned(), "TLSv1.3".to_owned()];
+        }
+        let settings = Self {
+            keystore: store("keystore"),
+            key_password: get("ssl.key.password").filter(|text| !text.is_empty()),
+            key: given("ssl.keystore.key"),
+            certificate_chain: given("ssl.keystore.certificate.chain"),
+            truststore: store("truststore"),
+            trusted: given("ssl.truststore.certificates"),
+            client_auth,
+            protocols,
+            suites: list("ssl.cipher.suites"),
+            verifies_host: get("ssl.endpoint.identification.algorithm")
+                .is_none_or(|algorithm| algorithm.trim().eq_ignore_ascii_case("https")),
+        };
+        settings.versions()?;
+        settings.provider()?;
+        Ok(settings)
+    }
+
+    /// Whether clients of this listener have to show a certificate.
+    #[must_use]
+    pub fn client_auth(&self) -> ClientAuth {
+        self.client_auth
+    }
+
+    /// The files whose change means that the key material is to be read again.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.keystore.location, &self.truststore.location].into_iter().flatten()
+    }
+
+    /// What a listener needs. Reads the key material.
+    ///
+    /// # Errors
+    /// When there is none, it cannot be read, or it does not fit together.
+    pub fn server(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        let Some(Identity { chain, key }) = material::identity(self)? else {
+            return Err(TlsError::Setting(
+                "a listener with TLS needs ssl.keystore.location, or ssl.keystore.key with \
+                 ssl.keystore.certificate.chain"
+                    .to_owned(),
+            ));
+        };
+        let provider = self.provider()?;
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&self.versions()?)?;
+        let builder = match self.client_auth {
+            ClientAuth::None => builder.with_no_client_auth(),
+            ClientAuth::Requested | ClientAuth::Required => {
+                let roots = Arc::new(self.roots(&[])?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = match self.client_auth {
+                    ClientAuth::Requested => verifier.allow_unauthenticated(),
+                    _ => verifier,
+                };
+                builder.with_client_cert_verifier(
+                    verifier
+                        .build()
+                        .map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?,
+                )
+            }
+        };
+        Ok(Arc::new(builder.with_single_cert(chain, key)?))
+    }
+
+    /// What a client needs. Reads the key material. Without a truststore it trusts what the system trusts.
+    ///
+    /// # Errors
+    /// When key material cannot be read, or does not fit together.
+    pub fn client(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        let provider = self.provider()?;
+        let builder =
+            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&self.versions()?)?;
+        let roots = Arc::new(self.roots(&SYSTEM_CERTIFICATES)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+        let verifier =
+            verifier.map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?;
+        let builder = if self.verifies_host {
+            builder.dangerous().with_custom_certificate_verifier(verifier)
+        } else {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(UnnamedPeer(verifier)))
+        };
+        Ok(Arc::new(match material::identity(self)? {
+            Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key)?,
+            None => builder.with_no_client_auth(),
+        }))
+    }
+
+    /// The certificates that are trusted: those of the truststore, or else of the first of `elsewhere` that exists.
+    fn roots(&self, elsewhere: &[&str]) -> Result<RootCertStore, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in material::trusted(self, elsewhere)? {
+            roots
+                .add(certificate)
+                .map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?;
+        }
+        if roots.is_empty() {
+            return Err(TlsError::Setting(
+                "the truststore has no certificates: set ssl.truststore.location or ssl.truststore.certificates"
+                    .to_owned(),
+            ));
+        }
+        Ok(roots)
+    }
+
+    fn versions(&self) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+        let version = |name: &String| match name.as_str() {
+            "TLSv1.3" => Ok(Some(&rustls::version::TLS13)),
+            "TLSv1.2" => Ok(Some(&rustls::version::TLS12)),
+            // Java would take them and its own defaults would refuse them: they are broken.
+            "TLSv1.1" | "TLSv1" | "SSLv3" | "SSLv2Hello" => Ok(None),
+            other => Err(invalid("ssl.enabled.protocols", other, "TLSv1.2 and TLSv1.3")),
+        };
+        let versions: Vec<_> = self.protocols.iter().map(version).collect::<Result<_, _>>()?;
+        let versions: Vec<_> = versions.into_iter().flatten().collect();
+        if versions.is_empty() {
+            return Err(invalid("ssl.enabled.protocols", &self.protocols.join(","), "TLSv1.2 and TLSv1.3"));
+        }
+        Ok(versions)
+    }
+
+    fn provider(&self) -> Result<Arc<CryptoProvider>, TlsError> {
+        let mut provider = aws_lc_rs::default_provider();
+        if !self.suites.is_empty() {
+            provider.cipher_suites = suites::by_names(&provider.cipher_suites, &self.suites)
+                .map_err(|name| invalid("ssl.cipher.suites", &name, "at least one suite that is supported here"))?;
+        }
+        Ok(Arc::new(provider))
+    }
+}
+
+fn invalid(key: &str, value: &str, wanted: &str) -> TlsError {
+    TlsError::Setting(format!("Invalid value {value} for configuration {key}: it takes {wanted}"))
+}
+
+#[cfg(test)]
+mod tests;
