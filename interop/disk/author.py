@@ -18,9 +18,11 @@ SMALL = {"internal_segment_bytes": 1500, "index_interval_bytes": 200}
 TABLE = {"cleanup_policy": "compact", "min_cleanable_dirty_ratio": "1.0", "segment_ms": 1000, "delete_retention_ms": 10**15}
 ALICE, ALICE_PASSWORD = "alice", b"alice-secret"
 
-# What every node needs that opens the directories: nothing expires by itself, and they stay small.
+# What every node needs that opens the directories: nothing expires and no segment is rolled by its age, however old the
+# fixtures are, and they stay small.
 KEPT = [
     "log.retention.ms=-1",
+    "log.roll.ms=3155760000000",
     "offsets.retention.minutes=2147483647",
     "producer.id.expiration.ms=2147483647",
     "transactional.id.expiration.ms=2147483647",
