@@ -107,6 +107,9 @@ impl Log {
     /// Opens the log in `dir`, and creates it when the directory is missing or empty. `topic_id` is written to
     /// `partition.metadata` when there is none; `None` keeps a log without one (Kafka's metadata log has none of its own).
     ///
+    /// A log that ends before the recovery point of `hints` has a lower one: enter it into the checkpoint before anything is
+    /// appended, or the next crash trusts records that were never flushed.
+    ///
     /// # Errors
     /// When a file cannot be read or written, or the directory belongs to another topic id.
     pub fn open(

@@ -202,9 +202,7 @@ pub(crate) fn lock(path: &Path) -> Result<Lock, DirError> {
 /// What the checkpoint files of a directory said when the node started.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
-    recovery_points: BTreeMap<TopicPartition, Offset>,
-    log_starts: BTreeMap<TopicPartition, Offset>,
-    high_watermarks: BTreeMap<TopicPartition, Offset>,
+    pub(crate) offsets: Offsets,
     shutdown: Shutdown,
 }
 
@@ -221,19 +219,19 @@ impl Checkpoints {
     pub(crate) fn hints(&self, partition: &TopicPartition) -> OpenHints {
         let of = |map: &BTreeMap<_, _>| map.get(partition).copied().unwrap_or(Offset::ZERO);
         OpenHints {
-            recovery_point: of(&self.recovery_points),
-            log_start_offset: of(&self.log_starts),
+            recovery_point: of(&self.offsets.recovery_points),
+            log_start_offset: of(&self.offsets.log_starts),
             clean_shutdown: matches!(self.shutdown, Shutdown::Clean { .. }),
         }
     }
 
     pub(crate) fn high_watermark(&self, partition: &TopicPartition) -> Offset {
-        self.high_watermarks.get(partition).copied().unwrap_or(Offset::ZERO)
+        self.offsets.high_watermarks.get(partition).copied().unwrap_or(Offset::ZERO)
     }
 }
 
-/// The offsets that are written to the checkpoint files.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The offsets in the checkpoint files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offsets {
     pub(crate) recovery_points: BTreeMap<TopicPartition, Offset>,
     pub(crate) log_starts: BTreeMap<TopicPartition, Offset>,
@@ -243,12 +241,12 @@ pub(crate) struct Offsets {
 impl LogDir {
     /// Reads the checkpoint files. From here on the directory counts as not cleanly shut down.
     pub(crate) fn open(path: PathBuf, id: Uuid, lock: Lock, noticed: &Arc<Notify>) -> Result<Self, Fault> {
-        let checkpoints = Checkpoints {
+        let offsets = Offsets {
             recovery_points: read_offsets(&path.join(RECOVERY_POINTS))?,
             log_starts: read_offsets(&path.join(LOG_START_OFFSETS))?,
             high_watermarks: read_offsets(&path.join(HIGH_WATERMARKS))?,
-            shutdown: take_clean_shutdown(&path)?,
         };
+        let checkpoints = Checkpoints { offsets, shutdown: take_clean_shutdown(&path)? };
         let cleaned = Mutex::new(read_offsets(&path.join(CLEANER_OFFSETS))?);
         let health = Health::new(&path, noticed);
         Ok(Self { path, id, checkpoints, health, cleaned, _lock: lock })

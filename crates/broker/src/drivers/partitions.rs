@@ -60,7 +60,7 @@ pub(crate) struct Partitions {
     /// The traffic of partitions that are gone: the node's counters never fall.
     departed: Mutex<Total>,
     removals: Arc<Removals>,
-    /// What the checkpoint files of each directory say; empty before they were first written.
+    /// What the checkpoint files of each directory say.
     checkpointed: Mutex<Vec<Offsets>>,
     cleaner: RwLock<CleanerSettings>,
     /// `transaction.partition.verification.enable`
@@ -123,6 +123,7 @@ impl Partitions {
         let cleaner = RwLock::new(CleanerSettings::of(&broker));
         let verification = AtomicBool::new(verifies(&broker));
         let moves = Moves::new(&broker);
+        let checkpointed = Mutex::new(dirs.iter().map(|dir| dir.checkpoints.offsets.clone()).collect());
         let known = Arc::new(RwLock::new(Arc::new(MetadataImage::default())));
         Arc::new_cyclic(|this| Self {
             replication: Replication::new(local.clone(), fetching, Arc::clone(&known), Weak::clone(this)),
@@ -134,7 +135,7 @@ impl Partitions {
             places: Mutex::default(),
             departed: Mutex::default(),
             removals: Arc::default(),
-            checkpointed: Mutex::default(),
+            checkpointed,
             cleaner,
             verification,
             misplaced: Mutex::default(),
@@ -210,17 +211,22 @@ impl Partitions {
         let mut applied = self.applied.lock().await;
         *self.known.write() = Arc::clone(&image);
         let (opened, copies) = self.open_all(&image).await;
-        for Opened { partition, dir } in opened {
-            if let Some(registration) = image.topics().partition(partition.topic_id, partition.id.partition) {
-                self.assign(&partition, registration, &image);
-                self.note_place(&partition, registration, dir);
-            }
-            self.insert(partition, Some(dir));
-        }
-        // What the metadata knows and the disks do not: created while this node was down, or on a disk that was replaced.
         let this = Arc::clone(self);
         let all = Arc::clone(&image);
         let created = task::blocking(move || {
+            for Opened { partition, dir } in &opened {
+                this.insert(Arc::clone(partition), Some(*dir));
+            }
+            // Recovery may have left a log shorter than its recovery point, or put a log aside whose name a new topic has:
+            // the files must not vouch for what is appended from here on.
+            this.checkpoint();
+            for Opened { partition, dir } in opened {
+                if let Some(registration) = all.topics().partition(partition.topic_id, partition.id.partition) {
+                    this.assign(&partition, registration, &all);
+                    this.note_place(&partition, registration, dir);
+                }
+            }
+            // What the metadata knows and the disks do not: created while this node was down, or on a disk that was replaced.
             if this.dirs.is_any_offline() {
                 this.mark_missing(&all);
             }
@@ -530,11 +536,8 @@ impl Partitions {
         if self.dirs.iter().filter(|dir| dir.health.take_touched()).count() == 0 {
             return;
         }
-        let now = self.offsets();
-        let is_first = last.is_empty();
-        last.resize_with(now.len(), Offsets::default);
-        for ((dir, offsets), last) in now.into_iter().zip(last.iter_mut()) {
-            if (offsets == *last && !is_first) || dir.health.is_failed() {
+        for ((dir, offsets), last) in self.offsets().into_iter().zip(last.iter_mut()) {
+            if offsets == *last || dir.health.is_failed() {
                 continue;
             }
             match dir.write(&offsets) {

@@ -63,13 +63,13 @@ impl Cluster {
         self.node.failed().await
     }
 
-    /// Stops the node, and keeps its directories.
     /// Why a node with these properties does not start.
     pub(crate) async fn refused(properties: &[(&str, &str)]) -> String {
         let refused = Node::start_with(config(properties), Loggers::new(|_| {})).await.err().expect("a refusal");
         refused.to_string()
     }
 
+    /// Stops the node, and keeps its directories.
     pub(crate) async fn stop_only(self) -> tempfile::TempDir {
         drop((self.stream, self.controller));
         self.node.stop().await;

@@ -2,6 +2,7 @@
 
 use m::describe_quorum_request::{PartitionData, TopicData};
 use m::metadata_request::MetadataRequestTopic;
+use thalweg_sys::fs;
 use thalweg_wire::messages as m;
 
 use crate::client::Cluster;
@@ -40,5 +41,22 @@ async fn a_node_on_its_own_leads_on_in_the_same_epoch_and_writes_nothing_per_par
     assert!(described.partitions.iter().all(|p| (p.error_code, p.leader_id, p.leader_epoch) == (0, 1, 0)));
     let answer = produce(&mut cluster, topic, None, &[batch_of(b"after")]).await.remove(0);
     assert_eq!((answer.error_code, answer.base_offset), (0, 1));
+    cluster.stop().await;
+}
+
+/// What is appended after a crash that took the end of a log is not flushed, whatever the checkpoint said before.
+#[tokio::test]
+async fn a_recovery_point_beyond_the_end_of_its_log_is_corrected_before_anything_is_appended() {
+    let mut cluster = Cluster::start().await;
+    let topic = cluster.create("t", &[]).await;
+    assert_eq!(produce(&mut cluster, topic, None, &[batch_of(b"one")]).await[0].error_code, 0);
+    let dir = cluster.stop_only().await;
+    let checkpoint = dir.path().join("recovery-point-offset-checkpoint");
+    fs::remove_file(&dir.path().join(".kafka_cleanshutdown")).expect("a clean stop");
+    fs::write(&checkpoint, b"0\n2\nt 0 1000\ngone 0 7\n").expect("a checkpoint");
+
+    let log_dirs = dir.path().display().to_string();
+    let cluster = Cluster::start_in(dir, &[("log.dirs", &log_dirs)]).await;
+    assert_eq!(fs::read_to_string(&checkpoint).expect("a checkpoint"), "0\n1\nt 0 1\n");
     cluster.stop().await;
 }
