@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from harness.case import PATIENCE_SECONDS, case, equal, eventually, expect
 from harness.cluster import Cluster
 
+from .copier import Copier
 from .load import PARTITIONS, Load
 
 
@@ -56,6 +57,42 @@ def killed_leaders(it):
     it.note(f"{load.count()} records through 4 killed leaders; producing resumed after {', '.join(f'{gap:.1f}' for gap in gaps)} s")
     cluster.stop()
     equal([node for node in cluster.members.values() if node is not None], [], "nodes that still run")
+
+
+@case("cluster/transactions_are_copied_once_though_their_coordinators_are_killed", own_node=True, slow=True, seconds=900)
+def killed_coordinators(it):
+    cluster = Cluster(it.target, it.home / "three", 3)
+    source, target = it.new_name(), it.new_name()
+    admin = create(cluster, source, min_insync_replicas=2)
+    create(cluster, target, min_insync_replicas=2)
+    load = Load(cluster.bootstrap, source, True, rate=500)
+    copier = Copier(cluster.bootstrap, source, target, it.new_name("copier"))
+    victims = ["__transaction_state", "__consumer_offsets", target]
+    for topic in victims:
+        count = copier.copied
+        eventually(lambda: copier.failure or copier.copied > count + 500, "the copier goes on", 90)
+        victim = leader(admin, target) if topic == target else coordinator(admin, topic, copier)
+        cluster.kill(victim)
+        killed_at = copier.copied
+        eventually(lambda: copier.failure or copier.copied > killed_at + 500, "the copier goes on without the node", 90)
+        cluster.launch(victim)
+        eventually(lambda: in_sync(admin, source) == [3] * PARTITIONS, "all replicas are in sync again", 120)
+    load.finish()
+    copier.finish(sum(load.sent))
+    copier.check(load.sent)
+    it.note(f"{copier.copied} records in {copier.commits} transactions, {copier.aborts} aborted; the slowest took {copier.slowest:.1f} s")
+    cluster.stop()
+
+
+def coordinator(admin, topic, copier):
+    """Which node leads the partition of an internal topic in which something is kept."""
+    eventually(lambda: admin.list_topics(topic, timeout=10).topics[topic].partitions, f"{topic} exists", 60)
+    number = 0
+    for letter in copier.identity:
+        number = (31 * number + ord(letter)) & 0xFFFFFFFF
+    number = number - (1 << 32) if number >= 1 << 31 else number
+    found = admin.list_topics(topic, timeout=10).topics[topic].partitions
+    return found[abs(number) % len(found)].leader
 
 
 @case("cluster/followers_have_their_leaders_bytes", own_node=True, seconds=300)

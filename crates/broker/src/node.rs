@@ -376,7 +376,8 @@ impl Starting {
         broker.share.coordinators().begin(Arc::clone(&image));
         let (share, images) = (Arc::clone(&broker.share), metadata.clone());
         task::spawn(share.run(move || images.image(), self.closing_drivers.closing()));
-        broker.transactions.begin_with(Arc::clone(&broker.producer_ids), metadata.clone());
+        let listener = &self.config.network.inter_broker_listener_name;
+        broker.transactions.begin_with(Arc::clone(&broker.producer_ids), metadata.clone(), listener);
         // What was published meanwhile has not been acted upon.
         partitions.apply(metadata.image()).await;
         let presence = self.begin_presence(metadata, partitions, epoch).await;

@@ -17,6 +17,7 @@ mod opening;
 pub(crate) mod parked;
 pub(crate) mod partition;
 pub(crate) mod partitions;
+pub(crate) mod peers;
 pub(crate) mod planned_read;
 pub(crate) mod presence;
 pub(crate) mod producer_ids;

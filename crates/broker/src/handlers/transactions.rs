@@ -74,7 +74,7 @@ impl Membership {
             Self::Added => Request::AddPartitions { transactional_id: id, producer, partitions, client_version: 2 },
             _ => Request::VerifyPartitions { transactional_id: id, producer, partitions },
         };
-        transactions.ask(transactional_id, request)
+        transactions.ask_anywhere(transactional_id, request)
     }
 
     /// Which partitions the transaction does not have, and the error that says so; or why it is not known.

@@ -186,8 +186,7 @@ impl<S: Machine> Active<S> {
     ) -> Result<(), ErrorCode> {
         assert!(!records.is_empty(), "a write has records");
         let batch = self.batch(partition, now, producer, records)?;
-        // The records are answered for when they are committed: until then, one copy is enough.
-        let appended = self.append_batch(partition, now, batch, 0, Acks::Leader)?;
+        let appended = self.append_batch(partition, now, batch, 0, self.storage.acks)?;
         let base = appended.base;
         for (record, offset) in records.iter().zip(base.0..) {
             let origin = Replayed { offset: Offset(offset), timestamp: now.timestamp, producer };

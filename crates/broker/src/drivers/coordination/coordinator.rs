@@ -242,6 +242,11 @@ impl<R: Role> Coordinator<R> {
         }
     }
 
+    /// The cluster as this node acts upon it.
+    pub(crate) fn image(&self) -> Arc<MetadataImage> {
+        self.surroundings.image()
+    }
+
     /// Tells the shard what came of an errand. Nothing happens when there is no shard any more.
     pub(crate) fn tell(self: &Arc<Self>, tell: impl FnOnce(&mut R::Shard, Now, &MetadataImage) -> Effects<R>) {
         // Whoever is loaded next begins with what the log says.

@@ -14,7 +14,7 @@ use thalweg_base::{LeaderEpoch, Moment, NodeId, Timestamp, Uuid};
 use thalweg_coordinator::{Machine, Now};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_records::Codec;
-use thalweg_replica::TopicRef;
+use thalweg_replica::{Acks, TopicRef};
 use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
 use thalweg_wire::ErrorCode;
 
@@ -61,6 +61,8 @@ pub(crate) struct Storage {
     pub(crate) load_buffer_bytes: i32,
     /// How long a write may wait for the replicas.
     pub(crate) commit_timeout: Duration,
+    /// Whether a write is refused while too few replicas are in sync.
+    pub(crate) acks: Acks,
 }
 
 /// What all coordinators of one kind share.
@@ -112,6 +114,16 @@ impl<R: Role> Coordinators<R> {
 
     pub(super) fn role(&self) -> &R {
         &self.surroundings.role
+    }
+
+    /// The cluster as this node acts upon it.
+    pub(super) fn image(&self) -> Arc<MetadataImage> {
+        self.surroundings.image()
+    }
+
+    /// This node.
+    pub(super) fn node_id(&self) -> NodeId {
+        self.node_id
     }
 
     /// The logs were opened: the coordinators are loaded.
@@ -186,6 +198,11 @@ impl<R: Role> Coordinators<R> {
         partition_of(name, count)
     }
 
+    /// The node that coordinates a partition; `None` while it has no leader, or the topic is not there.
+    pub(super) fn leader_of(&self, index: i32) -> Option<NodeId> {
+        leader(&self.image(), R::TOPIC, index)
+    }
+
     /// The coordinator of a partition.
     pub(super) fn at(&self, index: i32) -> Result<Arc<Coordinator<R>>, ErrorCode> {
         let led = &self.table.read().led;
@@ -203,6 +220,12 @@ impl<R: Role> Coordinators<R> {
             coordinator.retire();
         }
     }
+}
+
+/// The leader of a partition, if it has one.
+pub(super) fn leader(image: &MetadataImage, topic: &str, index: i32) -> Option<NodeId> {
+    let partition = image.topics().by_name(topic)?.partition(index)?;
+    partition.has_leader().then_some(partition.leader)
 }
 
 /// Kafka's choice: Java's hash of the name, without its sign.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use thalweg_base::{LeaderEpoch, NodeId, ProducerEpoch, ProducerId};
 use thalweg_groups::{Answer, Caller, Request, Shard};
 use thalweg_metadata::topic_name::CONSUMER_OFFSETS;
+use thalweg_replica::Acks;
 use thalweg_sys::time::{Duration, Instant};
 use thalweg_wire::ErrorCode;
 use tracing::debug;
@@ -47,6 +48,7 @@ impl Role for GroupRole {
             base_sequence: 0,
             load_buffer_bytes: self.config.offsets_load_buffer_size,
             commit_timeout: Duration::from_millis(u64::try_from(self.config.offsets_commit_timeout_ms).unwrap_or(0)),
+            acks: Acks::Leader,
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thalweg_base::{LeaderEpoch, NodeId};
 use thalweg_metadata::topic_name::SHARE_GROUP_STATE;
+use thalweg_replica::Acks;
 use thalweg_share::Shard;
 use thalweg_share::state::{Answer, Errand, Failure, Key, Request, State};
 use thalweg_sys::time::{Duration, Instant};
@@ -35,6 +36,7 @@ impl Role for ShareRole {
             base_sequence: 0,
             load_buffer_bytes: self.config.load_buffer_bytes,
             commit_timeout: self.config.write_timeout,
+            acks: Acks::Leader,
         }
     }
 

@@ -1,11 +1,13 @@
-//! Markers: how a transaction has ended, written into each of its partitions.
+//! Markers: how a transaction has ended, written into each of its partitions, here or by the nodes that lead them.
 //!
-//! While every partition has one replica and no flush is asked for, a marker is committed when it is appended: nothing waits,
-//! and a transaction is complete before its producer is told of the decision.
+//! Where every partition is led here, has one replica and no flush is asked for, a marker is committed when it is appended:
+//! nothing waits, and a transaction is complete before its producer is told of the decision.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use thalweg_base::{Moment, Timestamp};
+use thalweg_base::{Moment, NodeId, Timestamp};
+use thalweg_metadata::MetadataImage;
 use thalweg_metadata::topic_name::CONSUMER_OFFSETS;
 use thalweg_replica::{Ack, Acks, TopicRef};
 use thalweg_storage::{Flush, Origin};
@@ -13,9 +15,12 @@ use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
 use thalweg_transactions::Written;
 use thalweg_wire::ErrorCode;
+use tokio::sync::oneshot;
 use tracing::{debug, info};
 
+use super::elsewhere::Elsewhere;
 use crate::drivers::acknowledged::Awaited;
+use crate::drivers::coordination::leader;
 use crate::drivers::groups::Groups;
 use crate::drivers::maintenance::flush;
 use crate::drivers::marker::Marker;
@@ -28,17 +33,56 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(30);
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct MarkerWriter {
+    node: NodeId,
     partitions: Arc<Partitions>,
     groups: Arc<Groups>,
     started: Instant,
 }
 
 impl MarkerWriter {
-    pub(super) fn new(partitions: Arc<Partitions>, groups: Arc<Groups>, started: Instant) -> Self {
-        Self { partitions, groups, started }
+    pub(super) fn new(node: NodeId, partitions: Arc<Partitions>, groups: Arc<Groups>, started: Instant) -> Self {
+        Self { node, partitions, groups, started }
     }
 
-    /// Writes markers and says what became of them: at once if none has to wait.
+    /// Writes markers of one transaction where the partitions are led, and says what became of them: at once if none has to
+    /// wait.
+    pub(super) fn write_anywhere_then(
+        &self,
+        image: &MetadataImage,
+        elsewhere: Option<&Arc<Elsewhere>>,
+        markers: Vec<Marker>,
+        then: impl FnOnce(Vec<Written>) + Send + 'static,
+    ) {
+        let mut here = Vec::with_capacity(markers.len());
+        let mut there: BTreeMap<NodeId, Vec<Marker>> = BTreeMap::new();
+        for marker in markers {
+            match leader(image, &marker.topic, marker.partition).filter(|leader| *leader != self.node) {
+                Some(leader) => there.entry(leader).or_default().push(marker),
+                // One without a leader is refused, and tried again.
+                None => here.push(marker),
+            }
+        }
+        let Some(elsewhere) = elsewhere.filter(|_| !there.is_empty()) else {
+            self.write_then(here, then);
+            return;
+        };
+        let asked: Vec<_> = there.into_iter().map(|(leader, markers)| elsewhere.write(leader, markers)).collect();
+        let (sender, receiver) = oneshot::channel();
+        self.write_then(here, move |written| {
+            // The task below waits for it.
+            let _ = sender.send(written);
+        });
+        task::spawn(async move {
+            let mut written = receiver.await.unwrap_or_default();
+            for answer in asked {
+                // What is not named counts as not written.
+                written.extend(answer.await.unwrap_or_default());
+            }
+            then(written);
+        });
+    }
+
+    /// Writes markers into partitions that this node leads, and says what became of them: at once if none has to wait.
     pub(crate) fn write_then(&self, markers: Vec<Marker>, then: impl FnOnce(Vec<Written>) + Send + 'static) {
         let mut written = Vec::with_capacity(markers.len());
         let mut waiting = Vec::new();

@@ -1,5 +1,6 @@
 //! The transaction coordinators of this node: one for each partition of `__transaction_state` that it leads.
 
+mod elsewhere;
 mod markers;
 mod view;
 
@@ -9,11 +10,13 @@ use thalweg_base::{LeaderEpoch, NodeId, Timestamp};
 use thalweg_coordinator::Machine;
 use thalweg_metadata::topic_name::TRANSACTION_STATE;
 use thalweg_records::Codec;
+use thalweg_replica::Acks;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
 use thalweg_transactions::{Answer, Errand, Request, Shard};
 use tracing::{debug, warn};
 
+use elsewhere::{Elsewhere, Question};
 pub(crate) use markers::MarkerWriter;
 use view::History;
 pub(crate) use view::TransactionsView;
@@ -42,8 +45,16 @@ pub(crate) struct TransactionRole {
     config: TransactionsConfig,
     markers: MarkerWriter,
     history: History,
-    /// Where producer ids come from, once the node is registered.
-    producer_ids: OnceLock<(Arc<ProducerIds>, MetadataHandle)>,
+    /// The way to other nodes and where producer ids come from, once the node is registered.
+    registered: OnceLock<Registered>,
+}
+
+/// What a transaction coordinator needs of a node that is registered.
+#[derive(Clone, Debug)]
+struct Registered {
+    producer_ids: Arc<ProducerIds>,
+    metadata: MetadataHandle,
+    elsewhere: Arc<Elsewhere>,
 }
 
 impl Role for TransactionRole {
@@ -57,6 +68,8 @@ impl Role for TransactionRole {
             base_sequence: -1,
             load_buffer_bytes: self.config.load_buffer_bytes,
             commit_timeout: COMMIT_TIMEOUT,
+            // A decision outlives the loss of its leader.
+            acks: Acks::All,
         }
     }
 
@@ -90,14 +103,16 @@ impl Role for TransactionRole {
         match errand {
             Errand::WriteMarkers(markers) => {
                 let all = Marker::all(&markers);
-                self.markers.write_then(all, move |written| {
+                let elsewhere = self.registered.get().map(|registered| &registered.elsewhere);
+                let image = coordinator.image();
+                self.markers.write_anywhere_then(&image, elsewhere, all, move |written| {
                     coordinator.tell(|shard, now, image| shard.markers_written(now, image, &markers, &written));
                 });
             }
             Errand::FindProducerId(id) => {
-                let Some((ids, metadata)) = self.producer_ids.get().cloned() else { return };
+                let Some(Registered { producer_ids, metadata, .. }) = self.registered.get().cloned() else { return };
                 task::spawn(async move {
-                    match ids.next(&metadata).await {
+                    match producer_ids.next(&metadata).await {
                         Ok(fresh) => {
                             coordinator.tell(|shard, now, image| shard.abort_overdue(now, image, &id, fresh));
                         }
@@ -120,20 +135,33 @@ impl Transactions {
         groups: &Arc<Groups>,
         started: Instant,
     ) -> Arc<Self> {
-        let markers = MarkerWriter::new(Arc::clone(&partitions), Arc::clone(groups), started);
-        let role = TransactionRole { config, markers, history: History::default(), producer_ids: OnceLock::new() };
+        let markers = MarkerWriter::new(node_id, Arc::clone(&partitions), Arc::clone(groups), started);
+        let role = TransactionRole { config, markers, history: History::default(), registered: OnceLock::new() };
         Self::of(role, node_id, partitions, started)
     }
 
-    /// The node is registered and its logs were opened: the coordinators are loaded. Producer ids come from `ids`.
-    pub(crate) fn begin_with(&self, ids: Arc<ProducerIds>, metadata: MetadataHandle) {
+    /// The node is registered and its logs were opened: the coordinators are loaded. Producer ids come from `producer_ids`,
+    /// and other nodes are reached at `listener`.
+    pub(crate) fn begin_with(&self, producer_ids: Arc<ProducerIds>, metadata: MetadataHandle, listener: &str) {
         let image = metadata.image();
+        let elsewhere = Arc::new(Elsewhere::new(self.node_id(), listener, metadata.clone()));
         // A node begins once.
-        let _ = self.role().producer_ids.set((ids, metadata));
+        let _ = self.role().registered.set(Registered { producer_ids, metadata, elsewhere });
         self.begin(image);
     }
 
-    /// Asks the coordinator of a transactional id.
+    /// Adds partitions to the transaction of a transactional id, or verifies that it has them, wherever its coordinator is.
+    pub(crate) fn ask_anywhere(&self, transactional_id: &str, request: Request) -> Asked {
+        let index = self.partition_of(transactional_id);
+        let leader = self.leader_of(index).filter(|leader| *leader != self.node_id());
+        let question = leader.zip(self.role().registered.get()).zip(Question::of(&request));
+        match question {
+            Some(((leader, registered), question)) => registered.elsewhere.ask(leader, index, question),
+            None => self.ask(transactional_id, request),
+        }
+    }
+
+    /// Asks the coordinator of a transactional id, if it is this node.
     pub(crate) fn ask(&self, transactional_id: &str, request: Request) -> Asked {
         let checked = request.check(&self.role().config.rules);
         match checked.and_then(|()| self.at(self.partition_of(transactional_id))) {
