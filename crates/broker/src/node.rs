@@ -375,7 +375,8 @@ impl Starting {
         broker.groups.begin(Arc::clone(&image));
         broker.share.coordinators().begin(Arc::clone(&image));
         let (share, images) = (Arc::clone(&broker.share), metadata.clone());
-        task::spawn(share.run(move || images.image(), self.closing_drivers.closing()));
+        let changes = metadata.changes();
+        task::spawn(share.run(move || images.image(), changes, self.closing_drivers.closing()));
         let listener = &self.config.network.inter_broker_listener_name;
         broker.transactions.begin_with(Arc::clone(&broker.producer_ids), metadata.clone(), listener);
         // What was published meanwhile has not been acted upon.
@@ -436,8 +437,9 @@ impl Starting {
         let groups = Groups::new(node_id, config.groups.clone(), Arc::clone(partitions), self.started);
         let transactions =
             Transactions::new(node_id, config.transactions.clone(), Arc::clone(partitions), &groups, self.started);
+        let listener = config.network.inter_broker_listener_name.clone();
         let share_coordinators =
-            ShareCoordinators::new(node_id, config.share.clone(), Arc::clone(partitions), self.started);
+            ShareCoordinators::new(node_id, config.share.clone(), listener, Arc::clone(partitions), self.started);
         Acting { partitions: Arc::clone(partitions), groups, transactions, share_coordinators }
     }
 

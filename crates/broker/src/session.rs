@@ -88,6 +88,7 @@ impl Service for Broker {
 impl Drop for ClientSession {
     fn drop(&mut self) {
         self.broker.telemetry.disconnected(self.origin.id);
+        self.broker.share.disconnected(|| self.broker.image(), self.origin.id);
     }
 }
 

@@ -38,6 +38,7 @@ type Partition = (Uuid, i32);
 #[derive(Debug)]
 struct Session {
     epoch: i32,
+    connection: u64,
     /// In the order in which they were named.
     partitions: Vec<Partition>,
     known: BTreeSet<Partition>,
@@ -45,18 +46,21 @@ struct Session {
 
 /// Every share session of a node; at most `max`.
 ///
-/// Invariant: a session's partitions are known once each.
+/// Invariants:
+/// - A session's partitions are known once each.
+/// - `by_connection` has every session once, with the connection that began it.
 #[derive(Debug)]
 pub struct Sessions {
     max: usize,
     sessions: BTreeMap<SessionKey, Session>,
+    by_connection: BTreeSet<(u64, SessionKey)>,
 }
 
 impl Sessions {
     /// No session yet, and never more than `max`.
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { max, sessions: BTreeMap::new() }
+        Self { max, sessions: BTreeMap::new(), by_connection: BTreeSet::new() }
     }
 
     /// How many there are.
@@ -71,7 +75,7 @@ impl Sessions {
         self.sessions.is_empty()
     }
 
-    /// A fetch has come: the partitions that it is about. One in the final epoch is about none; its session goes on until
+    /// A fetch has come through a connection: the partitions that it is about. One in the final epoch is about none; its session goes on until
     /// [`Sessions::remove`].
     ///
     /// # Errors
@@ -79,6 +83,7 @@ impl Sessions {
     pub fn fetch(
         &mut self,
         key: &SessionKey,
+        connection: u64,
         epoch: i32,
         added: impl Iterator<Item = Partition>,
         forgotten: impl Iterator<Item = Partition>,
@@ -88,14 +93,16 @@ impl Sessions {
             FINAL => self.sessions.get(key).map(|_| Vec::new()).ok_or(SessionError::NotFound),
             FIRST if acknowledges => Err(SessionError::AcknowledgesAtFirst),
             FIRST => {
-                self.sessions.remove(key);
+                self.remove(key);
                 if self.sessions.len() >= self.max {
                     return Err(SessionError::LimitReached);
                 }
-                let mut session = Session { epoch: next(FIRST), partitions: Vec::new(), known: BTreeSet::new() };
+                let (partitions, known) = (Vec::new(), BTreeSet::new());
+                let mut session = Session { epoch: next(FIRST), connection, partitions, known };
                 session.update(added, forgotten);
                 let partitions = session.partitions.clone();
                 self.sessions.insert(key.clone(), session);
+                self.by_connection.insert((connection, key.clone()));
                 Ok(partitions)
             }
             _ => {
@@ -120,7 +127,25 @@ impl Sessions {
 
     /// A session ends: the partitions that its member fetched.
     pub fn remove(&mut self, key: &SessionKey) -> Option<Vec<(Uuid, i32)>> {
-        self.sessions.remove(key).map(|session| session.partitions)
+        let session = self.sessions.remove(key)?;
+        let was_there = self.by_connection.remove(&(session.connection, key.clone()));
+        assert!(was_there, "a session has its connection");
+        Some(session.partitions)
+    }
+
+    /// The sessions that were begun through a connection.
+    #[must_use]
+    pub fn of_connection(&self, connection: u64) -> Vec<SessionKey> {
+        let first = SessionKey { group: "".into(), member: "".into() };
+        let from = self.by_connection.range((connection, first)..);
+        from.take_while(|(own, _)| *own == connection).map(|(_, key)| key.clone()).collect()
+    }
+
+    /// Whether some member of a group has a session.
+    #[must_use]
+    pub fn has_group(&self, group: &str) -> bool {
+        let first = SessionKey { group: group.into(), member: "".into() };
+        self.sessions.range(first..).next().is_some_and(|(key, _)| &*key.group == group)
     }
 
     fn advance(&mut self, key: &SessionKey, epoch: i32) -> Result<&mut Session, SessionError> {
@@ -168,12 +193,12 @@ mod tests {
     fn a_session_remembers_its_partitions_and_counts_its_requests() {
         let mut sessions = Sessions::new(2);
         let none = || std::iter::empty();
-        assert_eq!(sessions.fetch(&key("m"), 0, [A, A].into_iter(), none(), false), Ok(vec![A]));
-        assert_eq!(sessions.fetch(&key("m"), 1, [B].into_iter(), none(), true), Ok(vec![A, B]));
-        assert_eq!(sessions.fetch(&key("m"), 1, none(), none(), false), Err(SessionError::InvalidEpoch));
+        assert_eq!(sessions.fetch(&key("m"), 7, 0, [A, A].into_iter(), none(), false), Ok(vec![A]));
+        assert_eq!(sessions.fetch(&key("m"), 7, 1, [B].into_iter(), none(), true), Ok(vec![A, B]));
+        assert_eq!(sessions.fetch(&key("m"), 7, 1, none(), none(), false), Err(SessionError::InvalidEpoch));
         assert_eq!(sessions.acknowledge(&key("m"), 2), Ok(()));
-        assert_eq!(sessions.fetch(&key("m"), 3, none(), [A].into_iter(), false), Ok(vec![B]));
-        assert_eq!(sessions.fetch(&key("m"), -1, none(), none(), true), Ok(vec![]));
+        assert_eq!(sessions.fetch(&key("m"), 7, 3, none(), [A].into_iter(), false), Ok(vec![B]));
+        assert_eq!(sessions.fetch(&key("m"), 7, -1, none(), none(), true), Ok(vec![]));
         assert_eq!(sessions.remove(&key("m")), Some(vec![B]));
         assert_eq!(sessions.acknowledge(&key("m"), 4), Err(SessionError::NotFound));
     }
@@ -182,7 +207,7 @@ mod tests {
     fn what_does_not_fit_a_session_is_refused() {
         let mut sessions = Sessions::new(1);
         let fetch = |sessions: &mut Sessions, member, epoch, acknowledges| {
-            sessions.fetch(&key(member), epoch, std::iter::empty(), std::iter::empty(), acknowledges)
+            sessions.fetch(&key(member), 7, epoch, std::iter::empty(), std::iter::empty(), acknowledges)
         };
         assert_eq!(fetch(&mut sessions, "m", 0, true), Err(SessionError::AcknowledgesAtFirst));
         assert_eq!(fetch(&mut sessions, "m", 1, false), Err(SessionError::NotFound));
@@ -192,5 +217,23 @@ mod tests {
         assert_eq!(fetch(&mut sessions, "m", 0, false), Ok(vec![]), "a member may begin anew");
         assert_eq!(sessions.acknowledge(&key("m"), 0), Err(SessionError::InvalidEpoch));
         assert_eq!(sessions.len(), 1);
+    }
+
+    #[test]
+    fn a_connection_that_is_lost_knows_its_sessions() {
+        let none = || std::iter::empty();
+        let mut sessions = Sessions::new(10);
+        for (member, connection) in [("a", 1), ("b", 2), ("c", 1)] {
+            assert!(sessions.fetch(&key(member), connection, 0, none(), none(), false).is_ok());
+        }
+        assert!(sessions.fetch(&key("c"), 2, 0, none(), none(), false).is_ok(), "it has moved");
+        assert_eq!(sessions.of_connection(1), [key("a")]);
+        assert_eq!(sessions.of_connection(2), [key("b"), key("c")]);
+        for member in ["a", "b"] {
+            assert_eq!(sessions.remove(&key(member)), Some(vec![]));
+        }
+        assert!(sessions.has_group("g") && !sessions.has_group("f"));
+        assert_eq!(sessions.remove(&key("c")), Some(vec![]));
+        assert!(!sessions.has_group("g") && sessions.of_connection(2).is_empty());
     }
 }

@@ -16,7 +16,7 @@ use thalweg_wire::ErrorCode;
 use super::authorization::Gate;
 use crate::broker::Broker;
 use crate::call::Call;
-use crate::drivers::share::{Refused, answered};
+use crate::drivers::share::Refused;
 
 /// A member id is never longer.
 const MEMBER_ID_LEN_MAX: usize = 36;
@@ -147,18 +147,6 @@ fn checked(batches: &Batches, type_max: i8, renews: bool) -> Result<Vec<AckBatch
     Ok(checked)
 }
 
-/// A member's session ends: what it holds is free.
-pub(super) async fn release(call: &Call, key: &SessionKey) {
-    let partitions = call.broker.share.sessions.lock().remove(key).unwrap_or_default();
-    let group = ByteString::from(&*key.group);
-    let limits = call.broker.share.limits(&call.broker.image(), &group);
-    for (topic, partition) in partitions {
-        if let Some(state) = call.broker.share.known(&group, topic, partition) {
-            state.release(&key.member, limits).await;
-        }
-    }
-}
-
 /// Who asks a group's coordinator on behalf of this node.
 pub(super) fn this_node() -> Caller {
     let nothing = ByteString::new;
@@ -180,7 +168,7 @@ pub(super) async fn initialize(
     for ((topic, partition), start_offset) in initialize.starts {
         let key = Key { group: group.clone(), topic, partition };
         let request = state::Request::Initialize { state_epoch: initialize.state_epoch, start_offset };
-        let outcome = answered(broker.share.coordinators().ask(&key, &request)).await;
+        let outcome = broker.share.coordinators().ask(&key, &request).await;
         outcomes.insert((topic, partition), outcome.map(drop));
     }
     let failed = outcomes.values().find_map(|outcome| outcome.as_ref().err());

@@ -12,8 +12,7 @@ use thalweg_wire::messages::share_acknowledge_response::{
 };
 
 use super::share::{
-    Acknowledged, Batches, FINAL_EPOCH, acknowledge, release, serves_share_groups, session_error, session_key,
-    waiting_bytes,
+    Acknowledged, Batches, FINAL_EPOCH, acknowledge, serves_share_groups, session_error, session_key, waiting_bytes,
 };
 use crate::call::Call;
 use crate::endpoints::Leaders;
@@ -39,7 +38,7 @@ pub(crate) fn handle(call: Call, request: ShareAcknowledgeRequest) -> Reply {
         let renews = request.is_renew_ack;
         let acknowledged = acknowledge(&call, &key, partitions(request), renews).await;
         if epoch == FINAL_EPOCH {
-            release(&call, &key).await;
+            call.broker.share.end_session(&call.broker.image(), &key).await;
         }
         let lock = call.broker.share.settings().record_lock_duration_ms(&call.broker.image(), &key.group);
         let response = response(&call, acknowledged, lock);

@@ -20,8 +20,8 @@ use thalweg_wire::{ErrorCode, Records};
 
 use super::authorization::Gate;
 use super::share::{
-    Acknowledged, Batches, FINAL_EPOCH, acknowledge, may_read, release, serves_share_groups, session_error,
-    session_key, waiting_bytes,
+    Acknowledged, Batches, FINAL_EPOCH, acknowledge, may_read, serves_share_groups, session_error, session_key,
+    waiting_bytes,
 };
 use crate::call::Call;
 use crate::drivers::parked::Parked;
@@ -85,7 +85,7 @@ fn begin(call: &Call, request: &ShareFetchRequest) -> Result<Begun, ErrorCode> {
     let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
     let acknowledges = partitions.into_iter().any(|partition| !partition.acknowledgement_batches.is_empty());
     let mut sessions = call.broker.share.sessions.lock();
-    let fetched = sessions.fetch(&key, request.share_session_epoch, added, forgotten, acknowledges);
+    let fetched = sessions.fetch(&key, call.origin.id, request.share_session_epoch, added, forgotten, acknowledges);
     Ok((key, fetched.map_err(session_error)?))
 }
 
@@ -108,7 +108,7 @@ async fn serve(call: Call, request: ShareFetchRequest, key: SessionKey, mut part
         false => Fetch::new(&call, &request, &key, partitions).run().await,
     };
     if request.share_session_epoch == FINAL_EPOCH {
-        release(&call, &key).await;
+        call.broker.share.end_session(&call.broker.image(), &key).await;
     }
     let response = response(&call, &key, fetched, acknowledged);
     call.answer(&response)

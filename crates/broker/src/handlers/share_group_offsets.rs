@@ -18,7 +18,6 @@ use super::share::{initialize, partitions_of, serves_share_groups, this_node};
 use crate::broker::Broker;
 use crate::call::Call;
 use crate::drivers::partition::{Isolation, OffsetQuery, Position};
-use crate::drivers::share::answered;
 
 pub(crate) async fn describe(
     call: Call,
@@ -97,7 +96,7 @@ async fn describe_partition(
     };
     let Some(topic) = topic else { return described };
     let key = Key { group: group.clone(), topic, partition: partition_index };
-    match answered(broker.share.coordinators().ask(&key, &state::Request::ReadSummary)).await {
+    match broker.share.coordinators().ask(&key, &state::Request::ReadSummary).await {
         Err(failure) => refuse(failure.code, failure.text()),
         Ok(None) => {}
         Ok(Some(state)) => {
@@ -230,7 +229,7 @@ pub(super) async fn forget(
     let mut failed = BTreeMap::new();
     for (topic, partition) in all {
         let key = Key { group: group.clone(), topic, partition };
-        if let Err(failure) = answered(broker.share.coordinators().ask(&key, &state::Request::Delete)).await {
+        if let Err(failure) = broker.share.coordinators().ask(&key, &state::Request::Delete).await {
             failed.insert(topic, failure.code);
         }
     }

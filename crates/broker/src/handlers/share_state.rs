@@ -8,7 +8,6 @@ use thalweg_share::{DeliveryState, StateBatch};
 use thalweg_wire::messages as m;
 
 use crate::call::Call;
-use crate::drivers::share::answered;
 
 async fn ask(
     call: &Call,
@@ -18,7 +17,7 @@ async fn ask(
     request: Request,
 ) -> Result<Option<State>, Failure> {
     let key = Key { group: group.clone(), topic, partition };
-    answered(call.broker.share.coordinators().ask(&key, &request)).await
+    call.broker.share.coordinators().ask_here(&key, &request).await
 }
 
 /// An error and its text, as every answer has them.

@@ -1,4 +1,4 @@
-//! The share coordinators of this node.
+//! The share coordinators of this node, and the way to those of other nodes.
 
 use std::sync::Arc;
 
@@ -7,12 +7,22 @@ use thalweg_metadata::topic_name::SHARE_GROUP_STATE;
 use thalweg_replica::Acks;
 use thalweg_share::Shard;
 use thalweg_share::state::{Answer, Errand, Failure, Key, Request, State};
-use thalweg_sys::time::{Duration, Instant};
+use thalweg_sys::time::{Duration, Instant, sleep};
+use thalweg_wire::ErrorCode;
 use tracing::debug;
 
+use super::remote::Remote;
 use crate::config::ShareConfig;
 use crate::drivers::coordination::{self, Coordinator, Coordinators, Role, Storage};
 use crate::drivers::partitions::Partitions;
+use crate::drivers::peers::Peers;
+
+/// How long the coordinator of another node has for an answer: more than it may wait for its replicas.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a coordinator is asked that is moving or being loaded, as in Kafka.
+const ATTEMPTS_MAX: u32 = 5;
+/// The pause before it is asked a second time. Each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// All share coordinators.
 pub(crate) type ShareCoordinators = Coordinators<ShareRole>;
@@ -23,6 +33,7 @@ type Asked = coordination::Asked<Answer>;
 #[derive(Debug)]
 pub(crate) struct ShareRole {
     config: ShareConfig,
+    peers: Peers,
 }
 
 impl Role for ShareRole {
@@ -63,24 +74,59 @@ impl ShareCoordinators {
     pub(crate) fn new(
         node_id: NodeId,
         config: ShareConfig,
+        listener: String,
         partitions: Arc<Partitions>,
         started: Instant,
     ) -> Arc<Self> {
-        Self::of(ShareRole { config }, node_id, partitions, started)
+        let peers = Peers::new(node_id, listener, "share-coordinator");
+        Self::of(ShareRole { config, peers }, node_id, partitions, started)
     }
 
-    /// Asks the coordinator of a share partition.
-    pub(crate) fn ask(&self, key: &Key, request: &Request) -> Asked {
-        match self.at(self.partition_of(&key.coordinator_key())) {
+    /// Asks the coordinator of a share partition, wherever it is, and waits for its answer. One that is moving or being
+    /// loaded is asked again.
+    pub(crate) async fn ask(&self, key: &Key, request: &Request) -> Result<Option<State>, Failure> {
+        let mut pause = PAUSE;
+        for _ in 1..ATTEMPTS_MAX {
+            match self.ask_once(key, request).await {
+                Err(failure) if may_come(failure.code) => {}
+                answered => return answered,
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
+        self.ask_once(key, request).await
+    }
+
+    async fn ask_once(&self, key: &Key, request: &Request) -> Result<Option<State>, Failure> {
+        let index = self.partition_of(&key.coordinator_key());
+        let image = self.image();
+        let topic = image.topics().by_name(SHARE_GROUP_STATE);
+        let leader = topic.and_then(|topic| topic.partition(index)).map(|partition| partition.leader);
+        match leader {
+            Some(node) if node != self.node_id() && node.0 >= 0 => {
+                let remote = Remote { peers: &self.role().peers, image: &image, node, timeout: ANSWER_TIMEOUT };
+                remote.ask(key, request).await
+            }
+            _ => self.ask_here(key, request).await,
+        }
+    }
+
+    /// Asks the coordinator of a share partition if it is on this node.
+    pub(crate) async fn ask_here(&self, key: &Key, request: &Request) -> Result<Option<State>, Failure> {
+        let asked: Asked = match self.at(self.partition_of(&key.coordinator_key())) {
             Ok(coordinator) => {
                 coordinator.ask(|shard, now, image, ticket| shard.request(now, image, ticket, key, request))
             }
             Err(error) => Asked::Now(Err(error)),
-        }
+        };
+        asked.outcome().await.map_err(Failure::from)?.0
     }
 }
 
-/// Waits for a coordinator's answer.
-pub(crate) async fn answered(asked: Asked) -> Result<Option<State>, Failure> {
-    asked.outcome().await.map_err(Failure::from)?.0
+/// Whether the coordinator may answer soon.
+fn may_come(error: ErrorCode) -> bool {
+    matches!(
+        error,
+        ErrorCode::NotCoordinator | ErrorCode::CoordinatorNotAvailable | ErrorCode::CoordinatorLoadInProgress
+    )
 }

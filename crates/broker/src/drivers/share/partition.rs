@@ -16,8 +16,8 @@ use thalweg_storage::{AbortedTxn, FirstBatch};
 use thalweg_sys::task;
 use thalweg_wire::ErrorCode;
 
-use super::coordinators::{ShareCoordinators, answered};
-use super::partitions::Clock;
+use super::clock::Clock;
+use super::coordinators::ShareCoordinators;
 use crate::drivers::parked::{Parked, Waiters};
 use crate::drivers::partition::{Isolation, Look, Partition, Reader};
 
@@ -100,9 +100,9 @@ impl ShareState {
         &self,
         start: impl FnOnce(&Partition) -> Result<Offset, ErrorCode> + Send + 'static,
     ) -> Result<Loaded, ErrorCode> {
-        let asked = self.coordinators.ask(&self.key, &Request::Read { leader_epoch: self.epoch.0 });
+        let read = self.coordinators.ask(&self.key, &Request::Read { leader_epoch: self.epoch.0 }).await;
         let State { state_epoch, start_offset, batches, .. } =
-            answered(asked).await.map_err(|failure| of_coordinator(&failure))?.ok_or(ErrorCode::UnknownServerError)?;
+            read.map_err(|failure| of_coordinator(&failure))?.ok_or(ErrorCode::UnknownServerError)?;
         let begin = if start_offset >= 0 {
             Offset(start_offset)
         } else {
@@ -244,7 +244,7 @@ impl ShareState {
             delivery_complete_count: write.delivery_complete_count,
             batches: write.batches.iter().map(|batch| StateBatch { ..*batch }).collect(),
         };
-        let kept = answered(self.coordinators.ask(&self.key, &request)).await;
+        let kept = self.coordinators.ask(&self.key, &request).await;
         let kept = kept.map(drop).map_err(|failure| of_coordinator(&failure));
         let mut inner = self.inner.lock();
         if let Machine::Active(machine) = &mut inner.machine {
@@ -271,6 +271,11 @@ impl ShareState {
     /// Whether it is still about this partition, in the epoch in which this node leads it.
     pub(super) fn is_of(&self, place: &Arc<Partition>, epoch: LeaderEpoch) -> bool {
         Arc::ptr_eq(&self.place, place) && self.epoch == epoch
+    }
+
+    /// Whether this node leads the partition in that epoch, as far as this knows.
+    pub(super) fn is_in(&self, epoch: LeaderEpoch) -> bool {
+        self.epoch == epoch
     }
 
     fn look(&self, at: Offset, fetching: Fetching<'_>) -> Look {

@@ -2,52 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytestring::ByteString;
 use parking_lot::Mutex;
-use thalweg_base::{Moment, Offset, Timestamp, Uuid};
+use thalweg_base::{Offset, Timestamp, Uuid};
 use thalweg_groups::{ResetStrategy, ShareSettings, allows_renewal, reset_strategy};
 use thalweg_metadata::MetadataImage;
 use thalweg_replica::TopicRef;
 use thalweg_share::state::Key;
-use thalweg_share::{Limits, Sessions};
+use thalweg_share::{Limits, SessionKey, Sessions};
 use thalweg_sys::closing::Closing;
-use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
+use thalweg_sys::task;
+use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
 use thalweg_wire::ErrorCode;
+use tokio::sync::watch;
 
+use super::clock::Clock;
 use super::coordinators::ShareCoordinators;
 use super::partition::ShareState;
-use crate::drivers::parked::Parked;
 use crate::drivers::partition::{Isolation, OffsetQuery, Partition, Position};
 use crate::drivers::partitions::Partitions;
-
-/// How long the task sleeps when no lock is held. It is woken when that changes.
-const FAR: Duration = Duration::from_secs(3600);
-
-/// When locks end, and what the time is.
-#[derive(Debug)]
-pub(super) struct Clock {
-    started: Instant,
-    task: Arc<Parked>,
-    /// When the task looks next, by itself.
-    armed: AtomicI64,
-}
-
-impl Clock {
-    pub(super) fn moment(&self) -> Moment {
-        Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))
-    }
-
-    /// A lock ends then.
-    pub(super) fn look_before(&self, due: Option<Moment>) {
-        if let Some(due) = due
-            && due.0 < self.armed.fetch_min(due.0, Ordering::AcqRel)
-        {
-            self.task.wake();
-        }
-    }
-}
 
 /// Every share partition of this node, by group and partition, and the sessions of the members that fetch from them.
 #[derive(Debug)]
@@ -67,8 +41,8 @@ impl SharePartitions {
         settings: ShareSettings,
         started: Instant,
     ) -> Arc<Self> {
-        let clock = Arc::new(Clock { started, task: Parked::new(), armed: AtomicI64::new(i64::MAX) });
         let sessions = Mutex::new(Sessions::new(settings.sessions_max));
+        let clock = Clock::new(started);
         Arc::new(Self { partitions, coordinators, settings, clock, states: Mutex::default(), sessions })
     }
 
@@ -137,25 +111,80 @@ impl SharePartitions {
         }
     }
 
-    /// Ends locks when their time is over, until the node goes down.
-    pub(crate) async fn run(self: Arc<Self>, image: impl Fn() -> Arc<MetadataImage>, mut closing: Closing) {
+    /// A member's session ends: what it holds is free. The states of a group without sessions are given back: whoever
+    /// fetches next begins with what the coordinator knows.
+    pub(crate) async fn end_session(&self, image: &MetadataImage, key: &SessionKey) {
+        let partitions = self.sessions.lock().remove(key).unwrap_or_default();
+        let group = ByteString::from(&*key.group);
+        let limits = self.limits(image, &group);
+        for (topic, partition) in partitions {
+            if let Some(state) = self.known(&group, topic, partition) {
+                state.release(&key.member, limits).await;
+            }
+        }
+        let sessions = self.sessions.lock();
+        if !sessions.has_group(&group) {
+            let is_of = |at: &(ByteString, Uuid, i32)| at.0 == group;
+            self.give_back(ErrorCode::NotLeaderOrFollower, |at, _| is_of(at));
+        }
+    }
+
+    /// A connection is lost: the sessions that were begun through it end.
+    pub(crate) fn disconnected(self: &Arc<Self>, image: impl FnOnce() -> Arc<MetadataImage>, connection: u64) {
+        let lost = self.sessions.lock().of_connection(connection);
+        if lost.is_empty() {
+            return;
+        }
+        let (this, image) = (Arc::clone(self), image());
+        task::spawn(async move {
+            for key in lost {
+                this.end_session(&image, &key).await;
+            }
+        });
+    }
+
+    /// The states of topics that are gone, and of partitions that are led elsewhere or anew, are given back.
+    fn follow(&self, image: &MetadataImage) {
+        self.give_back(ErrorCode::NotLeaderOrFollower, |(_, topic, partition), state| {
+            let registration = image.topics().by_id(*topic).and_then(|topic| topic.partition(*partition));
+            registration.is_none_or(|registration| !state.is_in(registration.leader_epoch))
+        });
+    }
+
+    fn give_back(&self, error: ErrorCode, is_over: impl Fn(&(ByteString, Uuid, i32), &ShareState) -> bool) {
+        self.states.lock().retain(|at, state| {
+            let over = is_over(at, state);
+            if over {
+                state.end(error);
+            }
+            !over
+        });
+    }
+
+    /// Ends locks when their time is over and follows the cluster, until the node goes down. `changes` says that `image`
+    /// gives another one.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        image: impl Fn() -> Arc<MetadataImage>,
+        mut changes: watch::Receiver<()>,
+        mut closing: Closing,
+    ) {
         loop {
-            self.clock.armed.store(i64::MAX, Ordering::Release);
+            self.clock.begin_look();
             let moment = self.clock.moment();
-            let image = image();
+            let known = image();
             let states: Vec<Arc<ShareState>> = self.states.lock().values().cloned().collect();
             for state in states {
-                let next = state.tick(moment, self.limits(&image, &state.key.group));
-                if let Some(next) = next {
-                    self.clock.armed.fetch_min(next.0, Ordering::AcqRel);
-                }
+                self.clock.found(state.tick(moment, self.limits(&known, &state.key.group)));
             }
-            let until = Moment(self.clock.armed.load(Ordering::Acquire));
-            let wait = if until.0 == i64::MAX { FAR } else { until.since(self.clock.moment()) };
             tokio::select! {
                 biased;
                 () = closing.begun() => return,
-                _ = self.clock.task.woken_before(now() + wait) => {}
+                changed = changes.changed() => match changed {
+                    Ok(()) => self.follow(&image()),
+                    Err(_) => return,
+                },
+                () = self.clock.due() => {}
             }
         }
     }
