@@ -3,6 +3,7 @@
 mod joining;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ enum Cause {
     Load(#[from] LoadError),
     #[error(transparent)]
     Quorum(#[from] Ended),
-    #[error("cannot listen on {addr} for listener {name}: {source}; is another node or program using the port?")]
+    #[error("cannot listen on {addr} for listener {name}: {source}{}", advice(source))]
     Listen { name: String, addr: String, source: std::io::Error },
     #[error(transparent)]
     Security(#[from] SecurityError),
@@ -136,7 +137,11 @@ impl Node {
 
     fn addresses(&self, kind: ListenerType) -> String {
         let of_kind = self.bound.iter().filter(|(bound, _)| *bound == kind);
-        let addresses: Vec<String> = of_kind.map(|(_, addr)| addr.to_string()).collect();
+        let reached = |addr: &SocketAddr| match addr.ip().is_unspecified() {
+            true => format!("localhost:{}", addr.port()),
+            false => addr.to_string(),
+        };
+        let addresses: Vec<String> = of_kind.map(|(_, addr)| reached(addr)).collect();
         addresses.join(",")
     }
 
@@ -477,6 +482,21 @@ async fn watch(config: &NodeConfig) -> Result<Watch, Cause> {
     })
 }
 
+/// What helps when an address cannot be bound.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => {
+            "; another node or program uses the port: stop it, or choose another port (--listen, or listeners)"
+        }
+        ErrorKind::PermissionDenied => {
+            "; ports below 1024 are for privileged programs: choose a higher one (--listen, or listeners)"
+        }
+        ErrorKind::AddrNotAvailable => "; no interface of this machine has this address: correct the host in listeners",
+        // What a resolver says has no kind of its own.
+        _ => "; if it is the name of a host, check that this machine can resolve it",
+    }
+}
+
 async fn bind(config: &NodeConfig, securities: &Securities) -> Result<Vec<Listener>, Cause> {
     let network = &config.network;
     // Kafka's default of 100 KiB dates from slow networks: then the kernel finds the right size by itself.
@@ -493,7 +513,7 @@ async fn bind(config: &NodeConfig, securities: &Securities) -> Result<Vec<Listen
     for (listener, kind) in brokers.chain(controllers) {
         bound.push(bind_one(listener, kind, options, securities).await.map_err(|source| Cause::Listen {
             name: listener.name.clone(),
-            addr: format!("{}:{}", listener.host.as_deref().unwrap_or("0.0.0.0"), listener.port),
+            addr: format!("{}:{}", listener.host.as_deref().unwrap_or_default(), listener.port),
             source,
         })?);
     }
@@ -507,11 +527,9 @@ async fn bind_one(
     securities: &Securities,
 ) -> std::io::Result<Listener> {
     let host = listener.host.as_deref().unwrap_or_default();
-    let addresses = thalweg_sys::net::resolve(host, listener.port).await?;
-    let first = addresses.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
     let name = ListenerName { name: listener.name.as_str().into(), kind };
     let encryption = securities.get(listener.name.as_str()).and_then(|security| security.encryption());
-    Listener::bind(name, *first, options, encryption).await
+    Listener::bind(name, (host, listener.port), options, encryption).await
 }
 
 /// Takes every directory, formats those that are empty, and checks that all of them belong to this node. Directories that

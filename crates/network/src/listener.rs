@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use thalweg_sys::closing::Closing;
-use thalweg_sys::net::{SocketOptions, TcpListener, TcpStream, listen};
+use thalweg_sys::net::{Acceptor, SocketOptions, TcpStream, listen_on};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, sleep, timeout};
 use tokio::sync::mpsc;
@@ -24,29 +24,29 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 
-/// One bound address.
+/// One port, on every address of its host.
 pub struct Listener {
     /// Its name, and which APIs it serves.
     pub name: ListenerName,
-    /// Where it listens: with port 0 in the configuration, the port that was free.
+    /// The first address where it listens: with port 0 in the configuration, the port that was free.
     pub local: SocketAddr,
-    socket: TcpListener,
+    socket: Acceptor,
     encryption: Option<Arc<Encryption>>,
 }
 
 impl Listener {
-    /// Binds `addr`; with `encryption` it takes connections with TLS only.
+    /// Binds `port` on every address of `host`, see [`listen_on`]; with `encryption` it takes connections with TLS only.
     ///
     /// # Errors
-    /// When the address is not ours or its port is taken.
+    /// When the host is not known, its addresses are not ours or the port is taken.
     pub async fn bind(
         name: ListenerName,
-        addr: SocketAddr,
+        (host, port): (&str, u16),
         options: SocketOptions,
         encryption: Option<Arc<Encryption>>,
     ) -> io::Result<Self> {
-        let socket = listen(addr, options).await?;
-        Ok(Self { name, local: socket.local_addr()?, socket, encryption })
+        let socket = listen_on(host, port, options).await?;
+        Ok(Self { name, local: socket.local(), socket, encryption })
     }
 
     /// Accepts connections and has `service` handle their requests until `closing` says so; then waits until each of them

@@ -20,7 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Apache Kafka's protocol and guarantees in one binary.
 ///
-/// Without a command it serves: one node on 127.0.0.1:9092 with its data in ./thalweg-data.
+/// Without a command it serves: one node on localhost:9092 with its data in ./thalweg-data.
 #[derive(Parser)]
 #[command(
     name = "thalweg",

@@ -25,8 +25,8 @@ const BLOCKING_WORK_MAX: Duration = Duration::from_secs(1);
 
 /// Run a node.
 ///
-/// Without a file: broker and controller in one, on 127.0.0.1:9092, with its data in ./thalweg-data. An empty data
-/// directory is formatted by itself when the configuration names no other voters.
+/// Without a file: broker and controller in one, on localhost:9092 (127.0.0.1 and ::1), with its data in ./thalweg-data. An
+/// empty data directory is formatted by itself when the configuration names no other voters.
 ///
 /// SIGTERM or Ctrl-C stops the node: it answers the requests that it has accepted and closes the logs. A second signal does not
 /// wait for clients, a third one not for the logs. SIGHUP reads the properties again, applies what may change at run time, and
@@ -40,7 +40,7 @@ pub(crate) struct Serve {
     /// A key of server.properties and its value; overrides the file. May be repeated.
     #[arg(long = "override", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
-    /// The address for clients, 127.0.0.1:9092 by default; a port alone is on 127.0.0.1, `:9092` is every interface. The
+    /// The address for clients, localhost:9092 by default; a port alone is on localhost, `:9092` is every interface. The
     /// controller listens on loopback at the next port.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,

@@ -115,7 +115,7 @@ impl NodeConfig {
         read(entries, &[]).map(|(config, ..)| config)
     }
 
-    /// What a node has that was given no file: broker and controller in one, on loopback, with its data in the working
+    /// What a node has that was given no file: broker and controller in one, on the loopback addresses, with its data in the working
     /// directory.
     #[must_use]
     pub fn default_entries() -> Vec<(String, String)> {
@@ -123,7 +123,7 @@ impl NodeConfig {
             ("process.roles", "broker,controller"),
             ("node.id", "1"),
             ("controller.quorum.bootstrap.servers", "127.0.0.1:0"),
-            ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
+            ("listeners", "PLAINTEXT://localhost:9092,CONTROLLER://127.0.0.1:9093"),
             ("controller.listener.names", "CONTROLLER"),
             ("log.dirs", "./thalweg-data"),
             ("offsets.topic.replication.factor", "1"),

@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use thalweg_sys::closing::Closing;
-use thalweg_sys::net::{SocketOptions, TcpListener, TcpStream, listen};
+use thalweg_sys::net::{Acceptor, SocketOptions, TcpStream, listen_on};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, sleep, timeout};
 use tokio::sync::{Semaphore, mpsc};
@@ -50,19 +50,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The server, bound to its address.
 struct Http {
-    socket: TcpListener,
+    socket: Acceptor,
     /// Where it listens: with port 0 in the configuration, the port that was free.
     local: SocketAddr,
 }
 
 impl Http {
-    /// Binds the first address that `host` stands for.
+    /// Binds every address that `host` stands for.
     async fn bind(host: &str, port: u16) -> io::Result<Self> {
-        let addresses = thalweg_sys::net::resolve(host, port).await?;
-        let address = addresses.first().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let options = SocketOptions { backlog: BACKLOG, receive_buffer: None, send_buffer: None };
-        let socket = listen(*address, options).await?;
-        Ok(Self { local: socket.local_addr()?, socket })
+        let socket = listen_on(host, port, options).await?;
+        Ok(Self { local: socket.local(), socket })
     }
 
     /// Serves until `closing` says so.

@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 use std::future::pending;
-use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thalweg_sys::closing::Close;
@@ -58,7 +57,7 @@ impl Node {
     async fn start(bytes: usize, memory: usize, idle_max: Duration) -> Self {
         let options = SocketOptions { backlog: 10, receive_buffer: None, send_buffer: None };
         let name = ListenerName { name: "CLIENTS".into(), kind: ListenerType::Broker };
-        let listener = Listener::bind(name, (Ipv4Addr::LOCALHOST, 0).into(), options, None).await.expect("a free port");
+        let listener = Listener::bind(name, ("127.0.0.1", 0), options, None).await.expect("a free port");
         let seats = SeatLimits {
             connections_max: usize::MAX,
             per_ip_max: usize::MAX,

@@ -8,7 +8,9 @@ use thalweg_sys::fs;
 
 /// The name of the controller's listener of a lone node.
 const CONTROLLER: &str = "CONTROLLER";
-/// Where a lone node listens when only a port is given.
+/// Where a lone node listens when only a port is given: on both loopback addresses.
+const LOCALHOST: &str = "localhost";
+/// Where its controller does, which has no clients but the node itself and tools.
 const LOOPBACK: &str = "127.0.0.1";
 
 /// What the command line says about addresses and directories.
@@ -88,7 +90,7 @@ fn parse_overrides(texts: &[String]) -> Result<Vec<(String, String)>, String> {
 
 /// `HOST:PORT`, or a port alone.
 fn host_and_port(address: &str) -> Result<String, String> {
-    let (host, port) = address.rsplit_once(':').unwrap_or((LOOPBACK, address));
+    let (host, port) = address.rsplit_once(':').unwrap_or((LOCALHOST, address));
     match port.parse::<u16>() {
         Ok(port) => Ok(format!("{host}:{port}")),
         Err(_) => Err(format!("--listen takes HOST:PORT with a port of 0 to 65535, and not `{address}`")),
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_port_alone_is_on_loopback_and_a_port_out_of_range_is_refused() {
-        assert_eq!(host_and_port("9192").as_deref(), Ok("127.0.0.1:9192"));
+        assert_eq!(host_and_port("9192").as_deref(), Ok("localhost:9192"));
         assert_eq!(host_and_port("[::1]:0").as_deref(), Ok("[::1]:0"));
         assert!(host_and_port("127.0.0.1:99999").is_err());
     }
