@@ -5,6 +5,7 @@ mod config;
 mod fetch;
 mod following;
 mod group;
+mod listener;
 mod partitions;
 mod positions;
 mod session;
@@ -23,6 +24,7 @@ pub use config::{ConsumerConfig, GroupConfig, GroupProtocol, Isolation, OffsetRe
 use fetch::Flight;
 pub use group::Assignor;
 use group::Membership;
+pub use listener::RebalanceListener;
 pub use partitions::Start;
 use partitions::{Assigned, Partitions};
 use positions::{Chore, ChoreDone};
@@ -63,6 +65,9 @@ pub struct Consumer {
     /// No chore begins before, after one that failed.
     chore_not_before: Option<Instant>,
     membership: Option<Membership>,
+    /// Whether topics are chosen by a rule, and not named.
+    chooses: bool,
+    listener: Option<Box<dyn RebalanceListener>>,
     /// The group whose offsets are committed without being a member.
     outsider: Option<Arc<group::Shared>>,
     /// When positions are committed next.
@@ -91,6 +96,8 @@ impl Consumer {
             chore: None,
             chore_not_before: None,
             membership: None,
+            chooses: false,
+            listener: None,
             outsider: None,
             commit_at: None,
         }

@@ -46,7 +46,8 @@ pub use cluster::{Cluster, Node, Partition, Topic};
 pub use config::{Bootstrap, ClientConfig};
 pub use connection::{Connection, ConnectionOptions, InFlight, SaslConfig};
 pub use consumer::{
-    Assignor, Consumer, ConsumerConfig, ConsumerRecord, GroupConfig, GroupProtocol, Isolation, OffsetReset, Start,
+    Assignor, Consumer, ConsumerConfig, ConsumerRecord, GroupConfig, GroupProtocol, Isolation, OffsetReset,
+    RebalanceListener, Start,
 };
 pub use destination::Destination;
 pub use error::{Api, Error};

@@ -1,9 +1,11 @@
 //! A tool's way to the cluster: Kafka's client with the errors of Kafka's `AdminClient`.
 
+mod acls;
 mod configs;
 mod consumer_groups;
 mod error;
 mod groups;
+mod reassignments;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -23,9 +25,11 @@ use crate::jopt::Line;
 use crate::out::Out;
 use crate::thrown::Thrown;
 
+pub use acls::{AccessControl, ResourcePattern};
 pub use configs::{AlterConfig, ConfigEntry, Resource, ResourceKind, Synonym, WithSynonyms, source_name};
 pub use consumer_groups::{Committed, ConsumerGroup, Member};
 pub use groups::GroupListing;
+pub use reassignments::{Reassignment, Replica, ReplicaDirs};
 pub use topics::{PartitionInfo, TopicInfo, TopicListing};
 
 /// A client of one cluster that speaks for a tool.

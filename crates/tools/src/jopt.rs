@@ -28,6 +28,8 @@ pub enum Takes {
     Value(&'static str),
     /// A value, described so, or nothing.
     Optional(&'static str),
+    /// A number, described so, or nothing; a negative one is no option.
+    OptionalNumber(&'static str),
 }
 
 /// One option of a tool.
@@ -63,6 +65,12 @@ pub const fn value(name: &'static str, label: &'static str, help: &'static str) 
 #[must_use]
 pub const fn optional(name: &'static str, label: &'static str, help: &'static str) -> Opt {
     Opt { takes: Takes::Optional(label), ..flag(name, help) }
+}
+
+/// An option with a number that may be left out.
+#[must_use]
+pub const fn optional_number(name: &'static str, label: &'static str, help: &'static str) -> Opt {
+    Opt { takes: Takes::OptionalNumber(label), ..flag(name, help) }
 }
 
 impl Opt {
@@ -141,6 +149,11 @@ pub fn parse(options: &'static [Opt], words: &[String]) -> Result<Line, Thrown> 
             },
             (Takes::Optional(_), None) => {
                 if let Some(next) = words.next_if(|next| !looks_like_an_option(next)) {
+                    take(next);
+                }
+            }
+            (Takes::OptionalNumber(_), None) => {
+                if let Some(next) = words.next_if(|next| i64::read(next).is_some()) {
                     take(next);
                 }
             }
@@ -250,6 +263,20 @@ impl Line {
         self.value(name)?.map(|text| self::number(name, text)).transpose()
     }
 
+    /// The value of an option that is one of a few words, in any case; `pattern` is how a refusal names them.
+    ///
+    /// # Errors
+    /// When it has several values, or its value is none of the words.
+    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)], pattern: &str) -> Result<Option<T>, Thrown> {
+        let Some(text) = self.value(name)? else { return Ok(None) };
+        let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text));
+        found.map(|(_, choice)| Some(*choice)).ok_or_else(|| {
+            let text_of_cause = format!("Value [{text}] is not one of [{pattern}]");
+            let cause = Thrown::new("joptsimple.ValueConversionException", text_of_cause);
+            unconverted(name, text, cause)
+        })
+    }
+
     /// All values of an option, as numbers.
     ///
     /// # Errors
@@ -300,12 +327,13 @@ fn number<N: Number>(option: &str, text: &str) -> Result<N, Thrown> {
             message: Some(cause.to_string()),
             cause: Some(Box::new(cause)),
         };
-        Thrown {
-            class: "joptsimple.OptionArgumentConversionException".into(),
-            message: Some(format!("Cannot parse argument '{text}' of option {option}")),
-            cause: Some(Box::new(reflection)),
-        }
+        unconverted(option, text, reflection)
     })
+}
+
+fn unconverted(option: &str, text: &str, cause: Thrown) -> Thrown {
+    let message = format!("Cannot parse argument '{text}' of option {option}");
+    Thrown::caused_by("joptsimple.OptionArgumentConversionException", message, cause)
 }
 
 /// Reads `key=value` pairs; a word without `=` is a key with an empty value. The last of equal keys counts.

@@ -13,6 +13,39 @@ pub fn parse(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
+/// Reads a text; says as Kafka's reader does why it is no JSON.
+///
+/// # Errors
+/// `JsonParseException`, or for an empty text `MismatchedInputException`.
+pub fn try_parse(text: &str) -> Result<Value, Thrown> {
+    serde_json::from_str(text).map_err(|e| {
+        if text.trim().is_empty() {
+            let message = format!("No content to map due to end-of-input\n{}", place(1, 0));
+            return Thrown::new("com.fasterxml.jackson.databind.exc.MismatchedInputException", message);
+        }
+        let line = text.lines().nth(e.line().saturating_sub(1)).unwrap_or_default();
+        let end = e.column().min(line.len());
+        let is_word = |c: &char| c.is_alphanumeric() || *c == '_';
+        let before = line.get(..end).unwrap_or_default();
+        let start = before.len() - before.chars().rev().take_while(is_word).map(char::len_utf8).sum::<usize>();
+        let word: String = line.get(start..).unwrap_or_default().chars().take_while(is_word).collect();
+        let what = if word.chars().next().is_some_and(char::is_alphabetic) {
+            let expected = "JSON String, Number, Array, Object or token 'null', 'true' or 'false'";
+            format!("Unrecognized token '{word}': was expecting ({expected})")
+        } else {
+            e.to_string()
+        };
+        let message = format!("{what}\n{}", place(e.line(), start + 1));
+        Thrown::new("com.fasterxml.jackson.core.JsonParseException", message)
+    })
+}
+
+/// Where something is wrong in a text that is not shown.
+fn place(line: usize, column: usize) -> String {
+    let source = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
+    format!(" at [Source: {source}; line: {line}, column: {column}]")
+}
+
 /// A field that must be there.
 ///
 /// # Errors
@@ -55,4 +88,20 @@ pub fn int(value: &Value) -> Result<i32, Thrown> {
 /// When it is none.
 pub fn long(value: &Value) -> Result<i64, Thrown> {
     value.as_i64().ok_or_else(|| Thrown::new(MAPPING, format!("Expected `Long` value, received {value}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_json_is_named() {
+        let thrown = try_parse(" nonsense").unwrap_err();
+        assert_eq!(
+            thrown.text(),
+            "Unrecognized token 'nonsense': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or \
+             'false')\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 2]"
+        );
+        assert_eq!(try_parse("[1]"), Ok(serde_json::json!([1])));
+    }
 }

@@ -4,6 +4,7 @@
 //! ([`jopt`], [`argparse`]), Java's exceptions and habits as far as Kafka's output shows them ([`thrown`], [`java`]),
 //! standard output and log lines ([`out`]).
 
+mod acls;
 pub mod admin;
 mod api_versions;
 pub mod argparse;
@@ -14,6 +15,7 @@ mod console_consumer;
 mod console_producer;
 mod consumer_groups;
 pub mod date;
+mod delegation_tokens;
 mod delete_records;
 mod dump_log;
 pub mod failure;
@@ -23,12 +25,15 @@ mod groups;
 pub mod java;
 pub mod jopt;
 pub mod json;
+mod leader_election;
 pub mod legacy;
 mod log_dirs;
 mod metadata_quorum;
 pub mod options;
 pub mod out;
+pub mod principal;
 mod producer_perf;
+mod reassign;
 pub mod table;
 pub mod thrown;
 pub mod tool;
@@ -60,6 +65,10 @@ pub const TOOLS: &[Tool] = &[
     api_versions::TOOL,
     log_dirs::TOOL,
     transactions::TOOL,
+    acls::TOOL,
+    delegation_tokens::TOOL,
+    leader_election::TOOL,
+    reassign::TOOL,
     dump_log::TOOL,
     producer_perf::TOOL,
     verifiable_producer::TOOL,

@@ -23,10 +23,12 @@ pub enum Uncaught {
     Message,
     /// The exception with its causes.
     Trace,
+    /// The message behind the text, and the exception with its causes, on standard output.
+    Printed(&'static str),
 }
 
 impl Uncaught {
-    /// Shows an exception on standard error; gives the exit code.
+    /// Shows an exception; gives the exit code.
     pub fn show(self, thrown: &Thrown, out: &mut Out) -> u8 {
         match self {
             Self::MessageAndTrace => out.error(format_args!("{}\n{}", thrown.text(), thrown.trace())),
@@ -36,6 +38,7 @@ impl Uncaught {
             Self::BehindAndTrace(before) => out.error(format_args!("{before}{}\n{}", thrown.text(), thrown.trace())),
             Self::Message => out.error(thrown.text()),
             Self::Trace => out.error(thrown.trace().trim_end_matches('\n')),
+            Self::Printed(before) => out.line(format_args!("{before}{}\n{}", thrown.text(), thrown.trace())),
         }
         1
     }

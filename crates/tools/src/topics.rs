@@ -204,6 +204,7 @@ async fn create(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Thrown>
             checked => checked?,
         }
     }
+    admin.wait_until_known(&name).await;
     out.line(format_args!("Created topic {name}."));
     Ok(())
 }

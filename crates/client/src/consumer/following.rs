@@ -7,9 +7,10 @@ use thalweg_base::{LeaderEpoch, TopicPartition};
 use thalweg_sys::time::{Instant, now};
 
 use super::Consumer;
-use super::group::{Membership, Offsets};
+use super::group::{Membership, Offsets, Subscription};
+use super::listener::RebalanceListener;
 use super::partitions::{Assigned, Start};
-use crate::{Error, GroupMetadata};
+use crate::{Error, GroupMetadata, GroupProtocol};
 
 /// What a consumer without `group.id` answers.
 const NO_GROUP: Error = Error::State("the consumer has no group.id");
@@ -23,16 +24,48 @@ impl Consumer {
     /// When there is no `group.id`.
     pub fn subscribe<T: Into<String>>(&mut self, topics: impl IntoIterator<Item = T>) -> Result<(), Error> {
         let topics: BTreeSet<String> = topics.into_iter().map(Into::into).collect();
-        let config = self.config.group.clone().ok_or(NO_GROUP)?;
         match &self.membership {
-            Some(membership) => membership.subscribe(topics),
-            None => {
-                self.partitions.assigned.clear();
-                self.commit_at = config.auto_commit.map(|interval| now() + interval);
-                self.membership = Some(Membership::join(self.client.clone(), config, topics));
-            }
+            Some(membership) if !self.chooses => membership.subscribe(topics),
+            _ => self.join(&Subscription::Topics(topics))?,
         }
         Ok(())
+    }
+
+    /// As [`Consumer::subscribe`], for every topic that is chosen, also for those that come later: all topics are looked
+    /// at again as often as `metadata.max.age.ms` says. Kafka's internal topics are not asked about.
+    ///
+    /// # Errors
+    /// When there is no `group.id`.
+    pub fn subscribe_matching(&mut self, choose: impl Fn(&str) -> bool + Send + Sync + 'static) -> Result<(), Error> {
+        self.join(&Subscription::Matching(Arc::new(choose)))
+    }
+
+    /// As [`Consumer::subscribe`], for every topic whose whole name matches a regular expression of RE2. The coordinator
+    /// evaluates it (KIP-848), so that `group.protocol` must be `consumer` and the brokers Kafka 4.0 or later; a pattern
+    /// that is none fails the next poll.
+    ///
+    /// # Errors
+    /// When there is no `group.id`, or the protocol is the classic one.
+    pub fn subscribe_pattern(&mut self, pattern: &str) -> Result<(), Error> {
+        let protocol = self.config.group.as_ref().map(|group| group.protocol);
+        if protocol == Some(GroupProtocol::Classic) {
+            return Err(Error::State("patterns of RE2 need group.protocol=consumer"));
+        }
+        self.join(&Subscription::Pattern(pattern.to_owned()))
+    }
+
+    fn join(&mut self, subscription: &Subscription) -> Result<(), Error> {
+        let config = self.config.group.clone().ok_or(NO_GROUP)?;
+        self.partitions.assigned.clear();
+        self.chooses = !matches!(subscription, Subscription::Topics(_));
+        self.commit_at = config.auto_commit.map(|interval| now() + interval);
+        self.membership = Some(Membership::join(self.client.clone(), config, subscription));
+        Ok(())
+    }
+
+    /// Tells `listener` from now on what the group gives and takes; see [`RebalanceListener`].
+    pub fn set_rebalance_listener(&mut self, listener: impl RebalanceListener + 'static) {
+        self.listener = Some(Box::new(listener));
     }
 
     /// This consumer as a member, for [`crate::Producer::send_offsets`].
@@ -76,13 +109,9 @@ impl Consumer {
     /// When the positions could not be committed by `deadline`. The group is left in any case.
     pub async fn close(mut self, deadline: Instant) -> Result<(), Error> {
         let Some(membership) = self.membership.take() else { return Ok(()) };
-        let is_member = !membership.shared.state.lock().owned.is_empty();
-        let committed = match &self.config.group {
-            Some(group) if group.auto_commit.is_some() && is_member => {
-                membership.shared.commit(&self.positions(), deadline).await
-            }
-            _ => Ok(()),
-        };
+        let owned: Vec<TopicPartition> = membership.shared.state.lock().owned.iter().cloned().collect();
+        let offsets = if owned.is_empty() { Offsets::new() } else { self.offsets_of_revoked(&owned) };
+        let committed = if offsets.is_empty() { Ok(()) } else { membership.shared.commit(&offsets, deadline).await };
         membership.leave(deadline).await;
         committed
     }
@@ -114,15 +143,20 @@ impl Consumer {
         };
         let auto_commit = self.config.group.as_ref().and_then(|group| group.auto_commit);
         if let Some(target) = target {
-            let gives_up = self.partitions.assigned.keys().any(|partition| !target.contains(partition));
-            if gives_up && !lost && auto_commit.is_some() {
+            let gone = self.partitions.assigned.keys().filter(|partition| !target.contains(*partition));
+            let gone: Vec<TopicPartition> = gone.cloned().collect();
+            if lost && let Some(listener) = &mut self.listener {
+                listener.lost(&gone);
+            }
+            let offsets = if gone.is_empty() || lost { Offsets::new() } else { self.offsets_of_revoked(&gone) };
+            if !offsets.is_empty() {
                 let deadline = now() + self.config.client.request_timeout;
                 // Whoever reads on there reads some records again.
-                if let Err(error) = shared.commit(&self.positions(), deadline).await {
+                if let Err(error) = shared.commit(&offsets, deadline).await {
                     tracing::warn!(%error, "positions were not committed before partitions were given up");
                 }
             }
-            self.adopt(&shared);
+            self.adopt(&shared, &gone);
         }
         if let Some(error) = failure {
             return Err(error);
@@ -141,21 +175,43 @@ impl Consumer {
         Ok(())
     }
 
-    /// Reads what the group wants now, which may be more than a moment ago.
-    fn adopt(&mut self, shared: &super::group::Shared) {
+    /// What is committed before partitions go: what the listener says, and with `enable.auto.commit` all positions.
+    fn offsets_of_revoked(&mut self, gone: &[TopicPartition]) -> Offsets {
+        let told = self.listener.as_mut().map(|listener| listener.revoked(gone)).unwrap_or_default();
+        let is_automatic = self.config.group.as_ref().is_some_and(|group| group.auto_commit.is_some());
+        let mut offsets = if is_automatic { self.positions() } else { Offsets::new() };
+        offsets.extend(told);
+        offsets
+    }
+
+    /// Reads what the group wants now, which may be more than a moment ago. It may also be less: partitions that are
+    /// not in `told` stay until the next time, so that the listener hears of them first.
+    fn adopt(&mut self, shared: &super::group::Shared, told: &[TopicPartition]) {
         let mut state = shared.state.lock();
+        let Some(target) = &state.target else { return };
+        let is_untold = |partition: &TopicPartition| !target.contains(partition) && !told.contains(partition);
+        if self.partitions.assigned.keys().any(is_untold) {
+            shared.for_consumer.notify_one();
+            return;
+        }
         let Some(target) = state.target.take() else { return };
         self.partitions.assigned.retain(|partition, _| target.contains(partition));
+        let mut new = Vec::new();
         for partition in &target {
-            let is_new = !self.partitions.assigned.contains_key(partition);
-            if is_new {
+            if !self.partitions.assigned.contains_key(partition) {
                 self.partitions.assigned.insert(partition.clone(), Assigned::new(Start::Committed));
+                new.push(partition.clone());
             }
         }
         state.owned = target;
         state.lost = false;
         drop(state);
         shared.for_task.notify_one();
+        if let Some(listener) = &mut self.listener
+            && !new.is_empty()
+        {
+            listener.assigned(&new);
+        }
     }
 
     /// The partitions that begin at their committed offsets, if there is a group to ask for them.

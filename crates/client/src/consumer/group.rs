@@ -4,6 +4,7 @@ mod assignors;
 mod classic;
 mod modern;
 mod offsets;
+mod subscription;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::sync::Notify;
 
 pub use assignors::Assignor;
 pub(super) use offsets::Offsets;
+pub(super) use subscription::Subscription;
 
 use super::config::{GroupConfig, GroupProtocol};
 use crate::error::Api;
@@ -48,8 +50,13 @@ pub(super) struct Shared {
 /// Where the membership stands.
 #[derive(Debug)]
 pub(super) struct State {
+    /// The topics by name; those that the coordinator chose are not among them.
     pub(super) topics: BTreeSet<String>,
-    /// Grows with each change of `topics`.
+    /// The regular expression by which the coordinator chooses topics.
+    pub(super) pattern: Option<String>,
+    /// Whether topics that are chosen by the consumer have been chosen once.
+    pub(super) has_chosen: bool,
+    /// Grows with each change of `topics` and `pattern`.
     pub(super) subscriptions: u64,
     pub(super) member: String,
     /// The generation of a classic group, or the epoch of the member.
@@ -84,9 +91,16 @@ pub(super) enum Setback {
 }
 
 impl State {
-    fn new(topics: BTreeSet<String>) -> Self {
+    fn new(subscription: &Subscription) -> Self {
+        let (topics, pattern) = match subscription {
+            Subscription::Topics(topics) => (topics.clone(), None),
+            Subscription::Matching(_) => (BTreeSet::new(), None),
+            Subscription::Pattern(pattern) => (BTreeSet::new(), Some(pattern.clone())),
+        };
         Self {
             topics,
+            pattern,
+            has_chosen: false,
             subscriptions: 1,
             member: String::new(),
             generation: -1,
@@ -100,13 +114,47 @@ impl State {
     }
 }
 
+/// Keeps the membership until the consumer leaves.
+async fn run(shared: Arc<Shared>) {
+    match shared.config.protocol {
+        GroupProtocol::Classic => classic::run(shared).await,
+        GroupProtocol::Consumer => modern::run(shared).await,
+    }
+}
+
+/// As [`run`], as soon as topics have been chosen.
+async fn run_once_chosen(shared: Arc<Shared>) {
+    loop {
+        {
+            let state = shared.state.lock();
+            if state.leaving {
+                return;
+            }
+            if state.has_chosen {
+                break;
+            }
+        }
+        shared.for_task.notified().await;
+    }
+    run(shared).await;
+}
+
 impl Membership {
-    pub(super) fn join(client: Client, config: GroupConfig, topics: BTreeSet<String>) -> Self {
-        let protocol = config.protocol;
-        let shared = Arc::new(Shared { state: Mutex::new(State::new(topics)), ..Shared::outside(client, config) });
-        let task = match protocol {
-            GroupProtocol::Classic => thalweg_sys::task::spawn(classic::run(Arc::clone(&shared))),
-            GroupProtocol::Consumer => thalweg_sys::task::spawn(modern::run(Arc::clone(&shared))),
+    pub(super) fn join(client: Client, config: GroupConfig, subscription: &Subscription) -> Self {
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State::new(subscription)), ..Shared::outside(client, config) });
+        let task = match subscription {
+            Subscription::Topics(_) | Subscription::Pattern(_) => thalweg_sys::task::spawn(run(Arc::clone(&shared))),
+            Subscription::Matching(choose) => {
+                let (shared, choose) = (Arc::clone(&shared), Arc::clone(choose));
+                thalweg_sys::task::spawn(async move {
+                    tokio::select! {
+                        biased;
+                        () = subscription::keep_choosing(&shared, &*choose) => {}
+                        () = run_once_chosen(Arc::clone(&shared)) => {}
+                    }
+                })
+            }
         };
         Self { shared, task }
     }
@@ -114,6 +162,7 @@ impl Membership {
     pub(super) fn subscribe(&self, topics: BTreeSet<String>) {
         let mut state = self.shared.state.lock();
         state.topics = topics;
+        state.pattern = None;
         state.subscriptions += 1;
         drop(state);
         self.shared.for_task.notify_one();
@@ -139,7 +188,7 @@ impl Shared {
         Self {
             client,
             config,
-            state: Mutex::new(State::new(BTreeSet::new())),
+            state: Mutex::new(State::new(&Subscription::Topics(BTreeSet::new()))),
             for_consumer: Notify::new(),
             for_task: Notify::new(),
         }

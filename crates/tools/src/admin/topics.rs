@@ -1,8 +1,11 @@
 //! Topics as tools see them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use thalweg_base::Uuid;
+use thalweg_sys::time::{now, sleep, timeout_at};
+use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
 use thalweg_wire::messages::metadata_request::MetadataRequestTopic;
 use thalweg_wire::messages::metadata_response::MetadataResponseTopic;
@@ -52,6 +55,11 @@ pub struct PartitionInfo {
     pub last_known_elr: Option<Vec<i32>>,
 }
 
+/// How long a new topic is waited for.
+const KNOWN_WITHIN: Duration = Duration::from_secs(2);
+/// How long to wait before a broker is asked again whether it knows a topic.
+const KNOWN_AGAIN: Duration = Duration::from_millis(10);
+
 impl Admin {
     /// All topics, sorted by name.
     ///
@@ -72,6 +80,31 @@ impl Admin {
             .collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
+    }
+
+    /// Waits until every broker knows a topic that was just created, for two seconds at most: the next command of a
+    /// script comes sooner than metadata travels.
+    pub async fn wait_until_known(&self, name: &str) {
+        let request = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic { name: Some(name.into()), ..MetadataRequestTopic::default() }]),
+            allow_auto_topic_creation: false,
+            ..MetadataRequest::default()
+        };
+        let deadline = now() + KNOWN_WITHIN;
+        for node in self.client().cluster().nodes.keys() {
+            loop {
+                let answered = timeout_at(deadline, self.node("metadata", node.0, &request)).await;
+                let Ok(Ok(response)) = answered else { return };
+                let unknown = ErrorCode::UnknownTopicOrPartition.code();
+                if response.topics.iter().all(|topic| topic.error_code != unknown) {
+                    break;
+                }
+                if now() + KNOWN_AGAIN >= deadline {
+                    return;
+                }
+                sleep(KNOWN_AGAIN).await;
+            }
+        }
     }
 
     /// Topics by name, in the order of the names; one that cannot be described is an error of its own.

@@ -40,7 +40,7 @@ fn entry(option: &Opt) -> String {
     match option.takes {
         Takes::Nothing => {}
         Takes::Value(label) => left += &format!(" <{label}>"),
-        Takes::Optional(label) => left += &format!(" [{label}]"),
+        Takes::Optional(label) | Takes::OptionalNumber(label) => left += &format!(" [{label}]"),
     }
     let lines = wrapped(option.help, WIDTH - COLUMN);
     let mut lines = lines.iter();

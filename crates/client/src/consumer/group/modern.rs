@@ -8,9 +8,11 @@ use thalweg_base::{TopicPartition, Uuid};
 use thalweg_sys::time::{Instant, now, timeout_at};
 use thalweg_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 use thalweg_wire::messages::consumer_group_heartbeat_response::Assignment;
-use thalweg_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+use thalweg_wire::messages::metadata_request::MetadataRequestTopic;
+use thalweg_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, MetadataRequest};
 
 use super::{Setback, Shared};
+use crate::Destination;
 
 /// The epoch of a member that joins.
 const JOINING: i32 = 0;
@@ -106,6 +108,8 @@ async fn beat(shared: &Shared, said: &mut Said) -> Result<ConsumerGroupHeartbeat
         };
         if joins || said.subscriptions != state.subscriptions {
             request.subscribed_topic_names = Some(state.topics.iter().map(|topic| topic.as_str().into()).collect());
+            // Only brokers since 4.0 know patterns: to others nothing is said of them unless there is one.
+            request.subscribed_topic_regex = state.pattern.as_deref().map(Into::into);
         }
         if joins {
             request.rebalance_timeout_ms = i32::try_from(config.poll_interval_max.as_millis()).unwrap_or(i32::MAX);
@@ -152,8 +156,15 @@ fn by_id(shared: &Shared, partitions: &BTreeSet<TopicPartition>) -> Vec<TopicPar
 
 /// The partitions of an assignment by the names of their topics; `None` while a topic is not known.
 async fn resolve(shared: &Shared, assignment: &Assignment) -> Result<Option<BTreeSet<TopicPartition>>, Setback> {
-    let topics: Vec<String> = shared.state.lock().topics.iter().cloned().collect();
-    let known = shared.client.topics(&topics, shared.client.api_deadline()).await;
+    let (mut names, is_pattern): (BTreeSet<String>, bool) = {
+        let state = shared.state.lock();
+        (state.topics.clone(), state.pattern.is_some())
+    };
+    if is_pattern {
+        names = chosen_by_coordinator(shared, assignment).await?;
+    }
+    let names: Vec<String> = names.into_iter().collect();
+    let known = shared.client.topics(&names, shared.client.api_deadline()).await;
     let cluster = known.map_err(Setback::Later)?;
     let mut partitions = BTreeSet::new();
     for topic in &assignment.topic_partitions {
@@ -164,6 +175,28 @@ async fn resolve(shared: &Shared, assignment: &Assignment) -> Result<Option<BTre
         partitions.extend(topic.partitions.iter().map(|index| TopicPartition::new(Arc::clone(name), *index)));
     }
     Ok(Some(partitions))
+}
+
+/// The names of the topics of an assignment, of which the coordinator says only the ids.
+async fn chosen_by_coordinator(shared: &Shared, assignment: &Assignment) -> Result<BTreeSet<String>, Setback> {
+    let cluster = shared.client.cluster();
+    let mut names = BTreeSet::new();
+    let mut unknown = Vec::new();
+    for topic in &assignment.topic_partitions {
+        match cluster.topic_name(topic.topic_id) {
+            Some(name) => {
+                names.insert(name.to_string());
+            }
+            None => unknown.push(MetadataRequestTopic { topic_id: topic.topic_id, name: None }),
+        }
+    }
+    if !unknown.is_empty() {
+        let request =
+            MetadataRequest { topics: Some(unknown), allow_auto_topic_creation: false, ..MetadataRequest::default() };
+        let response = shared.client.send(Destination::Any, &request).await.map_err(Setback::Later)?;
+        names.extend(response.topics.iter().filter_map(|topic| topic.name.as_deref()).map(str::to_owned));
+    }
+    Ok(names)
 }
 
 async fn leave(shared: &Shared) {
