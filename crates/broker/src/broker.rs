@@ -32,7 +32,8 @@ use crate::internal_topics;
 use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
-use crate::security::Securities;
+use crate::quotas::ClientQuotas;
+use crate::security::{Outgoings, Securities};
 use crate::telemetry::Telemetry;
 
 /// See the module.
@@ -45,10 +46,14 @@ pub(crate) struct Broker {
     pub(crate) properties: Arc<LiveProperties>,
     pub(crate) cluster_id: ByteString,
     pub(crate) metrics: Metrics,
+    /// What clients may use.
+    pub(crate) quotas: ClientQuotas,
     /// The metrics of clients, where somebody can see them.
     pub(crate) telemetry: Telemetry,
     /// How each listener encrypts and authenticates.
     pub(crate) securities: Securities,
+    /// How this node connects to others.
+    pub(crate) outgoings: Outgoings,
     /// What the listeners share.
     pub(crate) network: Arc<Network>,
     pub(crate) partitions: Arc<Partitions>,

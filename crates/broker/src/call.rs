@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use thalweg_access::Principal;
+use thalweg_access::quotas::QuotaKind;
 use thalweg_base::Uuid;
 use thalweg_network::{FileRange, Frame, ListenerType, Origin};
+use thalweg_sys::time::Duration;
 use thalweg_wire::messages as m;
 use thalweg_wire::{ApiKey, Codec, EncodeError, Writer};
 use tracing::error;
 
 use crate::broker::Broker;
+use crate::quotas::{self, User};
 use crate::telemetry::Client;
 
 /// One request's surroundings: what its header says and who sent it.
@@ -24,6 +27,8 @@ pub(crate) struct Call {
     /// What the answer begins with.
     pub(crate) correlation_id: i32,
     pub(crate) client_id: Option<ByteString>,
+    /// How large the request is.
+    pub(crate) request_bytes: usize,
     pub(crate) listener: Arc<str>,
     pub(crate) listener_type: ListenerType,
     /// Who is at the other end.
@@ -78,11 +83,39 @@ impl Call {
         Principal::clone(&self.principal)
     }
 
-    /// Frames an answer, with what has to be done to it since the client may not do all that it asked for.
+    /// Whose quotas count.
+    pub(crate) fn user(&self) -> User<'_> {
+        User { principal: &self.principal, client_id: self.client_id.as_deref().unwrap_or_default() }
+    }
+
+    /// For how many milliseconds the client is throttled because of the time that its requests take.
+    pub(crate) fn request_throttle_ms(&self) -> u32 {
+        if self.broker.quotas.is_idle() || quotas::is_exempt(self.api) {
+            return 0;
+        }
+        self.broker.quotas.record(QuotaKind::Request, self.user(), 0.0, self.broker.moment())
+    }
+
+    /// No more requests of the client's connection are read for so long (KIP-219).
+    pub(crate) fn mute(&self, throttle_ms: u32) {
+        if throttle_ms > 0 {
+            self.origin.mute(Duration::from_millis(u64::from(throttle_ms)));
+        }
+    }
+
+    /// Frames an answer, with what has to be done to it since the client may not do all that it asked for. The client is
+    /// throttled as the answer says, or as its quota of request time says if that is longer.
     pub(crate) fn answer<R: Codec + Clone + 'static>(&self, response: &R) -> Frame {
+        let told = u32::try_from(response.throttle_time_ms()).unwrap_or(0);
+        let throttle_ms = self.request_throttle_ms().max(told);
+        self.mute(throttle_ms);
         match &self.amendment {
-            None => self.answer_at(self.version, response),
-            Some(amendment) => self.answer_at(self.version, &amendment.apply(response)),
+            None if throttle_ms == told => self.answer_at(self.version, response),
+            amendment => {
+                let mut amended = amendment.as_ref().map_or_else(|| response.clone(), |by| by.apply(response));
+                amended.set_throttle_time_ms(i32::try_from(throttle_ms).unwrap_or(i32::MAX));
+                self.answer_at(self.version, &amended)
+            }
         }
     }
 

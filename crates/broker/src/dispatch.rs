@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thalweg_access::Principal;
 use thalweg_network::{ListenerName, ListenerType, Origin, Reply};
+use thalweg_sys::time::now;
 use thalweg_wire::messages as m;
 use thalweg_wire::{ApiKey, DecodeError, ErrorCode, Reader};
 use tracing::debug;
@@ -15,6 +16,7 @@ use crate::call::Call;
 use crate::config::NodeConfig;
 use crate::handlers as h;
 use crate::handlers::authorization::{Guarded, guard};
+use crate::quotas;
 
 type Handle = fn(Call, &mut Reader) -> Result<Reply, DecodeError>;
 
@@ -98,8 +100,10 @@ fn envelope(mut call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
         return Ok(Reply::Now(call.answer(&refused)));
     }
     let listener = ListenerName { name: Arc::clone(&call.listener), kind: call.listener_type };
-    let inner = h::envelope::open(request).map(|data| {
-        open(&call.broker, &listener, &call.origin, &call.principal, data).map_or_else(|reply| reply, handle)
+    let inner = h::envelope::open(request).map(|forwarded| {
+        let origin = Arc::new(call.origin.forwarded((forwarded.address, call.origin.address.port()).into()));
+        let principal = Arc::new(forwarded.principal);
+        open(&call.broker, &listener, &origin, &principal, forwarded.request).map_or_else(|reply| reply, handle)
     });
     Ok(Reply::Exclusive(Box::pin(async move {
         let frame = match inner {
@@ -260,6 +264,7 @@ pub(crate) fn open(
     }
     // A client that is newer than this node learns from the answer what it may ask (KIP-511).
     let header_version = key.request_header_version(version);
+    let request_bytes = frame.len();
     let mut body = Reader::new(frame);
     let header = match m::RequestHeader::decode(&mut body, header_version) {
         Ok(header) => header,
@@ -271,6 +276,7 @@ pub(crate) fn open(
         version,
         correlation_id: header.correlation_id,
         client_id: header.client_id,
+        request_bytes,
         listener: Arc::clone(&listener.name),
         listener_type: listener.kind,
         origin: Arc::clone(origin),
@@ -289,8 +295,18 @@ pub(crate) fn open(
     Ok(Opened { call, body, served, is_supported })
 }
 
-/// Handles a request.
+/// Handles a request. What the node works on it counts against the quota of its client, in answers to later requests.
 pub(crate) fn handle(opened: Opened) -> Reply {
+    if opened.call.broker.quotas.is_idle() || quotas::is_exempt(opened.call.api) {
+        return reply(opened);
+    }
+    let (call, began) = (opened.call.clone(), now());
+    let reply = reply(opened);
+    call.broker.quotas.worked(call.user(), began.elapsed(), call.broker.moment());
+    reply
+}
+
+fn reply(opened: Opened) -> Reply {
     let Opened { call, mut body, served, is_supported } = opened;
     let (key, version) = (call.api, call.version);
     if !is_supported {

@@ -19,6 +19,7 @@ mod loggers;
 mod metrics;
 mod node;
 mod page;
+mod quotas;
 mod seat_limits;
 mod security;
 mod session;

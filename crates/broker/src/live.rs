@@ -38,6 +38,7 @@ pub(crate) async fn follow(broker: Arc<Broker>, mut closing: Closing) {
                 if changed.is_err() {
                     return;
                 }
+                broker.quotas.follow(&broker.image());
                 apply_limits(&broker).await;
                 broker.telemetry.follow(&broker.image());
             }
@@ -68,6 +69,7 @@ async fn refresh_key_material(broker: &Arc<Broker>) {
             static_node: &properties,
         };
         broker.securities.values().for_each(|security| security.refresh(configs));
+        broker.outgoings.refresh(configs);
     })
     .await;
 }

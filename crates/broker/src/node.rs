@@ -44,8 +44,9 @@ use crate::live::{self, Reloaded};
 use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
+use crate::quotas::ClientQuotas;
 use crate::seat_limits::seat_limits;
-use crate::security::{self, Securities, SecurityError};
+use crate::security::{self, Outgoings, Securities, SecurityError};
 use crate::telemetry::{Receiver, Telemetry};
 use joining::{Joining, RunningQuorum};
 
@@ -262,6 +263,7 @@ struct Starting {
     started_at: Timestamp,
     cluster_id: String,
     securities: Securities,
+    outgoings: Outgoings,
     watch: Watch,
     leaving: Close,
     closing_listeners: Close,
@@ -273,6 +275,7 @@ impl Starting {
         let (started, started_at) = (now(), Timestamp(wall_clock_ms()));
         let watch = watch(&config).await?;
         let securities = security::read(&config)?;
+        let outgoings = Outgoings::read(&config)?;
         let listeners = bind(&config, &securities).await?;
         let (dirs, cluster_id) = open_dirs(&config)?;
         let this = Self {
@@ -282,6 +285,7 @@ impl Starting {
             started_at,
             cluster_id,
             securities,
+            outgoings,
             watch,
             leaving: Close::new(),
             closing_listeners: Close::new(),
@@ -296,7 +300,13 @@ impl Starting {
         let bound: Vec<_> = listeners.iter().map(|listener| (listener.name.kind, listener.local)).collect();
         let ports = listeners.iter().map(|listener| (listener.name.name.to_string(), listener.local.port()));
         let metadata_dir = dirs.metadata_id();
-        let joining = Joining { config, cluster_id: &self.cluster_id, metadata_dir, ports: ports.collect() };
+        let joining = Joining {
+            config,
+            outgoings: &self.outgoings,
+            cluster_id: &self.cluster_id,
+            metadata_dir,
+            ports: ports.collect(),
+        };
         let properties = LiveProperties::new(config.properties.clone());
         let (proposals, proposed) = unbounded_channel();
         let partitions = Partitions::new(
@@ -304,7 +314,7 @@ impl Starting {
             dirs,
             Arc::clone(&properties),
             broker_limits(config),
-            fetching(config),
+            fetching(config, &self.outgoings),
         );
         let acting = self.acting(&partitions);
         let (groups, transactions) = (Arc::clone(&acting.groups), Arc::clone(&acting.transactions));
@@ -397,8 +407,10 @@ impl Starting {
             cluster_id: self.cluster_id.as_str().into(),
             authorizer: config.access.authorizer.clone().map(Arc::new),
             metrics: Metrics::default(),
+            quotas: ClientQuotas::new(config.access.quota_windows, &image),
             telemetry: telemetry(config, &image),
             securities: self.securities.clone(),
+            outgoings: self.outgoings.clone(),
             network: Network::new(connection_limits(config), seats),
             properties: parts.properties,
             partitions: parts.partitions,
@@ -593,7 +605,7 @@ fn fetch_sessions(config: &NodeConfig) -> Sessions {
     Sessions::new(SessionLimits { slots, ..SessionLimits::default() })
 }
 
-fn fetching(config: &NodeConfig) -> FetchingConfig {
+fn fetching(config: &NodeConfig, outgoings: &Outgoings) -> FetchingConfig {
     let replication = &config.replication;
     let ms = |ms: i32| millis(i64::from(ms));
     FetchingConfig {
@@ -606,6 +618,7 @@ fn fetching(config: &NodeConfig) -> FetchingConfig {
         timeout: ms(replication.replica_socket_timeout_ms),
         receive_buffer_bytes: u32::try_from(replication.replica_socket_receive_buffer_bytes).ok(),
         listener: config.network.inter_broker_listener_name.clone(),
+        security: Arc::clone(&outgoings.brokers),
     }
 }
 

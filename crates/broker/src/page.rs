@@ -10,6 +10,7 @@ mod groups;
 mod network;
 mod partitions;
 mod process;
+mod quotas;
 mod survey;
 mod topics;
 mod transactions;
@@ -64,6 +65,7 @@ impl Page {
         transactions::write(self, broker, &survey.transactions);
         topics::write(self, broker, survey).await?;
         partitions::write(self, survey).await?;
+        quotas::write(self, broker).await?;
         clients::write(self, broker).await?;
         self.flush().await
     }

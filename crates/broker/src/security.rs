@@ -1,14 +1,17 @@
 //! How each listener encrypts and authenticates, by the properties: `listener.name.<name>.` and the key, or the key alone.
 
+mod outgoing;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use thalweg_access::jaas::{self, LoginModule};
 use thalweg_access::principal_mapping::PrincipalMapping;
 use thalweg_access::sasl::{PlainUsers, SaslMechanism, ScramSettings, SignedTokens, TokenValidator};
 use thalweg_access::sasl::{UnsecuredTokens, Verifier};
-use thalweg_access::{Principal, Secret, jaas};
+use thalweg_access::{Principal, Secret};
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_network::{Encryption, Origin};
 use thalweg_sys::fs;
@@ -17,6 +20,7 @@ use thalweg_tls::{TlsError, TlsSettings, distinguished_name};
 use tracing::{error, info};
 
 use crate::config::{NodeConfig, SecurityProtocol};
+pub(crate) use outgoing::{Outgoing, Outgoings};
 
 /// Why a listener cannot be secured as the properties say. Names the listener, never a secret.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +46,46 @@ struct Tls {
     encryption: Arc<Encryption>,
     /// `ssl.principal.mapping.rules`
     mapping: PrincipalMapping,
-    /// What the encryption was made of: settings, and the contents of the files that they name.
-    made_of: Mutex<(TlsSettings, Vec<Vec<u8>>)>,
+    material: KeyMaterial,
+}
+
+/// What an encryption was made of: settings, and the contents of the files that they name.
+struct KeyMaterial(Mutex<(TlsSettings, Vec<Vec<u8>>)>);
+
+impl fmt::Debug for KeyMaterial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyMaterial")
+    }
+}
+
+impl KeyMaterial {
+    fn read(own: &Own<'_>) -> Result<Self, TlsError> {
+        let settings = TlsSettings::read(|key| own.get(key))?;
+        let files = contents(&settings);
+        Ok(Self(Mutex::new((settings, files))))
+    }
+
+    fn settings(&self) -> TlsSettings {
+        self.0.lock().0.clone()
+    }
+
+    /// Has `replace` use what the settings say now, if they or the contents of their files have changed. Says whether it did.
+    fn refresh(
+        &self,
+        own: &Own<'_>,
+        replace: impl FnOnce(&TlsSettings) -> Result<(), TlsError>,
+    ) -> Result<bool, TlsError> {
+        let settings = TlsSettings::read(|key| own.get(key))?;
+        let files = contents(&settings);
+        let mut made_of = self.0.lock();
+        if *made_of == (settings.clone(), files.clone()) {
+            return Ok(false);
+        }
+        // What cannot be used is said once, not at every look.
+        let replaced = replace(&settings);
+        *made_of = (settings, files);
+        replaced.map(|()| true)
+    }
 }
 
 impl fmt::Debug for Tls {
@@ -116,10 +158,8 @@ fn prefix(listener: &str) -> String {
 
 impl ListenerSecurity {
     fn read(name: &Arc<str>, protocol: SecurityProtocol, own: &Own<'_>, decoy_key: &Secret) -> Result<Self, String> {
-        let encrypts = matches!(protocol, SecurityProtocol::Ssl | SecurityProtocol::SaslSsl);
-        let authenticates = matches!(protocol, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl);
-        let tls = if encrypts { Some(Tls::read(own)?) } else { None };
-        let sasl = if authenticates { Some(SaslSettings::read(own, decoy_key)?) } else { None };
+        let tls = if protocol.encrypts() { Some(Tls::read(own)?) } else { None };
+        let sasl = if protocol.authenticates() { Some(SaslSettings::read(own, decoy_key)?) } else { None };
         Ok(Self { name: Arc::clone(name), tls, sasl })
     }
 
@@ -143,41 +183,27 @@ impl ListenerSecurity {
         let Some(tls) = &self.tls else { return };
         let own = Own { prefix: prefix(&self.name), configs };
         match tls.refresh(&own) {
-            Ok(Refreshed::Same) => {}
-            Ok(Refreshed::Replaced) => info!(listener = %self.name, "new connections use the new key material"),
+            Ok(false) => {}
+            Ok(true) => info!(listener = %self.name, "new connections use the new key material"),
             Err(e) => error!(listener = %self.name, "the key material stays as it was: {e}"),
         }
     }
 }
 
-/// What became of key material that was read again.
-enum Refreshed {
-    Same,
-    Replaced,
-}
-
 impl Tls {
     fn read(own: &Own<'_>) -> Result<Self, String> {
-        let settings = TlsSettings::read(|key| own.get(key)).map_err(|e| e.to_string())?;
+        let material = KeyMaterial::read(own).map_err(|e| e.to_string())?;
         let rules = own.get("ssl.principal.mapping.rules").unwrap_or_else(|| "DEFAULT".to_owned());
         let mapping = PrincipalMapping::parse(&rules).map_err(|e| e.to_string())?;
-        let encryption = Encryption::new(settings.server().map_err(|e| e.to_string())?);
-        let files = contents(&settings);
-        Ok(Self { encryption, mapping, made_of: Mutex::new((settings, files)) })
+        let encryption = Encryption::new(material.settings().server().map_err(|e| e.to_string())?);
+        Ok(Self { encryption, mapping, material })
     }
 
-    fn refresh(&self, own: &Own<'_>) -> Result<Refreshed, TlsError> {
-        let settings = TlsSettings::read(|key| own.get(key))?;
-        let files = contents(&settings);
-        let mut made_of = self.made_of.lock();
-        if *made_of == (settings.clone(), files.clone()) {
-            return Ok(Refreshed::Same);
-        }
-        // What cannot be used is said once, not at every look.
-        let server = settings.server();
-        *made_of = (settings, files);
-        self.encryption.replace(server?);
-        Ok(Refreshed::Replaced)
+    fn refresh(&self, own: &Own<'_>) -> Result<bool, TlsError> {
+        self.material.refresh(own, |settings| {
+            self.encryption.replace(settings.server()?);
+            Ok(())
+        })
     }
 }
 
@@ -219,9 +245,19 @@ impl SaslSettings {
     }
 }
 
+/// The key of a mechanism's JAAS line, behind the listener's prefix.
+fn jaas_key(mechanism: SaslMechanism) -> String {
+    format!("{}.sasl.jaas.config", mechanism.name().to_lowercase())
+}
+
+/// The login module of a mechanism: what clients log in with, and this node at others.
+fn login_module(own: &Own<'_>, mechanism: SaslMechanism) -> Result<Option<LoginModule>, String> {
+    let key = jaas_key(mechanism);
+    own.own(&key).map(jaas::parse_line).transpose().map_err(|e| format!("{}{key}: {e}", own.prefix))
+}
+
 fn verifier(mechanism: SaslMechanism, own: &Own<'_>, decoy_key: &Secret) -> Result<Verifier, String> {
-    let key = format!("{}.sasl.jaas.config", mechanism.name().to_lowercase());
-    let module = own.own(&key).map(jaas::parse_line).transpose().map_err(|e| format!("{}{key}: {e}", own.prefix))?;
+    let (key, module) = (jaas_key(mechanism), login_module(own, mechanism)?);
     Ok(match mechanism {
         SaslMechanism::Plain => {
             let module =

@@ -5,6 +5,7 @@ use std::time::Duration;
 use thalweg_sys::net::ConnectOptions;
 
 use crate::properties::invalid;
+use crate::stream::Encryption;
 use crate::{Backoff, ChannelOptions, ConfigError, Peer, Properties, SaslConfig};
 
 /// Which kind of nodes a client begins with.
@@ -94,8 +95,18 @@ impl ClientConfig {
         config.metadata_max_age = properties.millis("metadata.max.age.ms", config.metadata_max_age)?;
         config.auto_create_topics = properties.flag("allow.auto.create.topics", config.auto_create_topics)?;
         config.rack = properties.text("client.rack").map(Into::into);
-        let protocols = [("PLAINTEXT", false), ("SASL_PLAINTEXT", true)];
-        if properties.choice("security.protocol", false, &protocols)? {
+        let plain = (false, false);
+        let protocols = [
+            ("PLAINTEXT", plain),
+            ("SSL", (true, false)),
+            ("SASL_PLAINTEXT", (false, true)),
+            ("SASL_SSL", (true, true)),
+        ];
+        let (encrypts, authenticates) = properties.choice("security.protocol", plain, &protocols)?;
+        if encrypts {
+            config.channel.connection.encryption = Some(Encryption::from_properties(properties)?);
+        }
+        if authenticates {
             config.channel.connection.sasl = Some(SaslConfig::from_properties(properties)?);
         }
         Ok(config)

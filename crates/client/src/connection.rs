@@ -22,7 +22,8 @@ use thalweg_wire::{ApiKey, Codec as _, DecodeError, ErrorCode, Reader, Request};
 use tokio::sync::oneshot;
 
 use crate::error::Api;
-use crate::{ApiVersions, Error, Peer, stream};
+use crate::stream::{self, Encryption};
+use crate::{ApiVersions, Error, Peer};
 use link::{Link, Message};
 pub use sasl::SaslConfig;
 
@@ -35,6 +36,8 @@ pub struct ConnectionOptions {
     pub socket: ConnectOptions,
     /// `socket.connection.setup.timeout.ms`: how long resolving, connecting and negotiating may take.
     pub setup_timeout: Duration,
+    /// How it is encrypted; `None` with a `security.protocol` without TLS.
+    pub encryption: Option<Encryption>,
     /// How to log in; `None` with a `security.protocol` without SASL.
     pub sasl: Option<SaslConfig>,
     /// `connections.max.idle.ms`: a connection without requests for so long is closed.
@@ -51,6 +54,7 @@ impl Default for ConnectionOptions {
             client_id: None,
             socket: ConnectOptions::default(),
             setup_timeout: Duration::from_secs(10),
+            encryption: None,
             sasl: None,
             idle_max: Duration::from_secs(540),
             // Brokers answer in order, and one slow request holds up all behind it: more would only wait longer.
@@ -97,7 +101,7 @@ impl Connection {
     /// When the peer cannot be reached or does not answer in time, or is not a Kafka node.
     pub async fn open(peer: Peer, options: &ConnectionOptions, deadline: Instant) -> Result<Self, Error> {
         let deadline = deadline.min(thalweg_sys::time::now() + options.setup_timeout);
-        let stream = stream::open(&peer, options.socket, deadline).await?;
+        let stream = stream::open(&peer, options, deadline).await?;
         let link = Link::start(peer, stream, options);
         let versions = negotiate(&link, deadline).await?;
         let mut expires_at = None;

@@ -56,4 +56,5 @@ pub use producer::{
     Acks, Delivery, GroupMetadata, Producer, ProducerConfig, ProducerRecord, RecordMetadata, murmur2, partition_for_key,
 };
 pub use properties::{ConfigError, Properties};
+pub use stream::Encryption;
 pub use versions::ApiVersions;

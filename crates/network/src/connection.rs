@@ -113,6 +113,8 @@ pub(crate) struct Connection {
     slots: VecDeque<(Timing, Slot)>,
     /// Behind the slots, so that it is dropped after them.
     session: Box<dyn Session>,
+    /// Says whether the connection is muted.
+    origin: Arc<Origin>,
     outbox: Outbox,
     /// The requests whose answers are in the outbox, as far as they are measured.
     unsent: Vec<Timing>,
@@ -156,6 +158,7 @@ impl Connection {
             stream,
             network,
             session,
+            origin,
             inbox,
             slots: VecDeque::new(),
             outbox,
@@ -275,7 +278,12 @@ impl Connection {
     }
 
     fn may_take(&self) -> bool {
-        !self.ending && !self.exclusive && !self.is_full() && self.outbox.bytes() < UNSENT_BYTES_MAX
+        !self.ending && !self.exclusive && !self.is_held() && self.outbox.bytes() < UNSENT_BYTES_MAX
+    }
+
+    /// Whether no more requests are read for now: enough wait, or the client is throttled.
+    fn is_held(&self) -> bool {
+        self.is_full() || self.origin.muted_until().is_some()
     }
 
     /// Whether as many requests wait as may.
@@ -370,9 +378,14 @@ impl Connection {
 
     /// Nothing can be done: waits, but not for ever.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        if self.is_full() && !self.looks_for_peer {
+        if self.is_held() && !self.looks_for_peer {
             self.looks_for_peer = true;
             self.idle_timer.as_mut().reset(now() + PEER_CHECK);
+        }
+        if let Some(muted_until) = self.origin.muted_until()
+            && muted_until < self.idle_timer.deadline()
+        {
+            self.idle_timer.as_mut().reset(muted_until);
         }
         while self.idle_timer.as_mut().poll(cx).is_ready() {
             let until = self.last_active + self.idle_max;
@@ -382,15 +395,23 @@ impl Connection {
                     Ended::Idle
                 })));
             }
-            self.looks_for_peer = self.is_full();
+            let muted_until = self.origin.muted_until();
+            let was_held = self.looks_for_peer;
+            self.looks_for_peer = self.is_held();
             // What is not read hides the end of the stream.
             if self.looks_for_peer && self.stream.is_closed_by_peer() {
                 self.client_has_gone();
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let next = if self.looks_for_peer { until.min(now() + PEER_CHECK) } else { until };
+            let look = if self.looks_for_peer { until.min(now() + PEER_CHECK) } else { until };
+            let next = muted_until.map_or(look, |muted| muted.min(look));
             self.idle_timer.as_mut().reset(next.max(now() + Duration::from_millis(1)));
+            // The client is not throttled any more: what it has sent meanwhile is taken.
+            if was_held && !self.looks_for_peer {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
         Poll::Pending
     }

@@ -1,9 +1,11 @@
 //! Who is at the other end of a connection.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytestring::ByteString;
 use parking_lot::Mutex;
+use thalweg_sys::time::{Duration, Instant, now};
 
 use crate::stream::Certificate;
 
@@ -18,14 +20,52 @@ pub struct Origin {
     pub certificate: Option<Certificate>,
     /// The name and version that the client's library gave with its last ApiVersions (KIP-511).
     software: Mutex<Option<(ByteString, ByteString)>>,
+    began: Instant,
+    /// Until when the connection is muted, in milliseconds since it began; 0 when it is not.
+    muted_until_ms: AtomicU64,
 }
 
 /// What Kafka writes where a library has not said its name.
 const UNKNOWN: &str = "unknown";
 
+/// A connection is muted no longer than this since its beginning: longer than any process runs, and within what clocks count.
+const MUTED_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 impl Origin {
     pub(crate) fn new(id: u64, address: SocketAddr, certificate: Option<Certificate>) -> Self {
-        Self { id, address, certificate, software: Mutex::new(None) }
+        let (began, muted_until_ms) = (now(), AtomicU64::new(0));
+        Self { id, address, certificate, software: Mutex::new(None), began, muted_until_ms }
+    }
+
+    /// The same client at another address: the one behind a broker that has forwarded its request (KIP-590). Muting it does
+    /// not mute the broker.
+    #[must_use]
+    pub fn forwarded(&self, address: SocketAddr) -> Self {
+        Self::new(self.id, address, None)
+    }
+
+    /// The client uses more than its quotas allow: no request of its connection is read until `throttle` has passed
+    /// (KIP-219). Its requests that were taken before are answered.
+    pub fn mute(&self, throttle: Duration) {
+        let until = self.began.elapsed() + throttle;
+        // Rounded up: a client that is throttled at all is throttled for a while.
+        let until_ms = u64::try_from(until.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        self.muted_until_ms.fetch_max(until_ms, Ordering::Relaxed);
+    }
+
+    /// Until when the connection is muted, if it still is.
+    pub(crate) fn muted_until(&self) -> Option<Instant> {
+        let until_ms = self.muted_until_ms.load(Ordering::Relaxed);
+        if until_ms == 0 {
+            return None;
+        }
+        let until = self.began + Duration::from_millis(until_ms).min(MUTED_MAX);
+        if until > now() {
+            return Some(until);
+        }
+        // Another request may have muted it again meanwhile.
+        let _ = self.muted_until_ms.compare_exchange(until_ms, 0, Ordering::Relaxed, Ordering::Relaxed);
+        None
     }
 
     /// The client has said what it is.

@@ -57,6 +57,7 @@ fn module(message: &Message, out: &mut String) {
         emit.read(out);
         emit.write(out);
         emit.errors(out);
+        emit.throttle(top, out);
         line!(out, "}}");
     }
     line!(out, "}}");
@@ -247,6 +248,16 @@ impl Emit<'_> {
             }
         }
         line!(out, "}}");
+    }
+
+    /// Tells and sets how long the client of a response is throttled.
+    fn throttle(&self, top: bool, out: &mut String) {
+        let says = |field: &Field| field.name == "ThrottleTimeMs" && field.ty == Type::Int32;
+        if self.message.kind != Kind::Response || !top || !self.one.fields.iter().any(says) {
+            return;
+        }
+        line!(out, "fn throttle_time_ms(&self) -> i32 {{ self.throttle_time_ms }}");
+        line!(out, "fn set_throttle_time_ms(&mut self, ms: i32) {{ self.throttle_time_ms = ms; }}");
     }
 
     /// The expression that tells whether lengths are compact ones.

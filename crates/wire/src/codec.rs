@@ -24,6 +24,16 @@ pub trait Codec: Default {
         let _ = tell;
     }
 
+    /// For how many milliseconds the client is throttled, as a response says (KIP-219); 0 where it cannot say so.
+    fn throttle_time_ms(&self) -> i32 {
+        0
+    }
+
+    /// Says in a response for how many milliseconds the client is throttled; nothing where it cannot say so.
+    fn set_throttle_time_ms(&mut self, ms: i32) {
+        let _ = ms;
+    }
+
     /// Reads one from where the reader stands, and leaves it behind it. Tagged fields that nobody knows are skipped.
     ///
     /// # Errors

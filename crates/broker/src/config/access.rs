@@ -1,6 +1,7 @@
 //! Who may do what: the authorizer and what it is configured with.
 
 use thalweg_access::Authorizer;
+use thalweg_access::quotas::Windows;
 
 use super::Refused;
 use super::properties::Properties;
@@ -10,29 +11,48 @@ const STANDARD_AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.Standard
 /// Configs of the authorizer itself, which Kafka's table does not know.
 pub(super) const AUTHORIZER_KEYS: [&str; 2] = ["allow.everyone.if.no.acl.found", "super.users"];
 
-/// Who may do what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Who may do what, and how what they use is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessConfig {
     /// `authorizer.class.name`, `super.users` and `allow.everyone.if.no.acl.found`; without a class everybody may do
     /// everything.
     pub authorizer: Option<Authorizer>,
+    /// `quota.window.num` and `quota.window.size.seconds`.
+    pub quota_windows: Windows,
+    /// `controller.quota.window.num` and `controller.quota.window.size.seconds`.
+    pub controller_quota_windows: Windows,
 }
 
 impl AccessConfig {
     pub(super) fn read(properties: &Properties) -> Result<Self, Refused> {
-        let class = properties.string("authorizer.class.name");
-        if class.is_empty() {
-            return Ok(Self::default());
-        }
-        if class != STANDARD_AUTHORIZER {
-            return Err(Refused::config(format!(
-                "authorizer.class.name names the Java class {class}, and only {STANDARD_AUTHORIZER} can run here"
-            )));
-        }
-        let text = |name: &str| properties.texts().get(name).map_or("", |text| &**text);
-        let [allow_everyone, super_users] = AUTHORIZER_KEYS.map(text);
-        let authorizer = Authorizer::from_texts(super_users, allow_everyone)
-            .map_err(|e| Refused::illegal(format!("super.users: {e}")))?;
-        Ok(Self { authorizer: Some(authorizer) })
+        Ok(Self {
+            authorizer: authorizer(properties)?,
+            quota_windows: windows(properties, ["quota.window.num", "quota.window.size.seconds"]),
+            controller_quota_windows: windows(
+                properties,
+                ["controller.quota.window.num", "controller.quota.window.size.seconds"],
+            ),
+        })
     }
+}
+
+fn windows(properties: &Properties, [count, seconds]: [&str; 2]) -> Windows {
+    Windows { count: properties.int(count).unsigned_abs(), size_ms: i64::from(properties.int(seconds)) * 1000 }
+}
+
+fn authorizer(properties: &Properties) -> Result<Option<Authorizer>, Refused> {
+    let class = properties.string("authorizer.class.name");
+    if class.is_empty() {
+        return Ok(None);
+    }
+    if class != STANDARD_AUTHORIZER {
+        return Err(Refused::config(format!(
+            "authorizer.class.name names the Java class {class}, and only {STANDARD_AUTHORIZER} can run here"
+        )));
+    }
+    let text = |name: &str| properties.texts().get(name).map_or("", |text| &**text);
+    let [allow_everyone, super_users] = AUTHORIZER_KEYS.map(text);
+    let authorizer = Authorizer::from_texts(super_users, allow_everyone)
+        .map_err(|e| Refused::illegal(format!("super.users: {e}")))?;
+    Ok(Some(authorizer))
 }

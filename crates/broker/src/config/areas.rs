@@ -7,7 +7,7 @@ use thalweg_base::NodeId;
 use thalweg_metadata::config::{parse_bootstrap_server, parse_voter};
 use thalweg_records::validate::DECOMPRESSED_BYTES_MAX;
 
-use super::listeners::{Listener, Listeners};
+use super::listeners::{Listener, Listeners, SecurityProtocol};
 use super::properties::Properties;
 use super::{DECOMPRESSED_MAX, HTTP_LISTEN, Refused, RefusedKind};
 
@@ -25,6 +25,8 @@ pub struct NetworkConfig {
     pub controller_listener_names: Vec<String>,
     /// `inter.broker.listener.name`, or the name of `security.inter.broker.protocol`.
     pub inter_broker_listener_name: String,
+    /// `listener.security.protocol.map`: how each listener, of this node or of others, encrypts and authenticates.
+    pub protocols: BTreeMap<String, SecurityProtocol>,
     /// `socket.request.max.bytes`
     pub socket_request_max_bytes: i32,
     /// `socket.send.buffer.bytes`: -1 is the system's choice.
@@ -67,6 +69,7 @@ impl NetworkConfig {
             advertised_controller_listeners: advertised_controller(&listeners, voter),
             controller_listener_names: listeners.controller_names,
             inter_broker_listener_name: listeners.inter_broker_name,
+            protocols: listeners.protocols,
             listeners: listeners.all,
             socket_request_max_bytes: properties.int("socket.request.max.bytes"),
             socket_send_buffer_bytes: properties.int("socket.send.buffer.bytes"),

@@ -42,6 +42,18 @@ impl SecurityProtocol {
         }
     }
 
+    /// Whether it is over TLS.
+    #[must_use]
+    pub fn encrypts(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
+
+    /// Whether clients log in by SASL.
+    #[must_use]
+    pub fn authenticates(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+
     fn from_name(name: &str) -> Option<Self> {
         let all = [Self::Plaintext, Self::Ssl, Self::SaslPlaintext, Self::SaslSsl];
         all.into_iter().find(|protocol| protocol.name() == name.to_uppercase())

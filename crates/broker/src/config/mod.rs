@@ -102,7 +102,6 @@ impl NodeConfig {
         let (config, properties, mut notices) = read(entries, overrides)?;
         rules::topic_defaults(&config, &properties)?;
         notices.extend(support::notices(&properties)?);
-        support::refuse_protocols(&config, &properties)?;
         Ok((config, notices))
     }
 

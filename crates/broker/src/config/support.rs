@@ -3,10 +3,9 @@
 use thalweg_metadata::config::{ConfigTable, Value};
 
 use super::access::AUTHORIZER_KEYS;
-use super::listeners::{Listeners, SecurityProtocol};
 use super::properties::Properties;
 use super::providers;
-use super::{DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL, NodeConfig, Notice, Refused, RefusedKind};
+use super::{DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL, Notice, Refused, RefusedKind};
 
 const TABLE: &str = include_str!("support.tbl");
 
@@ -123,44 +122,4 @@ fn is_default(name: &str, properties: &Properties) -> bool {
     let Some(def) = ConfigTable::BROKER.get(name) else { return false };
     let text = properties.value(name).map(Value::to_text).unwrap_or_default();
     text == def.default_text().unwrap_or_default()
-}
-
-/// Refuses what this node cannot do yet: connections to other nodes are in clear text, and nobody logs in on them. So a node
-/// that is not alone must not be asked to encrypt or authenticate them.
-pub(super) fn refuse_protocols(config: &NodeConfig, properties: &Properties) -> Result<(), Refused> {
-    if is_alone(config) {
-        return Ok(());
-    }
-    let protocols = Listeners::read(properties)?.protocols;
-    let network = &config.network;
-    for name in network.controller_listener_names.iter().chain([&network.inter_broker_listener_name]) {
-        match protocols.get(&name.to_uppercase()) {
-            None | Some(SecurityProtocol::Plaintext) => {}
-            Some(protocol) => {
-                let message = format!(
-                    "the listener {name}, by which nodes talk with each other, is to use {}, and nodes only use \
-                     PLAINTEXT among themselves yet",
-                    protocol.name()
-                );
-                return Err(Refused { kind: RefusedKind::NotBuilt, message });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether the node is its cluster's broker and its only controller, as far as its properties say.
-fn is_alone(config: &NodeConfig) -> bool {
-    let (quorum, network) = (&config.quorum, &config.network);
-    let is_own = |(host, port): &(String, u16)| {
-        let names_this_machine = ["localhost", "127.0.0.1", "::1"].contains(&host.as_str());
-        let mut own = network.advertised_controller_listeners.iter();
-        own.any(|own| own.port == *port && (names_this_machine || own.host.as_ref() == Some(host)))
-    };
-    let only_controller = if quorum.voters.is_empty() {
-        quorum.bootstrap_servers.iter().all(is_own)
-    } else {
-        quorum.voters.keys().all(|voter| *voter == config.node_id)
-    };
-    config.roles.broker && config.roles.controller && only_controller
 }

@@ -30,6 +30,7 @@ pub(crate) use bootstrap::{SnapshotContent, snapshot_file};
 pub use bootstrap::{read_bootstrap, read_bootstrap_file};
 pub use info::{Info, info};
 pub use meta_properties::{META_PROPERTIES, MetaProperties};
+pub(crate) use open::is_alone;
 pub use open::{OpenDirectories, open};
 pub use voters::{DynamicVoter, DynamicVoters};
 

@@ -111,7 +111,7 @@ fn metadata_log_elsewhere(config: &NodeConfig, directories: &[String]) -> Result
 }
 
 /// Whether the configuration names no controller but this one.
-fn is_alone(config: &NodeConfig) -> bool {
+pub(crate) fn is_alone(config: &NodeConfig) -> bool {
     if !config.roles.controller {
         return false;
     }

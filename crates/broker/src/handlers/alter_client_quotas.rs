@@ -1,13 +1,13 @@
-//! AlterClientQuotas: how much users, clients and addresses may use (KIP-546). The quotas are stored; what they limit is
-//! not limited yet.
+//! AlterClientQuotas: how much users, clients and addresses may use (KIP-546).
 
 use std::collections::BTreeSet;
 
 use bytestring::ByteString;
+use thalweg_controller::Context;
 use thalweg_wire::messages::alter_client_quotas_response::{AlterClientQuotasResponse, EntityData, EntryData};
 use thalweg_wire::messages::{AlterClientQuotasRequest, alter_client_quotas_request as asked};
 
-use super::controller::ask_with;
+use super::controller::{ask_with, context};
 use crate::call::Call;
 
 /// An entity that is an address.
@@ -16,8 +16,7 @@ const IP: &str = "ip";
 pub(crate) async fn handle(call: Call, request: AlterClientQuotasRequest) -> AlterClientQuotasResponse {
     let unknown_hosts = unknown_hosts(&request).await;
     let entities: Vec<Vec<asked::EntityData>> = request.entries.iter().map(|entry| entry.entity.clone()).collect();
-    let mut context = call.broker.metadata.context(call.version);
-    context.unknown_hosts = unknown_hosts;
+    let context = Context { unknown_hosts, ..context(&call) };
     let decided = ask_with(&call, context, request).await;
     decided.unwrap_or_else(|refusal| {
         let entry = |entity: Vec<asked::EntityData>| EntryData {

@@ -1,6 +1,6 @@
 //! How handlers have the active controller decide.
 
-use thalweg_controller::{Ask, Context, Refusal};
+use thalweg_controller::{Ask, Context, Principal, Refusal};
 use thalweg_sys::time::Duration;
 use thalweg_wire::{ErrorCode, Request};
 
@@ -8,10 +8,19 @@ use crate::call::Call;
 use crate::drivers::metadata::{Asker, ForwardedClient};
 use thalweg_network::ListenerType;
 
+/// The context of a client's request that names no time.
+pub(super) fn context(call: &Call) -> Context {
+    Context { principal: principal(call), ..call.broker.metadata.context(call.version) }
+}
+
+fn principal(call: &Call) -> Principal {
+    Principal { kind: (&*call.principal.kind).into(), name: (&*call.principal.name).into() }
+}
+
 /// Has the controller decide a request, and waits until that is committed. What reaches a controller is decided there or
 /// nowhere; a broker forwards.
 pub(super) async fn ask<Q: Ask>(call: &Call, request: Q) -> Result<Q::Response, Refusal> {
-    let context = call.broker.metadata.context(call.version);
+    let context = context(call);
     ask_with(call, context, request).await
 }
 
@@ -20,6 +29,7 @@ pub(super) async fn ask_within<Q: Ask>(call: &Call, timeout_ms: i32, request: Q)
     let timeout = u64::try_from(timeout_ms).ok().filter(|ms| *ms > 0);
     let Some(ms) = timeout else { return Err(Refusal::bare(ErrorCode::RequestTimedOut)) };
     let context = call.broker.metadata.context_within(call.version, Duration::from_millis(ms));
+    let context = Context { principal: principal(call), ..context };
     ask_with(call, context, request).await
 }
 
@@ -27,7 +37,7 @@ pub(super) async fn ask_within<Q: Ask>(call: &Call, timeout_ms: i32, request: Q)
 pub(super) async fn forward<Q: Request>(call: &Call, request: &Q) -> Option<Q::Response> {
     let client = ForwardedClient { address: call.origin.address.ip(), id: call.client_id.clone() };
     let metadata = &call.broker.metadata;
-    metadata.forward(&client, &metadata.context(call.version), request).await
+    metadata.forward(&client, &context(call), request).await
 }
 
 /// The same in a context that the handler has made.

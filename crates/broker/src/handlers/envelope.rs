@@ -1,6 +1,9 @@
 //! Envelope: a broker forwards what a client asked it to the active controller (KIP-590).
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
+use thalweg_access::Principal;
 use thalweg_wire::messages::{DefaultPrincipalData, EnvelopeRequest, EnvelopeResponse};
 use thalweg_wire::{ApiKey, ErrorCode, Reader};
 
@@ -31,29 +34,46 @@ const FORWARDABLE: [ApiKey; 20] = [
     ApiKey::UpdateFeatures,
 ];
 
+/// What an envelope holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Forwarded {
+    /// The client's request.
+    pub(crate) request: Bytes,
+    /// Who has sent it to the broker,
+    pub(crate) principal: Principal,
+    /// and from where.
+    pub(crate) address: IpAddr,
+}
+
 /// The request in an envelope, if it may be in one and everything about its sender can be made out.
 ///
 /// # Errors
 /// `PRINCIPAL_DESERIALIZATION_FAILURE`, or `INVALID_REQUEST`.
-pub(crate) fn open(envelope: EnvelopeRequest) -> Result<Bytes, ErrorCode> {
+pub(crate) fn open(envelope: EnvelopeRequest) -> Result<Forwarded, ErrorCode> {
     let EnvelopeRequest { request_data, request_principal, client_host_address } = envelope;
-    if !matches!(client_host_address.len(), 4 | 16) {
-        return Err(ErrorCode::InvalidRequest);
-    }
-    if !request_principal.is_some_and(is_principal) {
-        return Err(ErrorCode::PrincipalDeserializationFailure);
-    }
+    let address = address(&client_host_address).ok_or(ErrorCode::InvalidRequest)?;
+    let principal = request_principal.and_then(principal).ok_or(ErrorCode::PrincipalDeserializationFailure)?;
     let api = request_data.first_chunk::<2>().map(|api| i16::from_be_bytes(*api));
     let forwardable = api.and_then(ApiKey::from_i16).is_some_and(|api| FORWARDABLE.contains(&api));
-    if forwardable { Ok(request_data) } else { Err(ErrorCode::InvalidRequest) }
+    if forwardable {
+        Ok(Forwarded { request: request_data, principal, address })
+    } else {
+        Err(ErrorCode::InvalidRequest)
+    }
 }
 
-fn is_principal(serialized: Bytes) -> bool {
-    let Some(version) = serialized.first_chunk::<2>().map(|version| i16::from_be_bytes(*version)) else {
-        return false;
-    };
-    version == PRINCIPAL_VERSION
-        && DefaultPrincipalData::decode(&mut Reader::new(serialized.slice(2..)), version).is_ok()
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+fn principal(serialized: Bytes) -> Option<Principal> {
+    let version = i16::from_be_bytes(*serialized.first_chunk::<2>()?);
+    if version != PRINCIPAL_VERSION {
+        return None;
+    }
+    let data = DefaultPrincipalData::decode(&mut Reader::new(serialized.slice(2..)), version).ok()?;
+    Some(Principal { kind: (&*data.type_).into(), name: (&*data.name).into() })
 }
 
 /// The envelope's answer, around the one to the request in it.
@@ -84,7 +104,10 @@ mod tests {
 
     #[test]
     fn only_what_clients_may_ask_is_opened() {
-        assert_eq!(open(envelope(ApiKey::CreateTopics)).map(|data| data.len()), Ok(4));
+        let forwarded = open(envelope(ApiKey::CreateTopics)).expect("it may be forwarded");
+        assert_eq!(forwarded.request.len(), 4);
+        assert_eq!(forwarded.principal, Principal::user("alice"));
+        assert_eq!(forwarded.address, IpAddr::from([127, 0, 0, 1]));
         for api in [ApiKey::Produce, ApiKey::BrokerHeartbeat, ApiKey::Envelope, ApiKey::Fetch] {
             assert_eq!(open(envelope(api)), Err(ErrorCode::InvalidRequest), "{}", api.name());
         }

@@ -159,7 +159,10 @@ impl Fetch {
             targets.sort_by_key(|target| !target.is_known());
         }
         let limit = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
-        let bytes_max = request.max_bytes.min(broker.config.fetch.max_bytes);
+        let bytes_max = match replica_of(call.version, request) {
+            None => request.max_bytes.min(broker.config.fetch.max_bytes).min(quota_bytes_max(&call)),
+            Some(_) => request.max_bytes.min(broker.config.fetch.max_bytes),
+        };
         Ok(Self {
             targets,
             answering,
@@ -261,6 +264,11 @@ impl Fetch {
             }
         }
     }
+}
+
+/// How much the client may be given at once without being throttled for certain.
+fn quota_bytes_max(call: &Call) -> i32 {
+    call.broker.quotas.fetch_bytes_max(call.user()).map_or(i32::MAX, |bytes| bytes as i32)
 }
 
 /// Takes away what the client may not read: topics without READ, and all of them from a follower without CLUSTER_ACTION.

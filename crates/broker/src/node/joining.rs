@@ -1,5 +1,7 @@
 //! How a node joins its cluster: it opens the metadata log, takes part in the quorum, and registers as controller and broker.
 
+use std::sync::Arc;
+
 use thalweg_base::{BrokerEpoch, NodeId, Timestamp, Uuid};
 use thalweg_controller::{Controller, Refusal};
 use thalweg_metadata::feature;
@@ -20,6 +22,7 @@ use crate::drivers::metadata::{
     Acting, Asker, Balancing, Ended, MetadataHandle, MetadataLog, QuorumDriver, QuorumSettings, Retention,
     SnapshotPolicy, TransportSettings, VoterRules,
 };
+use crate::security::Outgoings;
 use thalweg_sys::closing::Closing;
 
 /// The version of BrokerRegistration that is sent.
@@ -34,6 +37,7 @@ pub(super) type BoundPorts = std::collections::BTreeMap<String, u16>;
 /// What a node is on its way into its cluster.
 pub(super) struct Joining<'a> {
     pub(super) config: &'a NodeConfig,
+    pub(super) outgoings: &'a Outgoings,
     pub(super) cluster_id: &'a str,
     /// The directory in which this node keeps the metadata log.
     pub(super) metadata_dir: Option<Uuid>,
@@ -118,6 +122,7 @@ impl Joining<'_> {
             cluster_id: self.cluster_id.to_owned(),
             bootstrap: quorum.bootstrap_servers.clone(),
             listener: default_listener(self.config),
+            security: Arc::clone(&self.outgoings.controllers),
             request_timeout: millis(i64::from(quorum.request_timeout_ms)),
             fetch_bytes_max: quorum.fetch_max_bytes,
             snapshot_bytes_max: quorum.fetch_snapshot_max_bytes,

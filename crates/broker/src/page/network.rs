@@ -33,11 +33,11 @@ const PARTS: [Part; 4] = [
     ("responsesendtimems", "Milliseconds from there until the kernel had taken the whole answer.", |api| &api.send),
 ];
 
-/// What takes no time here: requests do not pass from thread to thread, and nobody is throttled.
+/// What takes no time here: requests do not pass from thread to thread, and throttled ones are answered at once.
 const NO_TIME: [(&str, &str); 3] = [
     ("requestqueuetimems", "Always 0: whoever reads a request handles it."),
     ("responsequeuetimems", "Always 0: whoever handles a request answers it."),
-    ("throttletimems", "Always 0: there are no quotas."),
+    ("throttletimems", "Always 0: throttled requests are answered at once. Quotas have metrics of their own."),
 ];
 
 fn write_requests(page: &mut Page, broker: &Broker) {

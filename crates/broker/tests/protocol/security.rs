@@ -6,6 +6,7 @@ use m::alter_user_scram_credentials_request::{ScramCredentialDeletion, ScramCred
 use m::describe_client_quotas_request::ComponentData;
 use m::describe_client_quotas_response::{EntityData, EntryData, ValueData};
 use m::describe_user_scram_credentials_request::UserName;
+use thalweg_sys::time::{Duration, now};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
@@ -128,5 +129,71 @@ async fn who_is_not_authenticated_gets_no_delegation_token() {
         assert_eq!(response.error_code, ErrorCode::DelegationTokenRequestNotAllowed.code());
         assert_eq!((&*response.principal_name, response.expiry_timestamp_ms), ("ANONYMOUS", -1));
     }
+    cluster.stop().await;
+}
+
+/// A cluster in which every user may produce and fetch 10,000 bytes a second, measured over two windows.
+async fn start_with_quotas() -> (Cluster, thalweg_base::Uuid) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log_dirs = dir.path().display().to_string();
+    let properties = [("log.dirs", log_dirs.as_str()), ("quota.window.num", "2")];
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    let topic = cluster.create("t", &[]).await;
+    let entries = ["producer_byte_rate", "consumer_byte_rate"]
+        .map(|key| quota("user", None, key, 10_000.0))
+        .into_iter()
+        .collect();
+    cluster.ask(&m::AlterClientQuotasRequest { entries, validate_only: false }, 1).await;
+    (cluster, topic)
+}
+
+#[tokio::test]
+async fn a_producer_above_its_quota_is_answered_at_once_and_not_read_for_a_while() {
+    let (mut cluster, topic_id) = start_with_quotas().await;
+    let records = Some(crate::producing::batch_of(&[7; 12_000]));
+    let partition_data = vec![m::produce_request::PartitionProduceData { index: 0, records }];
+    let request = m::ProduceRequest {
+        acks: -1,
+        timeout_ms: 10_000,
+        topic_data: vec![m::produce_request::TopicProduceData { topic_id, partition_data, ..Default::default() }],
+        ..m::ProduceRequest::default()
+    };
+    // Quotas apply a moment after they are set.
+    let (throttled, begun) = loop {
+        let begun = now();
+        let answer = cluster.ask(&request, 13).await;
+        if answer.throttle_time_ms > 0 {
+            break (answer, begun);
+        }
+    };
+    assert_eq!(throttled.responses[0].partition_responses[0].error_code, 0);
+    cluster.ask(&m::MetadataRequest::default(), 12).await;
+    assert!(begun.elapsed() >= Duration::from_millis(throttled.throttle_time_ms.unsigned_abs().into()));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_consumer_above_its_quota_gets_no_records_and_gets_them_later() {
+    let (mut cluster, topic_id) = start_with_quotas().await;
+    crate::producing::produce(&mut cluster, topic_id, None, &[crate::producing::batch_of(&[7; 9000])]).await;
+    let partition = m::fetch_request::FetchPartition {
+        partition_max_bytes: 1 << 20,
+        current_leader_epoch: -1,
+        ..Default::default()
+    };
+    let topic = m::fetch_request::FetchTopic { topic_id, partitions: vec![partition], ..Default::default() };
+    let request =
+        m::FetchRequest { max_bytes: 1 << 20, session_epoch: -1, topics: vec![topic], ..m::FetchRequest::default() };
+    // Quotas apply a moment after they are set.
+    loop {
+        let answer = cluster.ask(&request, 17).await;
+        if answer.throttle_time_ms > 0 {
+            assert_eq!(answer.responses, []);
+            break;
+        }
+    }
+    let later = cluster.ask(&request, 17).await;
+    assert_eq!(later.throttle_time_ms, 0);
+    assert!(later.responses[0].partitions[0].records.as_ref().is_some_and(|records| records.len() > 9000));
     cluster.stop().await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use thalweg_access::Secret;
-use thalweg_access::jaas;
+use thalweg_access::jaas::{self, LoginModule};
 use thalweg_access::sasl::{SaslClient, SaslMechanism};
 use thalweg_sys::time::Instant;
 use thalweg_wire::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
@@ -42,7 +42,15 @@ impl SaslConfig {
         // The value holds a password: it is not repeated.
         let wrong = |reason: &str| invalid("sasl.jaas.config", "[hidden]", reason);
         let module = jaas::parse_line(line).map_err(|error| wrong(&error.to_string()))?;
-        let option = |name: &str| module.option(name).ok_or_else(|| wrong(&format!("it has no {name}")));
+        Self::from_module(mechanism, &module).map_err(|error| wrong(&error))
+    }
+
+    /// Logs in as a login module of a JAAS configuration says.
+    ///
+    /// # Errors
+    /// When it lacks an option.
+    pub fn from_module(mechanism: SaslMechanism, module: &LoginModule) -> Result<Self, String> {
+        let option = |name: &str| module.option(name).ok_or_else(|| format!("it has no {name}"));
         Ok(Self {
             mechanism,
             user: option("username")?.to_owned(),

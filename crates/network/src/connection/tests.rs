@@ -45,8 +45,8 @@ impl Drop for WaitingSession {
     }
 }
 
-struct Node {
-    service: Arc<Waits>,
+struct Node<S = Waits> {
+    service: Arc<S>,
     network: Arc<Network>,
     address: SocketAddr,
     _close: Close,
@@ -55,27 +55,8 @@ struct Node {
 impl Node {
     /// A listener whose requests wait and hold `bytes` each; a quarter of `memory` is for those that wait.
     async fn start(bytes: usize, memory: usize, idle_max: Duration) -> Self {
-        let options = SocketOptions { backlog: 10, receive_buffer: None, send_buffer: None };
-        let name = ListenerName { name: "CLIENTS".into(), kind: ListenerType::Broker };
-        let listener = Listener::bind(name, ("127.0.0.1", 0), options, None).await.expect("a free port");
-        let seats = SeatLimits {
-            connections_max: usize::MAX,
-            per_ip_max: usize::MAX,
-            per_ip_overrides: HashMap::new(),
-            creation_rate: NO_RATE,
-            listeners: std::collections::BTreeMap::new(),
-            protected: Vec::new(),
-        };
-        let network = Network::new(ConnectionLimits::new(1 << 20, memory, idle_max, 100), seats);
         let service = Arc::new(Waits { bytes, taken: AtomicUsize::new(0), ended: Notify::new() });
-        let (address, close) = (listener.local, Close::new());
-        task::spawn(listener.run(Arc::clone(&network), Arc::clone(&service) as Arc<dyn Service>, close.closing()));
-        Self { service, network, address, _close: close }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        let deadline = now() + Duration::from_secs(60);
-        connect(self.address, ConnectOptions::default(), deadline).await.expect("it listens")
+        Self::start_with(service, memory, idle_max).await
     }
 
     /// How many requests were taken once nothing happens any more.
@@ -88,6 +69,31 @@ impl Node {
                 return taken;
             }
         }
+    }
+}
+
+impl<S: Service> Node<S> {
+    async fn start_with(service: Arc<S>, memory: usize, idle_max: Duration) -> Self {
+        let options = SocketOptions { backlog: 10, receive_buffer: None, send_buffer: None };
+        let name = ListenerName { name: "CLIENTS".into(), kind: ListenerType::Broker };
+        let listener = Listener::bind(name, ("127.0.0.1", 0), options, None).await.expect("a free port");
+        let seats = SeatLimits {
+            connections_max: usize::MAX,
+            per_ip_max: usize::MAX,
+            per_ip_overrides: HashMap::new(),
+            creation_rate: NO_RATE,
+            listeners: std::collections::BTreeMap::new(),
+            protected: Vec::new(),
+        };
+        let network = Network::new(ConnectionLimits::new(1 << 20, memory, idle_max, 100), seats);
+        let (address, close) = (listener.local, Close::new());
+        task::spawn(listener.run(Arc::clone(&network), Arc::clone(&service) as Arc<dyn Service>, close.closing()));
+        Self { service, network, address, _close: close }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        let deadline = now() + Duration::from_secs(60);
+        connect(self.address, ConnectOptions::default(), deadline).await.expect("it listens")
     }
 }
 
@@ -140,4 +146,47 @@ async fn a_silent_client_is_closed_though_a_request_of_it_waits() {
     let read = timeout(Duration::from_secs(20), client.read(&mut end)).await;
     assert_eq!(read.expect("it is closed in time").expect("it is closed in order"), 0);
     assert_eq!(node.network.listeners()[0].expired, 1);
+}
+
+/// A service whose clients are throttled after every request.
+struct Throttles(Duration);
+
+struct ThrottledSession(Duration, Arc<Origin>);
+
+impl Service for Throttles {
+    fn connect(self: Arc<Self>, _: &ListenerName, origin: &Arc<Origin>) -> Result<Box<dyn Session>, String> {
+        Ok(Box::new(ThrottledSession(self.0, Arc::clone(origin))))
+    }
+}
+
+impl Session for ThrottledSession {
+    fn handle(&mut self, _: Bytes) -> Reply {
+        self.1.mute(self.0);
+        Reply::Now(Frame::from(vec![Bytes::from_static(b"answered")]))
+    }
+
+    fn request_bytes_max(&self) -> Option<usize> {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_client_is_answered_at_once_and_read_again_when_its_time_is_over() {
+    const THROTTLE: Duration = Duration::from_secs(7);
+    let service = Arc::new(Throttles(THROTTLE));
+    let node = Node::start_with(service, 1 << 30, HOUR).await;
+    let mut client = node.connect().await;
+    let mut other = node.connect().await;
+    let begun = now();
+    client.write_all(&requests(3)).await.expect("it is read");
+    let mut answer = [0; 8];
+    for answers in 0..3 {
+        client.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(begun.elapsed().as_secs(), (THROTTLE * answers).as_secs());
+        if answers == 0 {
+            other.write_all(&requests(1)).await.expect("it is read");
+            other.read_exact(&mut answer).await.expect("an answer: it is another's connection that is muted");
+            assert_eq!(begun.elapsed().as_secs(), 0);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Sends requests to the active controller on another node: a client's within an Envelope (KIP-590), the node's own as they are.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytestring::ByteString;
 use parking_lot::Mutex;
@@ -11,6 +12,8 @@ use thalweg_sys::time::Instant;
 use thalweg_wire::messages::{DefaultPrincipalData, EnvelopeRequest, RequestHeader, ResponseHeader};
 use thalweg_wire::{ApiKey, Codec, ErrorCode, Reader, Request, Writer};
 use tracing::debug;
+
+use crate::security::Outgoing;
 
 /// Who asks, when it is not this node itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,7 @@ enum Lane {
 pub(super) struct Forwarder {
     /// The listener of controllers to which this node connects.
     listener: String,
+    security: Arc<Outgoing>,
     client_id: ByteString,
     lanes: Mutex<Vec<(Lane, Channel)>>,
 }
@@ -50,8 +54,8 @@ pub(super) enum NoAnswer {
 }
 
 impl Forwarder {
-    pub(super) fn new(node: thalweg_base::NodeId, listener: String) -> Self {
-        Self { listener, client_id: format!("broker-{node}-to-controller").into(), lanes: Mutex::default() }
+    pub(super) fn new(node: thalweg_base::NodeId, listener: String, security: Arc<Outgoing>) -> Self {
+        Self { listener, security, client_id: format!("broker-{node}-to-controller").into(), lanes: Mutex::default() }
     }
 
     /// Sends a request to the controller that listens there, and gives its answer.
@@ -88,6 +92,7 @@ impl Forwarder {
             return channel.clone();
         }
         let connection = ConnectionOptions { client_id: Some(self.client_id.clone()), ..ConnectionOptions::default() };
+        let connection = self.security.secure(connection);
         let channel = Channel::new(address.clone(), ChannelOptions { connection, ..ChannelOptions::default() });
         lanes.retain(|(own, _)| *own != lane);
         lanes.push((lane, channel.clone()));

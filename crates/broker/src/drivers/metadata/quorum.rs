@@ -145,7 +145,7 @@ impl QuorumDriver {
         started: Instant,
     ) -> (Self, Publisher, MetadataHandle) {
         let Loaded { log, image, local, election, bootstrap } = loaded;
-        let listener = transport.listener.clone();
+        let (listener, security) = (transport.listener.clone(), Arc::clone(&transport.security));
         let (transport, answered) = Transport::new(transport);
         let node = settings.local.key.id;
         let mut images = Images::default();
@@ -169,7 +169,7 @@ impl QuorumDriver {
             quorum: Arc::clone(&view),
             leadership: leads,
             node,
-            forwarder: Arc::new(Forwarder::new(node, listener)),
+            forwarder: Arc::new(Forwarder::new(node, listener, security)),
             started,
         };
         let publisher = Publisher { outlet: outlet.clone(), acting, published, changes };

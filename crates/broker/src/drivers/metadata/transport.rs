@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::messages as convert;
 use super::messages::FetchLimits;
+use crate::security::Outgoing;
 
 /// So many answers may wait for the quorum's task. It has at most one request on its way to each peer.
 const ANSWERS_MAX: usize = 64;
@@ -34,6 +35,8 @@ pub(crate) struct TransportSettings {
     pub(crate) bootstrap: Vec<(String, u16)>,
     /// The listener of other controllers to which this node connects.
     pub(crate) listener: String,
+    /// How connections to it are encrypted and logged in.
+    pub(crate) security: Arc<Outgoing>,
     /// `controller.quorum.request.timeout.ms`.
     pub(crate) request_timeout: Duration,
     /// `controller.quorum.fetch.max.bytes`.
@@ -181,6 +184,7 @@ impl Shared {
             setup_timeout: self.settings.request_timeout,
             ..ConnectionOptions::default()
         };
+        let connection = self.settings.security.secure(connection);
         ChannelOptions { connection, ..ChannelOptions::default() }
     }
 

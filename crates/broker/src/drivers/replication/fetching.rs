@@ -203,6 +203,7 @@ impl Fetching {
             in_flight_max: 2,
             ..ConnectionOptions::default()
         };
+        let connection = self.config.security.secure(connection);
         ChannelOptions { connection, ..ChannelOptions::default() }
     }
 

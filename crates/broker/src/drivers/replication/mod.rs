@@ -17,9 +17,10 @@ use thalweg_sys::time::Duration;
 use self::fetching::Fetching;
 use super::partition::{Local, Partition};
 use super::partitions::Partitions;
+use crate::security::Outgoing;
 
 /// How this broker fetches from others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct FetchingConfig {
     /// `num.replica.fetchers`, for each broker that is followed.
     pub(crate) fetchers: usize,
@@ -39,6 +40,8 @@ pub(crate) struct FetchingConfig {
     pub(crate) receive_buffer_bytes: Option<u32>,
     /// `inter.broker.listener.name`
     pub(crate) listener: String,
+    /// How connections to that listener are encrypted and logged in.
+    pub(crate) security: Arc<Outgoing>,
 }
 
 /// The fetchers of this broker: `num.replica.fetchers` for each broker that leads a partition followed here.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use thalweg_access::quotas::QuotaKind;
 use thalweg_base::Offset;
 use thalweg_network::Frame;
 use thalweg_replica::{NewSession, SessionId, Shown, Topic};
@@ -25,6 +26,10 @@ use crate::endpoints::Leaders;
 const FROM_FILE_MIN: usize = 64 << 10;
 /// One answer takes no more memory than this for records, however many partitions it has.
 const IN_MEMORY_MAX: usize = 512 << 10;
+
+/// What an answer has around its partitions, and around the records of each, counted against the quota of its client.
+const ANSWER_BYTES: usize = 40;
+const PARTITION_BYTES: usize = 60;
 
 /// The records of one target, or why they could not be read.
 type Read = Result<Records, ErrorCode>;
@@ -90,8 +95,35 @@ impl Fetch {
         records
     }
 
+    /// What a consumer that uses more than its quotas allow is answered: no records, and for how long it is throttled. Its
+    /// session stays as it was.
+    fn throttled_answer(&self, records: &[Read]) -> Option<Frame> {
+        let (call, quotas) = (&self.call, &self.call.broker.quotas);
+        if quotas.is_idle() || matches!(self.reader, Reader::Follower(_)) {
+            return None;
+        }
+        let per_partition = |read: &Read| PARTITION_BYTES + read.as_ref().map_or(0, Records::len);
+        let bytes = (ANSWER_BYTES + records.iter().map(per_partition).sum::<usize>()) as f64;
+        let now = call.broker.moment();
+        let of_bytes = quotas.record(QuotaKind::Fetch, call.user(), bytes, now);
+        let throttle_ms = of_bytes.max(call.request_throttle_ms());
+        if throttle_ms == 0 {
+            return None;
+        }
+        quotas.unrecord(QuotaKind::Fetch, call.user(), bytes, now);
+        let session_id = match &self.answering {
+            Answering::Sessionless | Answering::NewSession => SessionId::NONE,
+            Answering::Session(lent) => lent.id,
+        };
+        let throttle_time_ms = i32::try_from(throttle_ms).unwrap_or(i32::MAX);
+        Some(call.answer(&FetchResponse { session_id: session_id.0, throttle_time_ms, ..FetchResponse::default() }))
+    }
+
     /// The answer as a frame.
     pub(super) fn answer(mut self, found: Found, records: Vec<Read>) -> Frame {
+        if let Some(throttled) = self.throttled_answer(&records) {
+            return throttled;
+        }
         let call = self.call.clone();
         let mut leaders = Leaders::new(&call);
         let mut shown = Vec::with_capacity(self.targets.len());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use thalweg_access::quotas::QuotaKind;
 use thalweg_metadata::topic_name;
 use thalweg_network::{Frame, Reply};
 use thalweg_records::BatchHeader;
@@ -45,7 +46,12 @@ struct Waiting {
 pub(super) fn append_and_reply(call: Call, request: ProduceRequest, guards: &Guards) -> Reply {
     let deadline = now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let no_answer = request.acks == 0;
+    // The connection is muted now: it may have sent more already.
+    let throttle_ms =
+        call.broker.quotas.record(QuotaKind::Produce, call.user(), call.request_bytes as f64, call.broker.moment());
+    call.mute(throttle_ms);
     let (mut response, waiting) = append_all(&call, request, guards);
+    response.throttle_time_ms = i32::try_from(throttle_ms).unwrap_or(i32::MAX);
     if no_answer {
         return match first_error(&response) {
             Some(error) => Reply::Close(format!("a produce with acks=0 failed: {}", error.name())),
