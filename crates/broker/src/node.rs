@@ -445,7 +445,7 @@ impl Starting {
         let configs =
             BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &self.config.properties };
         let throttles = Arc::new(Throttles::new(&configs));
-        Local { id: self.config.node_id, started: self.started, proposals, throttles }
+        Local { id: self.config.node_id, started: self.started, proposals, throttles, replicated: Arc::default() }
     }
 
     /// What acts on the metadata on this node.

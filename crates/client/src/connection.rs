@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Api;
 use crate::stream::{self, Encryption};
-use crate::{ApiVersions, Error, Peer};
+use crate::{ApiVersions, Error, Meter, Peer};
 use link::{Link, Message};
 pub use sasl::SaslConfig;
 
@@ -46,6 +46,8 @@ pub struct ConnectionOptions {
     pub in_flight_max: usize,
     /// The largest response that is read, in bytes. A larger one ends the connection before room is made for it.
     pub response_bytes_max: usize,
+    /// Counts what goes over the connection, if that is wanted.
+    pub meter: Option<Arc<Meter>>,
 }
 
 impl Default for ConnectionOptions {
@@ -61,6 +63,7 @@ impl Default for ConnectionOptions {
             in_flight_max: 100,
             // Five times the default of fetch.max.bytes, and room for the metadata of a million partitions.
             response_bytes_max: 256 << 20,
+            meter: None,
         }
     }
 }

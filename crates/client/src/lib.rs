@@ -33,6 +33,7 @@ mod error;
 #[cfg(test)]
 #[path = "tests/fake.rs"]
 mod fake;
+mod meter;
 mod peer;
 mod producer;
 mod properties;
@@ -51,6 +52,7 @@ pub use consumer::{
 };
 pub use destination::Destination;
 pub use error::{Api, Error};
+pub use meter::Meter;
 pub use peer::{ParsePeerError, Peer};
 pub use producer::{
     Acks, Delivery, GroupMetadata, Producer, ProducerConfig, ProducerRecord, RecordMetadata, murmur2, partition_for_key,

@@ -220,6 +220,12 @@ impl Follower {
         self.high_watermark
     }
 
+    /// How many records between the end of the log here and the high watermark that the leader named last.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        u64::try_from(self.leaders_high_watermark.0 - self.log_end.0).unwrap_or(0)
+    }
+
     /// The offset that the next record gets.
     #[must_use]
     pub fn log_end(&self) -> Offset {

@@ -10,7 +10,7 @@ use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, ProducerEpoch, ProducerI
 use thalweg_metadata::image::{ClusterImage, PartitionRegistration};
 use thalweg_records::PreparedBatch;
 use thalweg_replica::{
-    Ack, Acks, Assignment, BrokerState, Effects, IsrProposal, IsrRefusal, Leader, PartitionEpoch, Refusal,
+    Ack, Acks, Assignment, BrokerState, Effects, Follower, IsrProposal, IsrRefusal, Leader, PartitionEpoch, Refusal,
 };
 use thalweg_storage::{
     AppendError, AppendOutcome, AppendRefusal, Fault, Flush, FlushPlan, Log, Origin, Producer, ProducerRefusal,
@@ -27,7 +27,7 @@ use super::maintenance::flush;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
 use super::throttles::Throttles;
-use crate::metrics::Traffic;
+use crate::metrics::{Replicated, Traffic};
 
 mod following;
 mod reading;
@@ -66,6 +66,8 @@ pub(crate) struct Local {
     pub(crate) proposals: mpsc::UnboundedSender<Proposed>,
     /// How fast throttled replicas are copied.
     pub(crate) throttles: Arc<Throttles>,
+    /// What is copied, and how the replicas in sync change.
+    pub(crate) replicated: Arc<Replicated>,
 }
 
 /// A partition's proposal to the controller.
@@ -399,9 +401,13 @@ impl Partition {
         let Some(leader) = state.role.leader_mut() else { return };
         let effects = match answer {
             Ok(committed) => {
+                self.local.replicated.isr_changed(leader.isr(), &committed.isr);
                 leader.isr_committed(committed.leader_epoch, &committed.isr, committed.partition_epoch, now)
             }
-            Err(refusal) => leader.isr_refused(partition_epoch, refusal, now),
+            Err(refusal) => {
+                self.local.replicated.failed_isr_updates.increment();
+                leader.isr_refused(partition_epoch, refusal, now)
+            }
         };
         self.take_effects(&mut state, effects);
         // Appends may wait for fewer replicas now.
@@ -709,8 +715,9 @@ impl Partition {
             segments: log.segment_count(),
             producers: log.producers().len(),
         });
+        let lag = state.role.follower().map(Follower::lag);
         let (id, topic_id, traffic) = (self.id.clone(), self.topic_id, self.traffic.total());
-        View { id, topic_id, log, high_watermark, offline: state.failed, min_in_sync, traffic }
+        View { id, topic_id, log, high_watermark, lag, offline: state.failed, min_in_sync, traffic }
     }
 
     /// The topic was deleted: takes the log out. Whoever waits learns that there is no such partition.

@@ -29,7 +29,7 @@ use super::removing::Removals;
 use super::replication::{FetchingConfig, Replication};
 use super::settings::{BrokerLimits, Settings, value};
 use crate::live_properties::LiveProperties;
-use crate::metrics::Total;
+use crate::metrics::{Replicated, Total};
 
 /// More logs than this are synced all at once when the node stops.
 const SYNCS_MAX: usize = 100;
@@ -183,6 +183,16 @@ impl Partitions {
             Some(None) => ErrorCode::UnknownTopicOrPartition,
             Some(Some(_)) => ErrorCode::NotLeaderOrFollower,
         }
+    }
+
+    /// The fetchers of this broker.
+    pub(crate) fn replication(&self) -> &Replication {
+        &self.replication
+    }
+
+    /// Counts what is copied between brokers.
+    pub(crate) fn replicated(&self) -> &Replicated {
+        &self.local.replicated
     }
 
     /// How long it took to sync logs, of all directories.

@@ -5,6 +5,7 @@
 //! Prometheus.
 
 mod rates;
+mod replicated;
 mod traffic;
 
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use thalweg_base::metrics::Counter;
 use thalweg_records::validate::{Invalid, Meter};
 
 use rates::Rates;
+pub(crate) use replicated::Replicated;
 pub(crate) use traffic::{Total, Traffic};
 
 /// The counters that belong to the node as a whole.

@@ -52,9 +52,13 @@ impl Traffic {
         self.bytes_rejected.add(bytes as u64);
     }
 
-    /// A fetch was answered with so many bytes of records.
-    pub(crate) fn fetched(&self, bytes: usize) {
+    /// A replica or a client wants to read.
+    pub(crate) fn fetch_asked(&self) {
         self.fetch_requests.increment();
+    }
+
+    /// A client was given so many bytes of records.
+    pub(crate) fn consumed(&self, bytes: usize) {
         self.bytes_out.add(bytes as u64);
     }
 

@@ -13,7 +13,7 @@ pub(super) fn write(page: &mut Page, broker: &Broker, survey: &Survey) {
     write_replicas(page, survey);
     write_dirs(page, survey);
     write_flushes(page, broker);
-    write_others(page);
+    write_replication(page, broker, survey);
 }
 
 fn write_cluster(page: &mut Page, broker: &Broker, survey: &Survey) {
@@ -66,7 +66,8 @@ fn write_quorum(page: &mut Page, broker: &Broker, survey: &Survey) {
     let epoch = survey.image.provenance().epoch;
     let commits = quorum.commits;
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    let rate = broker.metrics.rate("append_records", quorum.log_end.0.unsigned_abs(), broker.moment());
+    let rate = broker.metrics.rate("metadata_records", quorum.log_end.0.unsigned_abs(), broker.moment());
+    let (appended, fetched) = if leads { (&rate, &0.0) } else { (&0.0, &rate) };
     for kind in ["raftmetrics", "raft_metrics"] {
         let gauges: [(&str, &str, &dyn std::fmt::Display); 12] = [
             ("current_leader", "The node that leads the metadata quorum, -1 when none is known.", &quorum.leader.0),
@@ -81,8 +82,8 @@ fn write_quorum(page: &mut Page, broker: &Broker, survey: &Survey) {
             ("log_end_epoch", "The epoch of the last metadata record.", &epoch.0),
             ("number_of_voters", "The voters of the quorum.", &quorum.voters.len()),
             ("number_unknown_voter_connections", "Voters whose address is not known.", &0),
-            ("append_records_rate", "Metadata records written a second, lately.", &rate),
-            ("fetch_records_rate", "Always 0: nothing is fetched from another leader.", &0),
+            ("append_records_rate", "Metadata records written a second as the leader, lately.", appended),
+            ("fetch_records_rate", "Metadata records fetched a second from the leader, lately.", fetched),
             ("commit_latency_avg", "Milliseconds from a decision to its commit, on average.", &ms(commits.average())),
             ("commit_latency_max", "The longest such time.", &ms(commits.max)),
         ];
@@ -130,22 +131,54 @@ fn write_replicas(page: &mut Page, survey: &Survey) {
     }
 }
 
-/// What only several nodes do with each other: nothing, in a cluster of one.
-fn write_others(page: &mut Page) {
-    for name in ["maxlag", "minfetchrate", "failedpartitionscount", "deadthreadcount"] {
-        let name = format!("kafka_server_replicafetchermanager_{name}");
-        page.text.family(&name, Kind::Gauge, "Always 0: no partition is copied from another node.");
-        page.text.sample(&[("clientId", &"Replica")], 0);
+/// What brokers copy from each other.
+fn write_replication(page: &mut Page, broker: &Broker, survey: &Survey) {
+    let lag = survey.partitions.iter().filter_map(|(view, _)| view.lag).max().unwrap_or(0);
+    let now = broker.moment();
+    let rates =
+        broker.partitions.replication().fetchers().into_iter().map(|((leader, index), answered)| {
+            broker.metrics.rate(&format!("fetcher {index} of {leader}"), answered, now)
+        });
+    let slowest = rates.reduce(f64::min).unwrap_or(0.0);
+    let failed = survey.count(|view, replication| view.offline && replication.is_follower);
+    let gauges: [(&str, &str, &dyn std::fmt::Display); 4] = [
+        ("maxlag", "Committed records that the follower that is furthest behind lacks.", &lag),
+        ("minfetchrate", "Fetches a second of the slowest fetcher, lately.", &slowest),
+        ("failedpartitionscount", "Partitions that are not fetched since their log has failed.", &failed),
+        ("deadthreadcount", "Always 0: a fetcher retries, and a bug in one ends the node.", &0),
+    ];
+    for (name, help, value) in gauges {
+        page.text.family(&format!("kafka_server_replicafetchermanager_{name}"), Kind::Gauge, help);
+        page.text.sample(&[("clientId", &"Replica")], value);
     }
-    for bean in ["isrexpands", "isrshrinks", "failedisrupdates"] {
+    let counted = broker.partitions.replicated();
+    for (bean, help, counter) in [
+        (
+            "replicamanager_isrexpands",
+            "How often a partition led here had a replica more in sync.",
+            &counted.isr_expands,
+        ),
+        ("replicamanager_isrshrinks", "How often one had a replica less in sync.", &counted.isr_shrinks),
+        (
+            "replicamanager_failedisrupdates",
+            "How often the controller refused the replicas in sync that a leader here proposed.",
+            &counted.failed_isr_updates,
+        ),
+        ("brokertopicmetrics_replicationbytesin", "Bytes of records fetched from other brokers.", &counted.bytes_in),
+        ("brokertopicmetrics_replicationbytesout", "Bytes of records given to other brokers.", &counted.bytes_out),
+    ] {
         for ending in ["_total", "persec"] {
-            let name = format!("kafka_server_replicamanager_{bean}{ending}");
-            page.counter(&name, "Always 0: every partition has one replica.", 0);
+            page.counter(&format!("kafka_server_{bean}{ending}"), help, counter.get());
         }
     }
-    for name in ["incoming_byte_total", "outgoing_byte_total", "request_total", "response_total"] {
-        let name = format!("kafka_server_raftchannelmetrics_{name}");
-        page.counter(&name, "Always 0: the metadata quorum has one node.", 0);
+    let exchanged = broker.metadata.exchanged();
+    for (name, help, counter) in [
+        ("incoming_byte_total", "Bytes that other controllers have answered.", &exchanged.received),
+        ("outgoing_byte_total", "Bytes that other controllers were asked with.", &exchanged.sent),
+        ("request_total", "Requests to other controllers.", &exchanged.requests),
+        ("response_total", "Answers of other controllers.", &exchanged.responses),
+    ] {
+        page.counter(&format!("kafka_server_raftchannelmetrics_{name}"), help, counter.get());
     }
 }
 

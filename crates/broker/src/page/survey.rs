@@ -30,7 +30,7 @@ pub(super) struct Survey {
     pub(super) transactions: TransactionsView,
 }
 
-/// How a partition of this node is replicated; all zero while another node leads it.
+/// How a partition of this node is replicated; no number is known while another node leads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Replication {
     pub(super) is_leader: bool,
@@ -39,6 +39,8 @@ pub(super) struct Replication {
     /// `min.insync.replicas`, or the number of replicas where that is less.
     pub(super) min_in_sync: usize,
     pub(super) is_reassigning: bool,
+    /// Another node leads it, and this one has a replica.
+    pub(super) is_follower: bool,
 }
 
 impl Replication {
@@ -104,7 +106,7 @@ impl Survey {
 
 fn replication(registration: &PartitionRegistration, node: NodeId, min_in_sync: usize) -> Replication {
     if registration.leader != node {
-        return Replication::default();
+        return Replication { is_follower: registration.replicas.contains(&node), ..Replication::default() };
     }
     let replicas = registration.replicas.len();
     Replication {
@@ -113,6 +115,7 @@ fn replication(registration: &PartitionRegistration, node: NodeId, min_in_sync: 
         in_sync: registration.isr.len(),
         min_in_sync: min_in_sync.min(replicas),
         is_reassigning: registration.is_reassigning(),
+        is_follower: false,
     }
 }
 
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_partition_of_one_replica_is_at_its_minimum_and_never_below() {
-        let alone = Replication { is_leader: true, replicas: 1, in_sync: 1, min_in_sync: 1, is_reassigning: false };
+        let alone = Replication { is_leader: true, replicas: 1, in_sync: 1, min_in_sync: 1, ..Replication::default() };
         assert!(alone.is_at_min() && !alone.is_under_min() && !alone.is_under_replicated());
         let short = Replication { replicas: 3, in_sync: 1, min_in_sync: 2, ..alone };
         assert!(short.is_under_replicated() && short.is_under_min() && !short.is_at_min());

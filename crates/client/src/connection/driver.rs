@@ -14,9 +14,9 @@ use super::ConnectionOptions;
 use super::inbox::Inbox;
 use super::link::Shared;
 use super::outbox::Outbox;
-use crate::Error;
 use crate::error::Api;
 use crate::stream::Stream;
+use crate::{Error, Meter};
 
 /// No request is taken over while so many bytes wait to be written: the rest waits in its callers' hands.
 const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
@@ -72,6 +72,7 @@ pub(super) struct Driver {
     /// Whether all handles are gone: what waits is still answered.
     abandoned: bool,
     idle_max: Duration,
+    meter: Option<Arc<Meter>>,
     used_at: Instant,
     /// Rings at the earliest deadline, or before: then it is set again.
     alarm: Pin<Box<Sleep>>,
@@ -96,6 +97,7 @@ impl Driver {
             waiting: VecDeque::new(),
             abandoned: false,
             idle_max: options.idle_max,
+            meter: options.meter.clone(),
             used_at,
             alarm: Box::pin(sleep_until(used_at + options.idle_max)),
         }
@@ -143,7 +145,12 @@ impl Driver {
                 },
                 read = self.reader.read_buf(self.inbox.room()) => match read? {
                     0 => return Err(End::Reason("the peer closed it".to_owned())),
-                    _ => self.hand_out()?,
+                    count => {
+                        if let Some(meter) = &self.meter {
+                            meter.received.add(count as u64);
+                        }
+                        self.hand_out()?;
+                    }
                 },
             }
         }
@@ -154,6 +161,10 @@ impl Driver {
     fn take(&mut self, first: Outgoing) {
         let mut next = Some(first);
         while let Some(Outgoing { parts, deadline, waiting, slot }) = next {
+            if let Some(meter) = &self.meter {
+                meter.requests.increment();
+                meter.sent.add(parts.iter().map(|part| part.len() as u64).sum());
+            }
             self.outbox.push(parts, waiting.is_none().then_some(deadline));
             if let Some(waiting) = waiting {
                 self.waiting.push_back(Waiting { _slot: Some(slot), ..waiting });
@@ -181,6 +192,9 @@ impl Driver {
                     Some(id) => format!("it sent correlation id {id} where {expected} was expected"),
                     None => "it sent a response that is shorter than its header".to_owned(),
                 }));
+            }
+            if let Some(meter) = &self.meter {
+                meter.responses.increment();
             }
             // Whoever gave up waiting has dropped the receiver.
             let _ = waiting.answer.send(Ok(frame));

@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use parking_lot::RwLock;
 use thalweg_base::metrics::Spans;
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset};
+use thalweg_client::Meter;
 use thalweg_controller::{Ask, Context, Principal, Refusal};
 use thalweg_metadata::MetadataImage;
 use thalweg_raft::{Endpoint, Voter};
@@ -74,6 +75,8 @@ pub(crate) struct MetadataHandle {
     pub(super) leadership: watch::Receiver<Leadership>,
     pub(super) node: NodeId,
     pub(super) forwarder: Arc<Forwarder>,
+    /// What went to other controllers and came from them, of the quorum's own requests.
+    pub(super) exchanged: Arc<Meter>,
     pub(super) started: Instant,
 }
 
@@ -103,6 +106,11 @@ impl MetadataHandle {
     /// The quorum as it was a moment ago.
     pub(crate) fn quorum(&self) -> QuorumView {
         self.quorum.read().clone()
+    }
+
+    /// Counts what went to other controllers and came from them, of the quorum's own requests.
+    pub(crate) fn exchanged(&self) -> &Meter {
+        &self.exchanged
     }
 
     /// The time as the quorum and the controller measure it.

@@ -41,6 +41,13 @@ impl Images {
         self.committed.as_ref()
     }
 
+    /// The images of a log that was opened and read up to `end`.
+    pub(super) fn restored(image: MetadataImage, end: Offset, appended: u64) -> Self {
+        let mut images = Self::default();
+        images.restore(image, end, appended);
+        images
+    }
+
     /// The image of a log that was read anew, up to `end`. Its beginning may be committed already.
     pub(super) fn restore(&mut self, image: MetadataImage, end: Offset, appended: u64) {
         self.uncommitted.clear();

@@ -148,9 +148,7 @@ impl QuorumDriver {
         let (listener, security) = (transport.listener.clone(), Arc::clone(&transport.security));
         let (transport, answered) = Transport::new(transport);
         let node = settings.local.key.id;
-        let mut images = Images::default();
-        let end = local.end;
-        images.restore(image, end, log.appended());
+        let images = Images::restored(image, local.end, log.appended());
         let reconfigured = local.changes.last().map_or(Offset::ZERO, |(offset, _)| offset.next());
         let (mut quorum, effects) = Quorum::start(start(&settings, election, local), Moment(0));
         if settings.joins_by_itself {
@@ -163,6 +161,7 @@ impl QuorumDriver {
         let view = Arc::new(RwLock::new(view(&quorum, Spans::default(), 0)));
         let (leadership, leads) = watch::channel(Leadership::default());
         let handle = MetadataHandle {
+            exchanged: transport.meter(),
             inbox: inbox_sender,
             published: Arc::clone(&published),
             changes: changed,

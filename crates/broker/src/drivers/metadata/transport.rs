@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use thalweg_client::{Channel, ChannelOptions, ConnectionOptions, Error, Peer as Address};
+use thalweg_client::{Channel, ChannelOptions, ConnectionOptions, Error, Meter, Peer as Address};
 use thalweg_raft::{Peer, Quorum, QuorumError, Request, RequestId, Response};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now};
@@ -64,6 +64,8 @@ pub(crate) struct Transport {
 #[derive(Debug)]
 struct Shared {
     settings: TransportSettings,
+    /// What went to other controllers and came from them.
+    meter: Arc<Meter>,
     links: Mutex<BTreeMap<Address, Link>>,
 }
 
@@ -80,7 +82,15 @@ impl Transport {
     /// The way, and where the answers come out.
     pub(super) fn new(settings: TransportSettings) -> (Self, mpsc::Receiver<Answered>) {
         let (answers, answered) = mpsc::channel(ANSWERS_MAX);
-        (Self { shared: Arc::new(Shared { settings, links: Mutex::default() }), answers }, answered)
+        (
+            Self { shared: Arc::new(Shared { settings, meter: Arc::default(), links: Mutex::default() }), answers },
+            answered,
+        )
+    }
+
+    /// Counts what goes to other controllers and comes from them.
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.shared.meter)
     }
 
     /// Where a peer listens, as far as it is known.
@@ -182,6 +192,7 @@ impl Shared {
         let connection = ConnectionOptions {
             client_id: Some(format!("raft-client-{}", self.settings.node).into()),
             setup_timeout: self.settings.request_timeout,
+            meter: Some(Arc::clone(&self.meter)),
             ..ConnectionOptions::default()
         };
         let connection = self.settings.security.secure(connection);

@@ -187,6 +187,7 @@ impl Partition {
 
     /// So many bytes were sent to a follower.
     pub(crate) fn sent_to_follower(&self, bytes: usize) {
+        self.local.replicated.bytes_out.add(bytes as u64);
         if self.settings().throttled.as_leader {
             self.local.throttles.sent(bytes, self.local.moment());
         }

@@ -30,6 +30,13 @@ impl Role {
         }
     }
 
+    pub(super) fn follower(&self) -> Option<&Follower> {
+        match self {
+            Self::Follower(follower) => Some(follower),
+            Self::Idle { .. } | Self::Leader(_) => None,
+        }
+    }
+
     pub(super) fn leader_mut(&mut self) -> Option<&mut Leader> {
         match self {
             Self::Leader(leader) => Some(leader),

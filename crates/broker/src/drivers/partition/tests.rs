@@ -42,7 +42,13 @@ fn hosted(dir: &Path, node: NodeId, settings: Arc<Settings>) -> Arc<Partition> {
     let none = ConfigMap::new();
     let broker = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &none };
     let throttles = Arc::new(Throttles::new(&broker));
-    let local = Local { id: node, started: time::now(), proposals: mpsc::unbounded_channel().0, throttles };
+    let local = Local {
+        id: node,
+        started: time::now(),
+        proposals: mpsc::unbounded_channel().0,
+        throttles,
+        replicated: Arc::default(),
+    };
     let id = TopicPartition::new("t", 0);
     Partition::new(id, Uuid::ZERO, (log, &health), Offset::ZERO, settings, local)
 }

@@ -13,6 +13,8 @@ pub(crate) struct View {
     pub(crate) log: Option<LogView>,
     /// `None` while this node does not lead.
     pub(crate) high_watermark: Option<Offset>,
+    /// How many committed records of the leader are not here yet; `None` while this node does not follow.
+    pub(crate) lag: Option<u64>,
     /// Its log cannot be used.
     pub(crate) offline: bool,
     /// `min.insync.replicas`

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
+use thalweg_base::metrics::Counter;
 use thalweg_base::{BrokerEpoch, NodeId, Offset};
 use thalweg_client::{Channel, ChannelOptions, Connection, ConnectionOptions, Peer};
 use thalweg_metadata::MetadataImage;
@@ -37,6 +38,8 @@ pub(super) struct Fetching {
     partitions: Weak<Partitions>,
     state: Mutex<State>,
     changed: Notify,
+    /// How many fetches the leader has answered.
+    answered: Counter,
 }
 
 #[derive(Debug)]
@@ -68,7 +71,8 @@ impl Fetching {
     ) -> Self {
         let fetcher = Fetcher::new(leader, config.backoff);
         let state = Mutex::new(State { fetcher, partitions: BTreeMap::new(), closed: false });
-        Self { local, leader, index, config, known, partitions, state, changed: Notify::new() }
+        let (changed, answered) = (Notify::new(), Counter::default());
+        Self { local, leader, index, config, known, partitions, state, changed, answered }
     }
 
     pub(super) fn follow(&self, followed: Followed, partition: Arc<Partition>, from: FetchFrom) {
@@ -82,6 +86,11 @@ impl Fetching {
         let mut state = self.state.lock();
         state.fetcher.unfollow(followed);
         state.partitions.remove(&followed);
+    }
+
+    /// How many fetches the leader has answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.get()
     }
 
     /// Something has changed that may let a request succeed.
@@ -115,6 +124,7 @@ impl Fetching {
                         info!(leader = self.leader.0, fetcher = self.index, "the leader answers again");
                     }
                     failing = false;
+                    self.answered.increment();
                     self.take(&connection, response).await;
                 }
                 Err(Failed::Session(refusal)) => self.state.lock().fetcher.refused(refusal),
@@ -229,6 +239,7 @@ impl Fetching {
                 let partition = this.partition(followed)?;
                 let fetched = request::fetched(answers.remove(&followed)?);
                 let bytes = fetched.bytes();
+                this.local.replicated.bytes_in.add(bytes as u64);
                 let outcome = this.follow_up(&partition, &from, fetched);
                 let pause = if this.is_in_sync(followed) { None } else { partition.fetched_out_of_sync(bytes) };
                 Some((followed, partition, from, outcome, pause))

@@ -107,6 +107,11 @@ impl Replication {
         }
     }
 
+    /// The fetchers, by the leader and their number, and how many fetches each had answered.
+    pub(crate) fn fetchers(&self) -> Vec<((NodeId, usize), u64)> {
+        self.state.lock().fetchers.iter().map(|(of, fetching)| (*of, fetching.answered())).collect()
+    }
+
     /// A broker may be reached elsewhere, or again.
     pub(super) fn brokers_changed(&self) {
         self.state.lock().fetchers.values().for_each(|fetching| fetching.look_again());

@@ -211,9 +211,10 @@ impl Fetch {
         };
         if let Ok(place) = &target.place {
             let bytes = records.as_ref().map_or(0, Records::len);
-            place.traffic.fetched(bytes);
-            if matches!(self.reader, Reader::Follower(_)) {
-                place.sent_to_follower(bytes);
+            place.traffic.fetch_asked();
+            match self.reader {
+                Reader::Follower(_) => place.sent_to_follower(bytes),
+                Reader::Consumer | Reader::ConsumerOfAnyReplica => place.traffic.consumed(bytes),
             }
         }
         let mut data = PartitionData {
