@@ -6,6 +6,7 @@ mod consumer_groups;
 mod error;
 mod groups;
 mod reassignments;
+mod share_groups;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use configs::{AlterConfig, ConfigEntry, Resource, ResourceKind, Synonym, Wit
 pub use consumer_groups::{Committed, ConsumerGroup, Member};
 pub use groups::GroupListing;
 pub use reassignments::{Reassignment, Replica, ReplicaDirs};
+pub use share_groups::ShareOffset;
 pub use topics::{PartitionInfo, TopicInfo, TopicListing};
 
 /// A client of one cluster that speaks for a tool.
@@ -205,7 +207,17 @@ impl Admin {
     /// # Errors
     /// When there is no answer.
     pub async fn coordinator<Q: Request>(&self, call: &str, group: &str, request: &Q) -> Result<Q::Response, Thrown> {
-        self.send(call, Destination::GroupCoordinator(group.into()), request).await
+        let answered = self.send(call, Destination::GroupCoordinator(group.into()), request).await;
+        answered.map_err(|thrown| {
+            if !thrown.is("GroupAuthorizationException") {
+                return thrown;
+            }
+            let text = format!(
+                "FindCoordinator request for groupId `CoordinatorKey(idValue='{group}', type=GROUP)` failed due to \
+                 authorization failure"
+            );
+            Thrown { message: Some(text), ..thrown }
+        })
     }
 
     /// The nodes that are up, in the order of their ids.

@@ -11,7 +11,7 @@ use thalweg_client::{Consumer, ConsumerRecord, Error, Start};
 use thalweg_sys::time::{Instant, now};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::admin::{self, Admin, client_config, resolvable};
+use crate::admin::{self, client_config, resolvable};
 use crate::failure::Failure;
 use crate::jopt::{Line, Opt, flag, value};
 use crate::options::BOOTSTRAP_SERVER;
@@ -20,6 +20,7 @@ use crate::thrown::Thrown;
 use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
 use crate::topic_filter::IncludeList;
 use settings::Settings;
+pub(crate) use settings::consumer_config;
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -63,8 +64,9 @@ const OPTIONS: &[Opt] = &[
     value(
         "formatter",
         "class",
-        "The formatter: org.apache.kafka.tools.consumer.DefaultMessageFormatter, LoggingMessageFormatter or \
-        NoOpMessageFormatter.",
+        "The formatter: org.apache.kafka.tools.consumer.DefaultMessageFormatter, LoggingMessageFormatter, NoOpMessageFormatter; \
+        for Kafka's own topics OffsetsMessageFormatter, GroupMetadataMessageFormatter, ShareGroupMessageFormatter, \
+        TransactionLogMessageFormatter.",
     ),
     value("property", "prop", "Deprecated: use --formatter-property."),
     value("formatter-property", "prop", FORMATTER),
@@ -120,7 +122,7 @@ async fn consume(line: &Line, settings: &Settings, out: &mut Out) -> Result<(), 
         );
     }
     let mut consumer = Consumer::new(config);
-    begin(line, settings, &mut consumer, out).await?;
+    begin(line, settings, &mut consumer)?;
     let mut printer = Printer { settings, count: 0, rest: Vec::new().into_iter() };
     let printed = printer.print(line, &mut consumer, out).await;
     let mut first_unread = std::collections::BTreeMap::new();
@@ -137,13 +139,11 @@ async fn consume(line: &Line, settings: &Settings, out: &mut Out) -> Result<(), 
 }
 
 /// Subscribes, or assigns the one partition.
-async fn begin(line: &Line, settings: &Settings, consumer: &mut Consumer, out: &mut Out) -> Result<(), Failure> {
+fn begin(line: &Line, settings: &Settings, consumer: &mut Consumer) -> Result<(), Failure> {
     let failed = |e: Error| Failure::Thrown(thrown(&e));
     if let Some(pattern) = line.value("include")? {
         let list = IncludeList::pattern(pattern)?;
-        let admin = Admin::connect(&settings.consumer, out).await?;
-        let topics = admin.list_topics().await?.into_iter().map(|topic| topic.name);
-        return consumer.subscribe(topics.filter(|name| list.allows(name, true))).map_err(failed);
+        return consumer.subscribe_matching(move |name| list.allows(name, true)).map_err(failed);
     }
     let topic = line.value("topic")?.unwrap_or_default();
     let Some(partition) = line.number::<i32>("partition")? else {
@@ -219,7 +219,7 @@ impl Printer<'_> {
                     return Wait::Failed(Thrown { class, message: None, cause: None });
                 }
                 Ok(_) => {}
-                Err(error) => return Wait::Failed(thrown(&error)),
+                Err(error) => return Wait::Failed(self.settings.thrown(&error)),
             }
         }
     }

@@ -6,6 +6,7 @@ mod offsets;
 mod plan;
 mod reset;
 
+pub(crate) use offsets::partitions as partitions_of;
 use regex::Regex;
 
 use crate::admin::{self, Admin, GroupListing};
@@ -175,7 +176,7 @@ const STATES: [&str; 7] =
 const TYPES: [&str; 2] = ["Consumer", "Classic"];
 
 /// The words of a list, by their proper names.
-fn words(text: Option<&str>, what: &str, valid: &[&str], of: &str) -> Result<Vec<String>, Thrown> {
+pub(crate) fn words(text: Option<&str>, what: &str, valid: &[&str], of: &str) -> Result<Vec<String>, Thrown> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
     let proper = |word: &str| valid.iter().find(|name| name.eq_ignore_ascii_case(word.trim()));
     let found: Option<Vec<String>> = text.split(',').map(|word| proper(word).map(|name| (*name).to_owned())).collect();

@@ -55,6 +55,42 @@ impl Date {
     }
 }
 
+/// A time by a pattern of Java's `SimpleDateFormat`: numbers of `y`, `M`, `d`, `H`, `m`, `s` and `S`, as wide at least as the
+/// letter is repeated; quoted text, and everything else, stands for itself.
+#[must_use]
+pub fn formatted(pattern: &str, at: Timestamp) -> String {
+    let date = Date::of(at);
+    let [hour, minute, second, ms] = date.clock();
+    let mut text = String::new();
+    let mut letters = pattern.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let number = match letter {
+            'y' => date.year,
+            'M' => date.month,
+            'd' => date.day,
+            'H' => hour,
+            'm' => minute,
+            's' => second,
+            'S' => ms,
+            '\'' => {
+                text.extend(letters.by_ref().take_while(|letter| *letter != '\''));
+                continue;
+            }
+            other => {
+                text.push(other);
+                continue;
+            }
+        };
+        let mut width = 1;
+        while letters.next_if_eq(&letter).is_some() {
+            width += 1;
+        }
+        let number = if letter == 'y' && width == 2 { number % 100 } else { number };
+        text += &format!("{number:0width$}");
+    }
+    text
+}
+
 /// As in Kafka's logs: `2026-11-30 06:27:00,123`.
 #[must_use]
 pub fn log_time(at: Timestamp) -> String {
@@ -141,5 +177,12 @@ mod tests {
         for ms in [-1, 0, 951_827_696_789, 1_796_020_000_123, 253_402_300_799_999] {
             assert_eq!(Date::of(Timestamp(ms)).timestamp(), Timestamp(ms));
         }
+    }
+
+    #[test]
+    fn a_pattern_of_java_says_how_a_time_is_written() {
+        let at = Date { year: 2026, month: 3, day: 7, ms_of_day: 3_723_004 }.timestamp();
+        assert_eq!(formatted("yyyy-MM-dd HH:mm:ss:SSS", at), "2026-03-07 01:02:03:004");
+        assert_eq!(formatted("d.M.yy 'at' H", at), "7.3.26 at 1");
     }
 }

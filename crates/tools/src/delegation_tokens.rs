@@ -60,7 +60,7 @@ const OPTIONS: &[Opt] = &[
         "String",
         "With --create: who may renew the token besides its owner. May be repeated.",
     ),
-    optional(
+    optional_number(
         "max-life-time-period",
         "Long",
         "With --create: how many milliseconds it can live; -1: as the brokers say.",

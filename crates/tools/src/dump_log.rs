@@ -1,5 +1,6 @@
 //! `kafka-dump-log.sh`: what stands in the files of a log.
 
+mod decoder;
 mod index;
 mod segment;
 
@@ -49,6 +50,10 @@ const OPTIONS: &[Opt] = &[
         "The files, between commas: .log, .checkpoint, .index, .timeindex, .txnindex, .snapshot.",
     ),
     flag("print-data-log", "Print the records with keys and values."),
+    flag("offsets-decoder", "Print the records of __consumer_offsets."),
+    flag("transaction-log-decoder", "Print the records of __transaction_state."),
+    flag("share-group-state-decoder", "Print the records of __share_group_state."),
+    flag("cluster-metadata-decoder", "Print the records of __cluster_metadata, and of snapshots."),
     flag("deep-iteration", "Print the records without keys and values."),
     flag("skip-record-metadata", "Print keys and values alone."),
     flag("index-sanity-check", "Only check whether an index would be taken at the start of a node."),

@@ -14,10 +14,12 @@ mod configs;
 mod console_consumer;
 mod console_producer;
 mod consumer_groups;
+mod consumer_perf;
 pub mod date;
 mod delegation_tokens;
 mod delete_records;
 mod dump_log;
+mod e2e_latency;
 pub mod failure;
 pub mod features;
 mod get_offsets;
@@ -34,12 +36,17 @@ pub mod out;
 pub mod principal;
 mod producer_perf;
 mod reassign;
+pub mod schema;
+mod share_groups;
+mod streams_groups;
+mod streams_reset;
 pub mod table;
 pub mod thrown;
 pub mod tool;
 pub mod topic_filter;
 mod topics;
 mod transactions;
+mod verifiable_consumer;
 mod verifiable_producer;
 mod zookeeper;
 
@@ -56,6 +63,8 @@ pub const TOOLS: &[Tool] = &[
     console_consumer::TOOL,
     consumer_groups::TOOL,
     groups::TOOL,
+    share_groups::TOOL,
+    streams_groups::TOOL,
     get_offsets::TOOL,
     client_metrics::TOOL,
     delete_records::TOOL,
@@ -71,7 +80,11 @@ pub const TOOLS: &[Tool] = &[
     reassign::TOOL,
     dump_log::TOOL,
     producer_perf::TOOL,
+    consumer_perf::TOOL,
+    e2e_latency::TOOL,
     verifiable_producer::TOOL,
+    verifiable_consumer::TOOL,
+    streams_reset::TOOL,
     zookeeper::START,
     zookeeper::STOP,
     zookeeper::SHELL,

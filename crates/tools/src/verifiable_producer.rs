@@ -58,7 +58,8 @@ const PROGRAM: Command = Command {
     ..Command::EMPTY
 };
 
-fn event(name: &str, fields: Value, out: &mut Out) {
+/// Prints an event as a line of JSON.
+pub(crate) fn event(name: &str, fields: Value, out: &mut Out) {
     let mut object = json!({"timestamp": time::wall_clock_ms(), "name": name});
     if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
         object.extend(fields);

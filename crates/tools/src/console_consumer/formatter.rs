@@ -1,8 +1,10 @@
 //! How records are printed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::json;
 use thalweg_client::ConsumerRecord;
 use thalweg_records::TimestampType;
 
@@ -11,6 +13,7 @@ use crate::admin;
 use crate::failure::Failure;
 use crate::jopt::{Line, key_values};
 use crate::out::Out;
+use crate::schema::{NoRecord, Schemas};
 use crate::thrown::Thrown;
 
 const LOGGER: &str = "org.apache.kafka.tools.consumer.DefaultMessageFormatter";
@@ -20,8 +23,39 @@ const LOGGER: &str = "org.apache.kafka.tools.consumer.DefaultMessageFormatter";
 pub(super) enum Formatter {
     /// As Kafka's `DefaultMessageFormatter`.
     Default(Box<Layout>),
+    /// Records of one of Kafka's own topics as JSON, those of these types.
+    Internal(Arc<Schemas>, &'static [i16]),
     /// Not at all.
     NoOp,
+}
+
+/// The formatter of Kafka's own topics with this name.
+fn internal(name: Option<&str>) -> Option<Formatter> {
+    Some(match name? {
+        "OffsetsMessageFormatter" => Formatter::Internal(Arc::new(Schemas::groups()), &[0, 1]),
+        "GroupMetadataMessageFormatter" => Formatter::Internal(Arc::new(Schemas::groups()), &[2]),
+        "ShareGroupMessageFormatter" => Formatter::Internal(Arc::new(Schemas::groups()), &[10, 11, 12, 13, 14, 15]),
+        "TransactionLogMessageFormatter" => Formatter::Internal(Arc::new(Schemas::transactions()), &[0]),
+        _ => return None,
+    })
+}
+
+/// Prints a record of a coordinator, if it is of one of the types.
+fn write_internal(schemas: &Schemas, kinds: &[i16], record: &ConsumerRecord, out: &mut Out) -> Result<(), Thrown> {
+    let Some(key) = &record.key else { return Ok(()) };
+    let found = match schemas.record(key, record.value.as_deref()) {
+        Ok(found) => found,
+        Err(NoRecord::Unknown(_)) => return Ok(()),
+        Err(NoRecord::Unreadable(e)) => {
+            let text = format!("Could not read record at offset {} due to: {e}", record.offset.0);
+            return Err(Thrown::new("java.lang.RuntimeException", text));
+        }
+    };
+    if kinds.contains(&found.kind) {
+        let value = found.value.map(|(version, data)| json!({"version": version, "data": data}));
+        out.text(json!({"key": {"type": found.kind, "data": found.key}, "value": value}));
+    }
+    Ok(())
 }
 
 /// Which parts of a record are printed, and what stands between them.
@@ -47,10 +81,10 @@ pub(super) fn of_line(line: &Line, out: &mut Out) -> Result<Formatter, Failure> 
     let class = line.value("formatter")?.unwrap_or("org.apache.kafka.tools.consumer.DefaultMessageFormatter");
     let simple =
         ["org.apache.kafka.tools.consumer.", "kafka.tools."].iter().find_map(|package| class.strip_prefix(package));
-    let is_noop = match simple {
-        Some("DefaultMessageFormatter" | "LoggingMessageFormatter") => false,
-        Some("NoOpMessageFormatter") => true,
-        _ => return Err(Failure::Usage(class.to_owned())),
+    let fixed = match simple {
+        Some("DefaultMessageFormatter" | "LoggingMessageFormatter") => None,
+        Some("NoOpMessageFormatter") => Some(Formatter::NoOp),
+        other => Some(internal(other).ok_or_else(|| Failure::Usage(class.to_owned()))?),
     };
     if line.has("property") && line.has("formatter-property") {
         return Err(Failure::Usage("Options --property and --formatter-property cannot be specified together.".into()));
@@ -69,8 +103,8 @@ pub(super) fn of_line(line: &Line, out: &mut Out) -> Result<Formatter, Failure> 
     for name in ["property", "formatter-property"] {
         settings.extend(key_values(line.values(name)));
     }
-    if is_noop {
-        return Ok(Formatter::NoOp);
+    if let Some(fixed) = fixed {
+        return Ok(fixed);
     }
     Ok(Formatter::Default(Box::new(Layout::new(&settings, out))))
 }
@@ -182,6 +216,7 @@ impl Formatter {
     pub(super) fn write(&self, record: &ConsumerRecord, out: &mut Out) -> Result<(), Thrown> {
         match self {
             Self::Default(layout) => layout.write(record, out),
+            Self::Internal(schemas, kinds) => write_internal(schemas, kinds, record, out),
             Self::NoOp => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use thalweg_client::{ConfigError, ConsumerConfig, Properties, Start};
+use thalweg_client::{ConfigError, ConsumerConfig, Error, Properties, Start};
 use thalweg_sys::random;
 
 use super::formatter::{self, Formatter};
@@ -24,6 +24,16 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// What Kafka's consumer throws; it names the group that it may not use.
+    pub(super) fn thrown(&self, error: &Error) -> Thrown {
+        let thrown = super::thrown(error);
+        if !thrown.is("GroupAuthorizationException") {
+            return thrown;
+        }
+        let group = self.consumer.text("group.id").unwrap_or_default();
+        Thrown { message: Some(format!("Not authorized to access group: {group}")), ..thrown }
+    }
+
     /// Whether the group is of the classic protocol.
     pub(super) fn is_classic(&self) -> bool {
         self.consumer.text("group.protocol").is_none_or(|protocol| protocol.eq_ignore_ascii_case("classic"))

@@ -29,7 +29,7 @@ pub(super) fn parse_topic(text: &str) -> Result<Vec<TopicPartition>, Thrown> {
 }
 
 /// The partitions of topics, and why some topics have none.
-pub(super) async fn partitions(
+pub(crate) async fn partitions(
     admin: &Admin,
     topics: &[String],
 ) -> Result<(Vec<TopicPartition>, Vec<(String, Thrown)>), Thrown> {

@@ -3,11 +3,22 @@
 use thalweg_records::control::{ControlType, EndTxnMarker};
 use thalweg_records::{BatchHeader, BatchView, Record, batches};
 
+use super::decoder::{self, Decoder};
 use super::{Findings, base_offset, content, optional_long};
 use crate::failure::Failure;
 use crate::jopt::Line;
 use crate::out::Out;
 use crate::thrown::Thrown;
+
+/// The options that let each record be printed.
+const DEEP: &[&str] = &[
+    "deep-iteration",
+    "print-data-log",
+    "offsets-decoder",
+    "transaction-log-decoder",
+    "share-group-state-decoder",
+    "cluster-metadata-decoder",
+];
 
 /// How large the records of one batch may be when they are decompressed.
 const RECORDS_MAX: usize = 1 << 30;
@@ -28,14 +39,15 @@ pub(super) fn dump(line: &Line, path: &str, findings: &mut Findings, out: &mut O
     if let Some(max) = max_bytes.and_then(|max| usize::try_from(max).ok()) {
         bytes.truncate(max);
     }
+    let decoder = Decoder::of_line(line);
     let whole = bytes.len();
     let mut valid = 0;
     let mut last = -1;
     for batch in batches(bytes) {
         let Ok(batch) = batch else { break };
         print_batch(&batch, valid, out);
-        if line.has_any(&["deep-iteration", "print-data-log"]) {
-            print_records(line, &batch, path, &mut last, findings, out)?;
+        if line.has_any(DEEP) {
+            print_records(line, &decoder, &batch, path, (&mut last, &mut *findings), out)?;
         }
         valid += batch.len();
     }
@@ -82,10 +94,10 @@ fn print_batch(batch: &BatchView, position: usize, out: &mut Out) {
 
 fn print_records(
     line: &Line,
+    decoder: &Decoder,
     batch: &BatchView,
     path: &str,
-    last: &mut i64,
-    findings: &mut Findings,
+    (last, findings): (&mut i64, &mut Findings),
     out: &mut Out,
 ) -> Result<(), Failure> {
     let header = batch.header();
@@ -107,13 +119,13 @@ fn print_records(
             if !line.has("skip-record-metadata") {
                 text += &control(&record);
             }
-        } else if line.has("print-data-log") {
-            let shown = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
-            if let Some(key) = &record.key {
-                text += &format!(" key: {}", shown(key));
+        } else if line.has_any(&DEEP[1..]) {
+            let (key, value) = decoder.show(&record, offset, &text, out)?;
+            if let Some(key) = key {
+                text += &format!(" key: {key}");
             }
-            if let Some(value) = &record.value {
-                text += &format!(" payload: {}", shown(value));
+            if let Some(value) = value {
+                text += &format!(" payload: {value}");
             }
         }
         out.line(text);
@@ -147,9 +159,22 @@ fn control(record: &Record) -> String {
     let name = match kind {
         Some(Ok(Some(ControlType::Commit))) => "COMMIT",
         Some(Ok(Some(ControlType::Abort))) => "ABORT",
-        Some(Ok(Some(other))) => return format!(" controlType: {other:?}({})", other as i16),
+        Some(Ok(Some(other))) => return quorum(other, record.value.as_deref().unwrap_or_default()),
         _ => return " controlType: UNKNOWN(-1)".to_owned(),
     };
     let epoch = record.value.as_deref().and_then(|value| EndTxnMarker::parse(value).ok());
     format!(" endTxnMarker: {name} coordinatorEpoch: {}", epoch.map_or(-1, |marker| marker.coordinator_epoch))
+}
+
+/// What a control record of the metadata log says.
+fn quorum(kind: ControlType, value: &[u8]) -> String {
+    let (shown, message) = match kind {
+        ControlType::LeaderChange => ("LeaderChange:", "LeaderChangeMessage"),
+        ControlType::SnapshotHeader => ("SnapshotHeader", "SnapshotHeaderRecord"),
+        ControlType::SnapshotFooter => ("SnapshotFooter", "SnapshotFooterRecord"),
+        ControlType::KRaftVersion => ("KRaftVersion", "KRaftVersionRecord"),
+        ControlType::KRaftVoters => ("KRaftVoters", "VotersRecord"),
+        ControlType::Abort | ControlType::Commit => return String::new(),
+    };
+    decoder::quorum_record(message, value).map_or_else(String::new, |data| format!(" {shown} {data}"))
 }

@@ -1,0 +1,322 @@
+//! `kafka-streams-groups.sh`: lists, describes and deletes groups of Kafka Streams (KIP-1071).
+
+use std::collections::BTreeMap;
+
+use thalweg_base::TopicPartition;
+use thalweg_client::OffsetSpec;
+use thalweg_wire::messages::StreamsGroupDescribeRequest;
+use thalweg_wire::messages::streams_group_describe_response::{DescribedGroup, Member, TaskIds};
+
+use crate::admin::{self, Admin, GroupListing, check};
+use crate::consumer_groups::words;
+use crate::failure::Failure;
+use crate::java;
+use crate::jopt::{Line, Opt, flag, optional, value};
+use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::out::Out;
+use crate::thrown::Thrown;
+use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+
+/// The tool.
+pub(crate) const TOOL: Tool = Tool {
+    name: "streams-groups",
+    script: "kafka-streams-groups",
+    classes: &["org.apache.kafka.tools.streams.StreamsGroupCommand"],
+    about: "List, describe and delete groups of Kafka Streams.",
+    run: |words, out| JOPT.run(words, out),
+};
+
+const ABOUT: &str = "This tool helps to list, describe and delete streams groups.";
+
+const JOPT: Jopt = Jopt {
+    about: ABOUT,
+    about_empty: ABOUT,
+    examples: &[
+        "kafka-streams-groups --bootstrap-server localhost:9092 --list",
+        "kafka-streams-groups --bootstrap-server localhost:9092 --describe --group totals",
+    ],
+    options: OPTIONS,
+    parse_errors: ParseErrors::Main,
+    uncaught: Uncaught::Main,
+    run,
+};
+
+const OPTIONS: &[Opt] = &[
+    BOOTSTRAP_SERVER,
+    COMMAND_CONFIG,
+    value("group", "streams group", "The group. May be repeated."),
+    flag("list", "List the groups."),
+    flag("describe", "Describe groups: offsets and lag, members, or state."),
+    flag("delete", "Delete groups without members, not their internal topics."),
+    flag("all-groups", "All groups."),
+    value("timeout", "timeout (ms)", "How long brokers may take. Default: 30000."),
+    flag("members", "With --describe: the members and their tasks.").available_if(&["describe"]),
+    flag("offsets", "With --describe: offsets and lag, which is the default.").available_if(&["describe"]),
+    optional(
+        "state",
+        "String",
+        "With --describe: the state of the group. With --list: the states, or only groups in these.",
+    )
+    .available_if(&["describe", "list"]),
+    flag("verbose", "With --describe: more columns.").available_if(&["describe"]),
+];
+
+const ACTIONS: [&str; 3] = ["list", "describe", "delete"];
+const STATES: [&str; 6] = ["Reconciling", "Stable", "Dead", "Assigning", "Empty", "NotReady"];
+const MISSING: &str = "-";
+
+fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
+    line.require(&["bootstrap-server"])?;
+    for action in ["describe", "delete"] {
+        if line.has(action) && !line.has_any(&["group", "all-groups"]) {
+            let text = format!("Option [{action}] takes one of these options: [all-groups], [group]");
+            return Err(Failure::Usage(text));
+        }
+    }
+    line.forbid("group", &["all-groups", "list"])?;
+    if line.count(&["members", "offsets"]) + usize::from(line.has("describe") && line.has("state")) > 1 {
+        let text = "Option [describe] takes at most one of these options: [members], [offsets], [state]";
+        return Err(Failure::Usage(text.into()));
+    }
+    if line.count(&ACTIONS) != 1 {
+        let text = "Command must include exactly one action: --list, --describe, --delete, --reset-offsets, or --delete-offsets.";
+        return Err(Failure::Usage(text.into()));
+    }
+    match act(line, out) {
+        Err(Failure::Thrown(thrown)) if thrown.is("IllegalArgumentException") => {
+            Err(Failure::Usage(thrown.text().to_owned()))
+        }
+        Err(Failure::Thrown(thrown)) => {
+            out.line(format_args!("\nError: Executing streams group command failed due to {}", thrown.text()));
+            out.error(thrown.trace().trim_end_matches('\n'));
+            Err(Failure::Exit(1))
+        }
+        other => other,
+    }
+}
+
+fn act(line: &Line, out: &mut Out) -> Result<(), Failure> {
+    let timeout = line.number::<i64>("timeout")?.unwrap_or(30_000);
+    let mut properties = admin::command_config(line).map_err(Thrown::runtime)?;
+    properties.set("bootstrap.servers", line.value("bootstrap-server")?.unwrap_or_default());
+    properties.set_default("default.api.timeout.ms", &timeout.to_string());
+    admin::block_on(async {
+        let admin = Admin::connect(&properties, out).await?;
+        if line.has("list") {
+            list(line, &admin, out).await
+        } else if line.has("describe") {
+            describe(line, &admin, out).await
+        } else {
+            delete(line, &admin, out).await
+        }
+    })
+}
+
+/// The streams groups, in the order of Kafka's hash map.
+async fn listed(admin: &Admin, states: &[String]) -> Result<Vec<GroupListing>, Thrown> {
+    admin.list_groups(states, &["Streams".to_owned()]).await
+}
+
+async fn list(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
+    if !line.has("state") {
+        for group in listed(admin, &[]).await? {
+            out.line(group.id);
+        }
+        return Ok(());
+    }
+    let states = words(line.value("state")?, "state", &STATES, "states")?;
+    let groups = listed(admin, &states).await?;
+    let width = groups.iter().map(|group| group.id.len()).max().unwrap_or(0).max(15);
+    out.line(format_args!("{:<width$} STATE", "GROUP"));
+    for group in groups {
+        out.line(format_args!("{:<width$} {}", group.id, group.state));
+    }
+    Ok(())
+}
+
+async fn described(admin: &Admin, group: &str) -> Result<DescribedGroup, Thrown> {
+    let request =
+        StreamsGroupDescribeRequest { group_ids: vec![group.into()], ..StreamsGroupDescribeRequest::default() };
+    let response = admin.coordinator("describeStreamsGroups", group, &request).await?;
+    let found = response.groups.into_iter().next().unwrap_or_default();
+    check(found.error_code, found.error_message.as_deref()).map(|()| found)
+}
+
+async fn describe(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
+    let named = if line.has("all-groups") {
+        listed(admin, &[]).await?.into_iter().map(|group| group.id).collect()
+    } else {
+        line.values("group").to_vec()
+    };
+    let mut groups = BTreeMap::new();
+    for id in named {
+        groups.insert(id.clone(), described(admin, &id).await.map_err(Thrown::execution)?);
+    }
+    let verbose = line.has("verbose");
+    for (id, group) in &groups {
+        match &*group.group_state {
+            "Dead" => {
+                out.line(format_args!("\nError: Streams group '{id}' does not exist."));
+                continue;
+            }
+            "Empty" => out.error(format_args!("\nStreams group '{id}' has no active members.")),
+            _ => {}
+        }
+        if line.has("members") {
+            members(id, group, verbose, out);
+        } else if line.has("state") {
+            state(id, group, verbose, admin, out).await?;
+        } else {
+            offsets(id, group, verbose, admin, out).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The topics that the application reads, without those that it writes itself.
+fn source_topics(group: &DescribedGroup) -> Vec<String> {
+    let subtopologies = group.topology.iter().flat_map(|topology| topology.subtopologies.iter().flatten());
+    let mut topics: Vec<String> =
+        subtopologies.flat_map(|one| one.source_topics.iter().map(ToString::to_string)).collect();
+    topics.sort();
+    topics.dedup();
+    topics
+}
+
+async fn offsets(id: &str, group: &DescribedGroup, verbose: bool, admin: &Admin, out: &mut Out) -> Result<(), Thrown> {
+    let committed = admin.committed_offsets(id).await?;
+    let mut partitions: Vec<TopicPartition> = committed.keys().cloned().collect();
+    let topics = source_topics(group);
+    if !topics.is_empty() {
+        for (name, info) in admin.describe_topics(&topics).await? {
+            let Ok(info) = info else { continue };
+            partitions.extend(info.partitions.iter().map(|partition| TopicPartition::new(&*name, partition.index)));
+        }
+    }
+    partitions.sort();
+    partitions.dedup();
+    if partitions.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<(TopicPartition, OffsetSpec)> =
+        partitions.iter().map(|partition| (partition.clone(), OffsetSpec::Latest)).collect();
+    let ends = admin.list_offsets(&wanted).await?;
+    let group_width = id.len().max(15);
+    let topic_width = partitions.iter().map(|partition| partition.topic.len()).max().unwrap_or(0).max(15);
+    let mut row = |cells: [&str; 7]| {
+        let [group, topic, partition, current, epoch, end, lag] = cells;
+        let more = if verbose { format!("{current:<15} {epoch:<15} {end:<15} ") } else { String::new() };
+        out.text(format_args!("\n{group:<group_width$} {topic:<topic_width$} {partition:<10} {more}{lag}"));
+    };
+    row(["GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LEADER-EPOCH", "LOG-END-OFFSET", "OFFSET-LAG"]);
+    for (partition, end) in partitions.iter().zip(ends) {
+        let current = committed.get(partition);
+        let end = end.ok().and_then(|end| end.offset).map(|offset| offset.0);
+        let lag = current.zip(end).map(|(current, end)| end - current.offset);
+        let shown = |value: Option<i64>| value.map_or(MISSING.to_owned(), |value| value.to_string());
+        row([
+            id,
+            &partition.topic,
+            &partition.partition.to_string(),
+            &shown(current.map(|current| current.offset)),
+            &shown(current.and_then(|current| current.leader_epoch).map(i64::from)),
+            &shown(end),
+            &shown(lag),
+        ]);
+    }
+    out.line("");
+    Ok(())
+}
+
+/// Tasks by subtopology: `0:0,1;1:2`.
+fn tasks(tasks: &[TaskIds]) -> String {
+    let one = |task: &TaskIds| {
+        let mut partitions = task.partitions.clone();
+        partitions.sort_unstable();
+        format!("{}:[{}]", task.subtopology_id, java::joined(&partitions, ","))
+    };
+    tasks.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn members(id: &str, group: &DescribedGroup, verbose: bool, out: &mut Out) {
+    let width = |text: &dyn Fn(&Member) -> usize| group.members.iter().map(text).max().unwrap_or(0).max(15);
+    let (group_width, member_width) = (id.len().max(15), width(&|member| member.member_id.len()));
+    let (process_width, client_width) =
+        (width(&|member| member.process_id.len()), width(&|member| member.client_id.len()));
+    let mut row = |cells: [&str; 7]| {
+        let [group, target, member, process, client, epoch, assignment] = cells;
+        let (before, behind) =
+            if verbose { (format!("{target:<20} "), format!("{epoch:<12} ")) } else { (String::new(), String::new()) };
+        out.text(format_args!(
+            "\n{group:<group_width$} {before}{member:<member_width$} {process:<process_width$} {client:<client_width$} \
+             {behind}{assignment}"
+        ));
+    };
+    row(["GROUP", "TARGET-ASSIGNMENT-EPOCH", "MEMBER", "PROCESS", "CLIENT-ID", "MEMBER-EPOCH", "ASSIGNMENTS"]);
+    for member in &group.members {
+        let assignment = &member.assignment;
+        let mut parts = Vec::new();
+        for (name, of) in [
+            ("ACTIVE", &assignment.active_tasks),
+            ("STANDBY", &assignment.standby_tasks),
+            ("WARMUP", &assignment.warmup_tasks),
+        ] {
+            if !of.is_empty() {
+                parts.push(format!("{name}: {}", tasks(of)));
+            }
+        }
+        let (target, epoch) = (group.assignment_epoch.to_string(), member.member_epoch.to_string());
+        row([id, &target, &member.member_id, &member.process_id, &member.client_id, &epoch, &parts.join("; ")]);
+    }
+    out.line("");
+}
+
+async fn state(id: &str, group: &DescribedGroup, verbose: bool, admin: &Admin, out: &mut Out) -> Result<(), Thrown> {
+    let node = admin.group_coordinator(id).await.map_err(Thrown::execution)?;
+    let coordinator = format!("{}:{}  ({})", node.host, node.port, node.id);
+    let (group_width, coordinator_width) = (id.len().max(15), coordinator.len().max(25));
+    let mut row = |cells: [&str; 6]| {
+        let [group, coordinator, state, epoch, target, members] = cells;
+        let epochs = if verbose { format!("{epoch:<15} {target:<25} ") } else { String::new() };
+        out.text(format_args!(
+            "\n{group:<group_width$} {coordinator:<coordinator_width$} {state:<20} {epochs}{members}"
+        ));
+    };
+    row(["GROUP", "COORDINATOR (ID)", "STATE", "GROUP-EPOCH", "TARGET-ASSIGNMENT-EPOCH", "#MEMBERS"]);
+    let (epoch, target) = (group.group_epoch.to_string(), group.assignment_epoch.to_string());
+    row([id, &coordinator, &group.group_state, &epoch, &target, &group.members.len().to_string()]);
+    out.line("");
+    Ok(())
+}
+
+async fn delete(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
+    let standing: Vec<String> = listed(admin, &[]).await?.into_iter().map(|group| group.id).collect();
+    let named = if line.has("all-groups") { standing.clone() } else { line.values("group").to_vec() };
+    let mut done = Vec::new();
+    let mut failed = Vec::new();
+    for group in java::names_in_hash_order(named, 16) {
+        let deleted = if standing.contains(&group) {
+            admin.delete_group(&group).await
+        } else {
+            let text = format!("Group '{group}' does not exist or is not a streams group.");
+            Err(Thrown::illegal_argument(text))
+        };
+        match deleted {
+            Ok(()) => done.push(format!("'{group}'")),
+            Err(thrown) => failed.push((group, thrown)),
+        }
+    }
+    let done = done.join(", ");
+    if failed.is_empty() {
+        out.line(format_args!("Deletion of requested streams groups ({done}) was successful."));
+        return Ok(());
+    }
+    out.line("\nError: Deletion of some streams groups failed:");
+    for (group, thrown) in failed {
+        out.line(format_args!("* Group '{group}' could not be deleted due to: {thrown}"));
+    }
+    if !done.is_empty() {
+        out.line(format_args!("\nThese streams groups were deleted successfully: {done}"));
+    }
+    Ok(())
+}
