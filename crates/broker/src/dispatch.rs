@@ -153,6 +153,8 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::ShareAcknowledge, |call, body| custom(call, body, h::share_acknowledge::handle)),
     api(ApiKey::ShareGroupHeartbeat, |call, body| custom(call, body, h::share_group_heartbeat::handle)),
     api(ApiKey::ShareGroupDescribe, |call, body| custom(call, body, h::share_group_describe::handle)),
+    api(ApiKey::StreamsGroupHeartbeat, |call, body| custom(call, body, h::streams_group_heartbeat::handle)),
+    api(ApiKey::StreamsGroupDescribe, |call, body| custom(call, body, h::streams_group_describe::handle)),
     api(ApiKey::InitializeShareGroupState, |call, body| waiting(call, body, h::share_state::initialize)),
     api(ApiKey::ReadShareGroupState, |call, body| waiting(call, body, h::share_state::read)),
     api(ApiKey::WriteShareGroupState, |call, body| waiting(call, body, h::share_state::write)),

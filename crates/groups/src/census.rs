@@ -21,6 +21,8 @@ pub struct Tally {
     pub consumer_rebalances: u64,
     /// How often share groups began to assign anew.
     pub share_rebalances: u64,
+    /// How often streams groups began to assign anew.
+    pub streams_rebalances: u64,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -31,6 +33,7 @@ impl std::ops::AddAssign for Tally {
         self.completed_rebalances += other.completed_rebalances;
         self.consumer_rebalances += other.consumer_rebalances;
         self.share_rebalances += other.share_rebalances;
+        self.streams_rebalances += other.streams_rebalances;
     }
 }
 
@@ -43,6 +46,8 @@ pub struct Census {
     pub consumer: BTreeMap<&'static str, usize>,
     /// Share groups by the names of theirs.
     pub share: BTreeMap<&'static str, usize>,
+    /// Streams groups by the names of theirs.
+    pub streams: BTreeMap<&'static str, usize>,
     /// Committed offsets.
     pub offsets: usize,
 }
@@ -54,6 +59,7 @@ impl Census {
             (&mut self.classic, &other.classic),
             (&mut self.consumer, &other.consumer),
             (&mut self.share, &other.share),
+            (&mut self.streams, &other.streams),
         ];
         for (mine, others) in kinds {
             for (state, count) in others {
@@ -80,6 +86,7 @@ impl Shard {
                 Group::Classic(group) => *census.classic.entry(group.state().name()).or_default() += 1,
                 Group::Consumer(group) => *census.consumer.entry(group.state_name()).or_default() += 1,
                 Group::Share(group) => *census.share.entry(group.state_name()).or_default() += 1,
+                Group::Streams(group) => *census.streams.entry(group.state_name()).or_default() += 1,
             }
         }
         census

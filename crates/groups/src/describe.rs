@@ -24,7 +24,7 @@ impl Shard {
     pub(crate) fn describe(&self, group_id: &ByteString, version: i16) -> DescribedGroup {
         let (error, message) = match self.groups.get(group_id) {
             Some(Group::Classic(group)) => return describe_classic(group_id, group),
-            Some(Group::Consumer(_) | Group::Share(_)) => {
+            Some(Group::Consumer(_) | Group::Share(_) | Group::Streams(_)) => {
                 (ErrorCode::GroupIdNotFound, format!("Group {group_id} is not a classic group."))
             }
             None => (ErrorCode::GroupIdNotFound, format!("Group {group_id} not found.")),
@@ -93,6 +93,7 @@ fn listed(id: &ByteString, group: &Group) -> ListedGroup {
         Group::Classic(group) => (group.protocol_type.clone().unwrap_or_default(), group.state().name(), "classic"),
         Group::Consumer(group) => (ByteString::from_static("consumer"), group.state_name(), "consumer"),
         Group::Share(group) => (ByteString::from_static("share"), group.state_name(), "share"),
+        Group::Streams(group) => (ByteString::from_static("streams"), group.state_name(), "streams"),
     };
     ListedGroup { group_id: id.clone(), protocol_type, group_state: state.into(), group_type: kind.into() }
 }

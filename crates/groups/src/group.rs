@@ -9,6 +9,7 @@ use crate::classic::ClassicGroup;
 use crate::consumer::ConsumerGroup;
 use crate::records::Record;
 use crate::share::ShareGroup;
+use crate::streams::StreamsGroup;
 
 /// A group of one kind or the other.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) enum Group {
     Consumer(Box<ConsumerGroup>),
     /// KIP-932.
     Share(Box<ShareGroup>),
+    /// KIP-1071.
+    Streams(Box<StreamsGroup>),
 }
 
 /// Every group of a shard.
@@ -31,6 +34,7 @@ impl Group {
             Self::Classic(group) => group.is_empty(),
             Self::Consumer(group) => group.is_empty(),
             Self::Share(group) => group.is_empty(),
+            Self::Streams(group) => group.is_empty(),
         }
     }
 
@@ -40,6 +44,7 @@ impl Group {
             Self::Classic(group) => group.is_subscribed_to(topic),
             Self::Consumer(group) => group.is_subscribed_to(topic),
             Self::Share(group) => group.is_subscribed_to(topic),
+            Self::Streams(group) => group.is_subscribed_to(topic),
         }
     }
 
@@ -49,6 +54,7 @@ impl Group {
             Self::Classic(_) => vec![m::GroupMetadataKey { group: id.clone() }.into()],
             Self::Consumer(group) => group.tombstones(id),
             Self::Share(group) => group.tombstones(id),
+            Self::Streams(group) => group.tombstones(id),
         }
     }
 }

@@ -15,6 +15,7 @@ mod request;
 mod settings;
 mod shard;
 mod share;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -26,4 +27,5 @@ pub use shard::Shard;
 pub use share::{
     Bounded, Initialize, Partitions, ResetStrategy, ShareSettings, allows_renewal, reads_committed, reset_strategy,
 };
+pub use streams::StreamsSettings;
 pub use thalweg_coordinator::Now;

@@ -31,6 +31,12 @@ pub(crate) enum Timer {
     ConsumerRegexes(ByteString),
     /// A share group's member is to be heard of.
     ShareMember(ByteString, ByteString),
+    /// A streams group's member is to be heard of.
+    StreamsMember(ByteString, ByteString),
+    /// A streams group's member is to give up tasks.
+    StreamsRebalance(ByteString, ByteString),
+    /// A streams group waits for more members before its first assignment.
+    StreamsDelay(ByteString),
 }
 
 /// What follows once a write was carried out or refused.

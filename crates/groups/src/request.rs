@@ -41,6 +41,10 @@ pub enum Request {
     ShareGroupHeartbeat(m::ShareGroupHeartbeatRequest),
     /// KIP-932, of one group.
     ShareGroupDescribe(ByteString),
+    /// KIP-1071.
+    StreamsGroupHeartbeat(m::StreamsGroupHeartbeatRequest),
+    /// KIP-1071, of one group.
+    StreamsGroupDescribe(ByteString),
     /// The share coordinator remembers partitions of the group, or has refused to.
     ShareStateInitialized {
         /// The group.
@@ -100,6 +104,9 @@ pub enum Answer {
     /// With what the share coordinator is to remember before members can fetch.
     ShareGroupHeartbeat(m::ShareGroupHeartbeatResponse, Option<Initialize>),
     ShareGroupDescribe(m::share_group_describe_response::DescribedGroup),
+    /// With the internal topics that are missing.
+    StreamsGroupHeartbeat(m::StreamsGroupHeartbeatResponse, Vec<m::create_topics_request::CreatableTopic>),
+    StreamsGroupDescribe(m::streams_group_describe_response::DescribedGroup),
     ShareStateNoted,
     SharePartitions(Result<Partitions, ErrorCode>),
     /// What the share coordinator is to remember.
@@ -123,11 +130,13 @@ impl Request {
             Self::LeaveGroup(request) => Some(&request.group_id),
             Self::ConsumerGroupHeartbeat(request) => Some(&request.group_id),
             Self::ShareGroupHeartbeat(request) => Some(&request.group_id),
+            Self::StreamsGroupHeartbeat(request) => Some(&request.group_id),
             Self::ShareStateInitialized { group, .. }
             | Self::AlterShareOffsets { group, .. }
             | Self::DeleteShareOffsets { group, .. }
             | Self::SharePartitions(group)
             | Self::ShareGroupDescribe(group)
+            | Self::StreamsGroupDescribe(group)
             | Self::ConsumerGroupDescribe(group)
             | Self::DescribeGroup(group)
             | Self::DeleteGroup(group) => Some(group),
@@ -152,6 +161,8 @@ impl Request {
                 | Self::ConsumerGroupHeartbeat(_)
                 | Self::ShareGroupHeartbeat(_)
                 | Self::ShareGroupDescribe(_)
+                | Self::StreamsGroupHeartbeat(_)
+                | Self::StreamsGroupDescribe(_)
         );
         !takes_empty && self.group_id().is_some_and(|id| id.is_empty())
     }
@@ -182,6 +193,17 @@ impl Request {
             }
             Self::ShareGroupDescribe(group) => {
                 Answer::ShareGroupDescribe(m::share_group_describe_response::DescribedGroup {
+                    error_code,
+                    group_id: group.clone(),
+                    ..Default::default()
+                })
+            }
+            Self::StreamsGroupHeartbeat(_) => {
+                let response = m::StreamsGroupHeartbeatResponse { error_code, ..Default::default() };
+                Answer::StreamsGroupHeartbeat(response, Vec::new())
+            }
+            Self::StreamsGroupDescribe(group) => {
+                Answer::StreamsGroupDescribe(m::streams_group_describe_response::DescribedGroup {
                     error_code,
                     group_id: group.clone(),
                     ..Default::default()
@@ -231,6 +253,10 @@ impl Answer {
                 let response = m::ShareGroupHeartbeatResponse { error_code, ..Default::default() };
                 Self::ShareGroupHeartbeat(response, None)
             }
+            Self::StreamsGroupHeartbeat(..) => {
+                let response = m::StreamsGroupHeartbeatResponse { error_code, ..Default::default() };
+                Self::StreamsGroupHeartbeat(response, Vec::new())
+            }
             Self::ShareStateNoted => Self::ShareStateNoted,
             Self::SharePartitions(_) => Self::SharePartitions(Err(error)),
             Self::ShareInitialize(_) => Self::ShareInitialize(Err(error)),
@@ -253,6 +279,7 @@ impl Answer {
             // These read only: no write goes before their answers.
             reading @ (Self::ConsumerGroupDescribe(_)
             | Self::ShareGroupDescribe(_)
+            | Self::StreamsGroupDescribe(_)
             | Self::DescribeGroup(_)
             | Self::ListGroups(_)
             | Self::OffsetFetch(_)) => reading,

@@ -8,6 +8,7 @@ use thalweg_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbe
 
 use crate::consumer::{Refusal, validate};
 use crate::share::ShareSettings;
+use crate::streams::StreamsSettings;
 
 /// The broker's configuration as groups need it. The defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,10 @@ pub struct Settings {
     pub consumer_regex_refresh_interval: Duration,
     /// `group.share.*`
     pub share: ShareSettings,
+    /// `group.coordinator.rebalance.protocols` names `streams`.
+    pub streams_protocol: bool,
+    /// `group.streams.*`
+    pub streams: StreamsSettings,
 }
 
 /// Which way a group may go online between the classic and the consumer protocol (`group.consumer.migration.policy`).
@@ -123,6 +128,8 @@ impl Default for Settings {
             consumer_migration: MigrationPolicy::Bidirectional,
             consumer_regex_refresh_interval: ms(600_000),
             share: ShareSettings::default(),
+            streams_protocol: true,
+            streams: StreamsSettings::default(),
         }
     }
 }

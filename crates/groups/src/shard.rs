@@ -74,6 +74,11 @@ impl Shard {
                 let described = self.share_describe(image, &group);
                 self.outbox.answer(ticket, Answer::ShareGroupDescribe(described));
             }
+            Request::StreamsGroupHeartbeat(request) => self.streams_heartbeat(at, ticket, caller, &request),
+            Request::StreamsGroupDescribe(group) => {
+                let described = self.streams_describe(&group);
+                self.outbox.answer(ticket, Answer::StreamsGroupDescribe(described));
+            }
             Request::ShareStateInitialized { group, partitions, result } => {
                 self.share_state_initialized(at, ticket, &group, &partitions, result);
             }
@@ -172,6 +177,11 @@ impl Machine for Shard {
                 self.outbox.tally.share_rebalances += u64::from(self.loaded && begins);
                 self.share_replay(record, origin.timestamp);
             }
+            Ok(record) if record.is_of_streams_group() => {
+                let begins = matches!(record, Record::StreamsGroupMetadata { value: Some(_), .. });
+                self.outbox.tally.streams_rebalances += u64::from(self.loaded && begins);
+                self.streams_replay(record);
+            }
             Ok(record) => {
                 // Whenever it begins to assign anew, a group has a new epoch.
                 let begins = matches!(record, Record::ConsumerGroupMetadata { value: Some(_), .. });
@@ -198,6 +208,7 @@ impl Machine for Shard {
                 Some(Group::Classic(_)) => self.classic_loaded(at, &id),
                 Some(Group::Consumer(_)) => self.consumer_loaded(at, &id),
                 Some(Group::Share(_)) => self.share_loaded(at, &id),
+                Some(Group::Streams(_)) => self.streams_loaded(at, &id),
                 None => {}
             }
         }
@@ -236,6 +247,9 @@ impl Machine for Shard {
                 Timer::ClassicMember(group, member) => self.classic_member_timer(at, &group, &member),
                 Timer::Consumer(group, timer) => self.consumer_timer(at, &group, &timer),
                 Timer::ShareMember(group, member) => self.share_member_timer(at, &group, &member),
+                Timer::StreamsMember(group, member) => self.streams_member_timer(at, &group, &member),
+                Timer::StreamsRebalance(group, member) => self.streams_rebalance_timer(at, &group, &member),
+                Timer::StreamsDelay(group) => self.streams_delay_timer(at, &group),
                 Timer::ConsumerRegexes(group) => self.resolve_consumer_regexes(at, &group),
             }
         }
@@ -249,6 +263,7 @@ impl Machine for Shard {
         let at = At { now, image };
         self.consumer_topics_changed(at, changes);
         self.share_topics_changed(changes);
+        self.streams_topics_changed(changes);
         self.delete_offsets_of(&changes.topics_deleted);
         self.effects(at)
     }

@@ -6,6 +6,8 @@
 
 /// Fibonacci hashing: 2^64 divided by the golden ratio, as a signed number.
 const GOLDEN: i64 = -7_046_029_254_386_353_131;
+/// The slots of a table of Java's own that is empty.
+const JAVA_SLOTS_MIN: usize = 16;
 /// The slots of a table that is empty.
 const SLOTS_MIN: usize = 2;
 
@@ -15,6 +17,18 @@ pub(crate) fn sort<T>(items: &mut [T], name: impl Fn(&T) -> &str) {
     let slots = slots(items.len());
     items.sort_by(|a, b| name(b).cmp(name(a)));
     items.sort_by_cached_key(|item| slot(name(item), slots));
+}
+
+/// Sorts as Java's `HashMap` is walked: Kafka names topics in that order where a text names them.
+pub(crate) fn sort_as_java<T>(items: &mut [T], name: impl Fn(&T) -> &str) {
+    let mut slots = JAVA_SLOTS_MIN;
+    while items.len().saturating_mul(4) > slots.saturating_mul(3) {
+        slots = slots.saturating_mul(2);
+    }
+    items.sort_by_cached_key(|item| {
+        let hash = java_hash(name(item)).cast_unsigned();
+        (hash ^ (hash >> 16)) as usize & (slots - 1)
+    });
 }
 
 /// How many slots a table has that grew to this many keys and lost none.
@@ -39,7 +53,7 @@ fn java_hash(text: &str) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::sort;
+    use super::{sort, sort_as_java};
 
     fn walked(names: &[&'static str]) -> Vec<&'static str> {
         let mut names = names.to_vec();
@@ -56,6 +70,13 @@ mod tests {
     #[test]
     fn of_two_in_one_slot_the_later_one_comes_first() {
         assert_eq!(walked(&["member-1", "member-2"]), ["member-2", "member-1"]);
+    }
+
+    #[test]
+    fn topics_come_in_the_order_of_javas_table() {
+        let mut topics = ["app-changelog", "app-repartition"];
+        sort_as_java(&mut topics, |name| name);
+        assert_eq!(topics, ["app-repartition", "app-changelog"]);
     }
 
     #[test]

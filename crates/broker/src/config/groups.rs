@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use thalweg_groups::{MigrationPolicy, Settings};
+use thalweg_groups::{Bounded, MigrationPolicy, Settings, StreamsSettings};
 use thalweg_records::{Codec, Compression};
 
 use super::Refused;
@@ -71,6 +71,28 @@ fn rules(properties: &Properties) -> Settings {
         consumer_migration: MigrationPolicy::from_name(&policy).unwrap_or(MigrationPolicy::Bidirectional),
         consumer_regex_refresh_interval: ms("group.consumer.regex.refresh.interval.ms"),
         share: super::share::settings(properties),
+        streams_protocol: properties.list("group.coordinator.rebalance.protocols").iter().any(|p| p == "streams"),
+        streams: streams(properties),
+    }
+}
+
+/// `group.streams.*`
+fn streams(properties: &Properties) -> StreamsSettings {
+    let bounded = |name: &str| {
+        let value = |prefix: &str| properties.int(&format!("group.streams.{prefix}{name}"));
+        Bounded { value: value(""), min: value("min."), max: value("max.") }
+    };
+    let unbounded = |name: &str, max: i32| Bounded { value: properties.int(name), min: 0, max };
+    StreamsSettings {
+        session_timeout_ms: bounded("session.timeout.ms"),
+        heartbeat_interval_ms: bounded("heartbeat.interval.ms"),
+        assignment_interval_ms: bounded("assignment.interval.ms"),
+        standby_replicas: unbounded(
+            "group.streams.num.standby.replicas",
+            properties.int("group.streams.max.standby.replicas"),
+        ),
+        initial_rebalance_delay_ms: unbounded("group.streams.initial.rebalance.delay.ms", i32::MAX),
+        group_size_max: usize::try_from(properties.int("group.streams.max.size")).unwrap_or(0),
     }
 }
 

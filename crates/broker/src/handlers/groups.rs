@@ -1,7 +1,7 @@
 //! What the handlers of group requests have in common: who asks, and waiting for the coordinator.
 
 use thalweg_groups::Caller;
-use thalweg_metadata::feature::GROUP_VERSION;
+use thalweg_metadata::feature::{GROUP_VERSION, STREAMS_VERSION};
 use thalweg_network::Reply;
 use thalweg_sys::closing::Closing;
 use thalweg_wire::{Codec, ErrorCode};
@@ -29,6 +29,11 @@ pub(super) fn caller(call: &Call) -> Caller {
 /// Whether the consumer protocol (KIP-848) is served: the configuration names it and the cluster's features allow it.
 pub(super) fn serves_consumer_protocol(call: &Call) -> bool {
     call.broker.config.groups.rules.consumer_protocol && call.broker.image().features().level(GROUP_VERSION.name) >= 1
+}
+
+/// Whether the streams protocol (KIP-1071) is served: the configuration names it and the cluster's features allow it.
+pub(super) fn serves_streams_protocol(call: &Call) -> bool {
+    call.broker.config.groups.rules.streams_protocol && call.broker.image().features().level(STREAMS_VERSION.name) >= 1
 }
 
 /// Answers when the coordinator does.

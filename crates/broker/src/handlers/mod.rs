@@ -70,6 +70,8 @@ pub(crate) mod share_group_describe;
 pub(crate) mod share_group_heartbeat;
 pub(crate) mod share_group_offsets;
 pub(crate) mod share_state;
+pub(crate) mod streams_group_describe;
+pub(crate) mod streams_group_heartbeat;
 pub(crate) mod sync_group;
 mod topic_view;
 mod transactions;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use thalweg_base::Uuid;
 use thalweg_groups::{Answer, Request};
-use thalweg_replica::TopicRef;
 use thalweg_share::state::{self, Key};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
@@ -17,7 +16,6 @@ use thalweg_wire::messages::describe_share_group_offsets_response as d;
 use super::share::{initialize, partitions_of, serves_share_groups, this_node};
 use crate::broker::Broker;
 use crate::call::Call;
-use crate::drivers::partition::{Isolation, OffsetQuery, Position};
 
 pub(crate) async fn describe(
     call: Call,
@@ -104,12 +102,10 @@ async fn describe_partition(
             described.leader_epoch = state.leader_epoch;
             if state.start_offset >= 0
                 && state.delivery_complete_count >= 0
-                && let Ok(place) = broker.partitions.find(TopicRef::Id(topic), partition_index)
-                && let Ok(Position::Known(Some(end))) =
-                    place.position(OffsetQuery::Latest, Isolation::ReadUncommitted, None)
+                && let Some(end) = broker.share.log_end(&broker.image(), topic, partition_index).await
             {
                 let done = i64::from(state.delivery_complete_count);
-                described.lag = end.offset.0.saturating_sub(state.start_offset).saturating_sub(done);
+                described.lag = end.0.saturating_sub(state.start_offset).saturating_sub(done);
             }
         }
     }
@@ -170,10 +166,13 @@ pub(crate) async fn delete(
     call: Call,
     request: m::DeleteShareGroupOffsetsRequest,
 ) -> m::DeleteShareGroupOffsetsResponse {
-    let refused = |error: ErrorCode| m::DeleteShareGroupOffsetsResponse {
-        error_code: error.code(),
-        error_message: Some(error.message().into()),
-        ..Default::default()
+    let refused = |error: ErrorCode| {
+        let message = match error {
+            ErrorCode::GroupIdNotFound => format!("Group {} not found.", request.group_id).into(),
+            _ => error.message().into(),
+        };
+        let error_message = Some(message);
+        m::DeleteShareGroupOffsetsResponse { error_code: error.code(), error_message, ..Default::default() }
     };
     if !serves_share_groups(&call) {
         return refused(ErrorCode::UnsupportedVersion);

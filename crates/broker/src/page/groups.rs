@@ -9,6 +9,8 @@ use crate::drivers::groups::GroupsView;
 /// The states of classic groups as Kafka counts them. Nobody sees a group that is dead.
 const CLASSIC: [&str; 5] = ["PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Empty"];
 const CONSUMER: [&str; 5] = ["Empty", "Assigning", "Reconciling", "Stable", "Dead"];
+const SHARE: [&str; 3] = ["Empty", "Stable", "Dead"];
+const STREAMS: [&str; 6] = ["Empty", "Assigning", "Reconciling", "Stable", "Dead", "NotReady"];
 
 const PREFIX: &str = "kafka_server_group_coordinator_metrics";
 
@@ -31,11 +33,18 @@ pub(super) fn write(page: &mut Page, broker: &Broker, view: &GroupsView) {
 
 fn write_counts(page: &mut Page, view: &GroupsView) {
     let (classic, consumer) = (&view.census.classic, &view.census.consumer);
+    let (share, streams) = (&view.census.share, &view.census.streams);
     page.text.family(&format!("{PREFIX}_group_count"), Kind::Gauge, "Groups by protocol.");
-    for (protocol, count) in [("classic", classic.values().sum::<usize>()), ("consumer", consumer.values().sum())] {
-        page.text.sample(&[("protocol", &protocol)], count);
+    let kinds: [(&str, &[&str], _); 4] = [
+        ("classic", &CLASSIC, classic),
+        ("consumer", &CONSUMER, consumer),
+        ("share", &SHARE, share),
+        ("streams", &STREAMS, streams),
+    ];
+    for (protocol, _, counts) in kinds {
+        page.text.sample(&[("protocol", &protocol)], counts.values().sum::<usize>());
     }
-    for (kind, states, counts) in [("classic", CLASSIC, classic), ("consumer", CONSUMER, consumer)] {
+    for (kind, states, counts) in kinds {
         page.text.family(&format!("{PREFIX}_{kind}_group_count"), Kind::Gauge, "Groups of one protocol by state.");
         for state in states {
             page.text.sample(&[("state", &state.to_lowercase())], counts.get(state).copied().unwrap_or(0));
@@ -69,6 +78,8 @@ fn write_events(page: &mut Page, broker: &Broker, view: &GroupsView) {
             tally.completed_rebalances,
         ),
         ("consumer_group_rebalance", "How often consumer groups began to assign anew", tally.consumer_rebalances),
+        ("share_group_rebalance", "How often share groups began to assign anew", tally.share_rebalances),
+        ("streams_group_rebalance", "How often streams groups began to assign anew", tally.streams_rebalances),
     ] {
         page.counter(&format!("{PREFIX}_{name}_count"), &format!("{help}."), count);
         let rate = broker.metrics.rate(name, count, now);

@@ -44,11 +44,15 @@ impl Shard {
                 let refusal = Request::JoinGroup(request).refuse(ErrorCode::InconsistentGroupProtocol);
                 self.outbox.answer(ticket, refusal);
             }
-            Some(Group::Consumer(_)) | None if !request.member_id.is_empty() => {
+            Some(Group::Streams(group)) if !group.is_empty() => {
+                let refusal = Request::JoinGroup(request).refuse(ErrorCode::InconsistentGroupProtocol);
+                self.outbox.answer(ticket, refusal);
+            }
+            Some(Group::Consumer(_) | Group::Streams(_)) | None if !request.member_id.is_empty() => {
                 let refusal = Request::JoinGroup(request).refuse(ErrorCode::UnknownMemberId);
                 self.outbox.answer(ticket, refusal);
             }
-            Some(Group::Consumer(_)) | None => self.join_new_group(at, ticket, caller, &request),
+            Some(Group::Consumer(_) | Group::Streams(_)) | None => self.join_new_group(at, ticket, caller, &request),
         }
     }
 

@@ -203,7 +203,10 @@ impl ConsumerGroup {
             Record::ConsumerGroupMetadata { value: None, .. }
             | Record::OffsetCommit { .. }
             | Record::GroupMetadata { .. } => {}
-            record => assert!(record.is_of_share_group(), "every kind of record has its group"),
+            record => {
+                let is_other = record.is_of_share_group() || record.is_of_streams_group();
+                assert!(is_other, "every kind of record has its group");
+            }
         }
     }
 

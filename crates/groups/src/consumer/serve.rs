@@ -182,7 +182,7 @@ impl Shard {
             }
             (Some(Group::Consumer(group)), _) => group.heartbeat(context, caller, request, &member_id),
             (None, 0) => ConsumerGroup::new(owned(id)).heartbeat(context, caller, request, &member_id),
-            (Some(Group::Share(_)), 0) => {
+            (Some(Group::Share(_) | Group::Streams(_)), 0) => {
                 Err(Refusal::new(ErrorCode::GroupIdNotFound, format!("Group {id} is not a consumer group.")))
             }
             (Some(group), 0) if group.is_empty() => {
@@ -352,7 +352,7 @@ impl Shard {
 fn consumer_group<'a>(group: Option<&'a Group>, id: &str, kind: &str) -> Result<&'a ConsumerGroup, Refusal> {
     let message = match group {
         Some(Group::Consumer(group)) => return Ok(group),
-        Some(Group::Classic(_) | Group::Share(_)) => format!("Group {id} is not a consumer group."),
+        Some(Group::Classic(_) | Group::Share(_) | Group::Streams(_)) => format!("Group {id} is not a consumer group."),
         None => format!("{kind} {id} not found."),
     };
     Err(Refusal::new(ErrorCode::GroupIdNotFound, message))

@@ -162,6 +162,9 @@ impl Shard {
         if let Some(Group::Consumer(group)) = self.groups.get(group_id) {
             group.validate_commit_partition(check, commit.topic_id, commit.topic, commit.partition)?;
         }
+        if let Some(Group::Streams(group)) = self.groups.get(group_id) {
+            group.validate_commit_partition(check, commit.topic, commit.partition)?;
+        }
         let (group, topic, partition) = (group_id.clone(), commit.topic.clone(), commit.partition);
         let key = m::OffsetCommitKey { group, topic, partition };
         let value = m::OffsetCommitValue {
@@ -181,6 +184,7 @@ impl Shard {
             Some(Group::Classic(group)) => group.validate_offset_commit(check),
             Some(Group::Consumer(group)) => group.validate_offset_commit(check),
             Some(Group::Share(_)) => Err(ErrorCode::GroupIdNotFound),
+            Some(Group::Streams(group)) => group.validate_offset_commit(check),
             // The admin client, or a consumer that does without membership.
             None if check.epoch < 0 => Ok(()),
             None if !check.transactional && check.version >= KNOWS_MISSING_GROUPS => Err(ErrorCode::GroupIdNotFound),

@@ -37,7 +37,7 @@ impl Shard {
         let group = self.groups.get(&request.group_id).ok_or(ErrorCode::GroupIdNotFound)?;
         match group {
             Group::Classic(group) => group.validate_offset_delete()?,
-            Group::Consumer(_) => {}
+            Group::Consumer(_) | Group::Streams(_) => {}
             Group::Share(_) => return Err(ErrorCode::GroupIdNotFound),
         }
         let mut records = BTreeSet::new();

@@ -77,7 +77,7 @@ impl Offsets {
         let Some(topics) = self.of_group(id) else { return !open };
         let from = match group {
             Group::Classic(group) => group.retention_from(),
-            Group::Consumer(_) => Some(RetentionFrom::Commit),
+            Group::Consumer(_) | Group::Streams(_) => Some(RetentionFrom::Commit),
             // It has no committed offsets, and stays until it is deleted.
             Group::Share(_) => return false,
         };

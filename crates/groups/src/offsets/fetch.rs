@@ -26,6 +26,12 @@ impl Shard {
             response.error_code = error.code();
             return response;
         }
+        if let Some(Group::Streams(group)) = self.groups.get(&request.group_id)
+            && let Err(error) = group.validate_offset_fetch(request.member_id.as_ref(), request.member_epoch)
+        {
+            response.error_code = error.code();
+            return response;
+        }
         response.topics = match &request.topics {
             None => self.all_topics(&request.group_id, require_stable),
             Some(topics) => topics

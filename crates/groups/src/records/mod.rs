@@ -1,7 +1,7 @@
 //! The records of `__consumer_offsets`, in Kafka's schemas.
 //!
 //! The version of a key says what kind of record it is; a null value takes back what the key stands for. Kinds that this
-//! node does not know, such as those of streams groups, are [`RecordError::Kind`] and are passed over.
+//! node does not know are [`RecordError::Kind`] and are passed over.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -112,6 +112,18 @@ group_records! {
     ShareGroupTargetAssignmentMember(ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue),
     /// What a member of a share group fetches.
     ShareGroupCurrentAssignment(ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue),
+    /// A streams group's epoch.
+    StreamsGroupMetadata(StreamsGroupMetadataKey, StreamsGroupMetadataValue),
+    /// A member of a streams group and what it has said.
+    StreamsGroupMember(StreamsGroupMemberMetadataKey, StreamsGroupMemberMetadataValue),
+    /// The epoch of a streams group's target assignment.
+    StreamsGroupTargetAssignment(StreamsGroupTargetAssignmentMetadataKey, StreamsGroupTargetAssignmentMetadataValue),
+    /// Which tasks a member of a streams group is to run.
+    StreamsGroupTargetAssignmentMember(StreamsGroupTargetAssignmentMemberKey, StreamsGroupTargetAssignmentMemberValue),
+    /// Which tasks a member of a streams group runs and is giving up.
+    StreamsGroupCurrentAssignment(StreamsGroupCurrentMemberAssignmentKey, StreamsGroupCurrentMemberAssignmentValue),
+    /// The topology of a streams group.
+    StreamsGroupTopology(StreamsGroupTopologyKey, StreamsGroupTopologyValue),
     /// Which partitions of a share group the share coordinator knows.
     ShareGroupStatePartitions(ShareGroupStatePartitionMetadataKey, ShareGroupStatePartitionMetadataValue),
 }
@@ -180,6 +192,20 @@ impl Record {
         )
     }
 
+    /// Whether the record belongs to a streams group.
+    #[must_use]
+    pub fn is_of_streams_group(&self) -> bool {
+        matches!(
+            self,
+            Self::StreamsGroupMetadata { .. }
+                | Self::StreamsGroupMember { .. }
+                | Self::StreamsGroupTargetAssignment { .. }
+                | Self::StreamsGroupTargetAssignmentMember { .. }
+                | Self::StreamsGroupCurrentAssignment { .. }
+                | Self::StreamsGroupTopology { .. }
+        )
+    }
+
     /// The group that the record belongs to.
     #[must_use]
     pub fn group_id(&self) -> &ByteString {
@@ -199,6 +225,12 @@ impl Record {
             Self::ShareGroupTargetAssignmentMember { key, .. } => &key.group_id,
             Self::ShareGroupCurrentAssignment { key, .. } => &key.group_id,
             Self::ShareGroupStatePartitions { key, .. } => &key.group_id,
+            Self::StreamsGroupMetadata { key, .. } => &key.group_id,
+            Self::StreamsGroupMember { key, .. } => &key.group_id,
+            Self::StreamsGroupTargetAssignment { key, .. } => &key.group_id,
+            Self::StreamsGroupTargetAssignmentMember { key, .. } => &key.group_id,
+            Self::StreamsGroupCurrentAssignment { key, .. } => &key.group_id,
+            Self::StreamsGroupTopology { key, .. } => &key.group_id,
         }
     }
 }

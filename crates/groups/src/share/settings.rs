@@ -71,37 +71,37 @@ impl ShareSettings {
     /// `share.session.timeout.ms`: how long a member of the group may be silent.
     #[must_use]
     pub fn session_timeout(&self, image: &MetadataImage, group: &str) -> Duration {
-        millis(of(self.session_timeout_ms, image, group, "share.session.timeout.ms"))
+        millis(bounded_of(self.session_timeout_ms, image, group, "share.session.timeout.ms"))
     }
 
     /// `share.heartbeat.interval.ms`: how often members of the group are to send heartbeats.
     #[must_use]
     pub fn heartbeat_interval_ms(&self, image: &MetadataImage, group: &str) -> i32 {
-        of(self.heartbeat_interval_ms, image, group, "share.heartbeat.interval.ms")
+        bounded_of(self.heartbeat_interval_ms, image, group, "share.heartbeat.interval.ms")
     }
 
     /// `share.assignment.interval.ms`: the least time between two assignments of the group.
     #[must_use]
     pub fn assignment_interval(&self, image: &MetadataImage, group: &str) -> Duration {
-        millis(of(self.assignment_interval_ms, image, group, "share.assignment.interval.ms"))
+        millis(bounded_of(self.assignment_interval_ms, image, group, "share.assignment.interval.ms"))
     }
 
     /// `share.record.lock.duration.ms`: how long a member of the group may hold a record.
     #[must_use]
     pub fn record_lock_duration_ms(&self, image: &MetadataImage, group: &str) -> i32 {
-        of(self.record_lock_duration_ms, image, group, "share.record.lock.duration.ms")
+        bounded_of(self.record_lock_duration_ms, image, group, "share.record.lock.duration.ms")
     }
 
     /// `share.delivery.count.limit`: how often a record is delivered to the group at most.
     #[must_use]
     pub fn delivery_count_limit(&self, image: &MetadataImage, group: &str) -> i32 {
-        of(self.delivery_count_limit, image, group, "share.delivery.count.limit")
+        bounded_of(self.delivery_count_limit, image, group, "share.delivery.count.limit")
     }
 
     /// `share.partition.max.record.locks`: how many records of a partition may be on their way to the group.
     #[must_use]
     pub fn partition_max_record_locks(&self, image: &MetadataImage, group: &str) -> i32 {
-        of(self.partition_max_record_locks, image, group, "share.partition.max.record.locks")
+        bounded_of(self.partition_max_record_locks, image, group, "share.partition.max.record.locks")
     }
 }
 
@@ -162,7 +162,7 @@ fn duration_ms(text: &str) -> Option<i64> {
 }
 
 /// The group's own value within the broker's bounds, which may have been set after it was accepted.
-fn of(bounded: Bounded, image: &MetadataImage, group: &str, name: &str) -> i32 {
+pub(crate) fn bounded_of(bounded: Bounded, image: &MetadataImage, group: &str, name: &str) -> i32 {
     let own: Option<i32> = own(image, group, name).and_then(|text| text.trim().parse().ok());
     own.map_or(bounded.value, |own| own.min(bounded.max).max(bounded.min))
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use thalweg_base::{LeaderEpoch, NodeId};
+use thalweg_base::{LeaderEpoch, NodeId, Offset};
+use thalweg_metadata::MetadataImage;
 use thalweg_metadata::topic_name::SHARE_GROUP_STATE;
 use thalweg_replica::Acks;
 use thalweg_share::Shard;
 use thalweg_share::state::{Answer, Errand, Failure, Key, Request, State};
 use thalweg_sys::time::{Duration, Instant, sleep};
 use thalweg_wire::ErrorCode;
+use thalweg_wire::messages::ListOffsetsRequest;
 use tracing::debug;
 
 use super::remote::Remote;
@@ -19,6 +21,8 @@ use crate::drivers::peers::Peers;
 
 /// How long the coordinator of another node has for an answer: more than it may wait for its replicas.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timestamp that ListOffsets takes for the end of a log.
+const LATEST: i64 = -1;
 /// How often a coordinator is asked that is moving or being loaded, as in Kafka.
 const ATTEMPTS_MAX: u32 = 5;
 /// The pause before it is asked a second time. Each further one is twice as long.
@@ -109,6 +113,23 @@ impl ShareCoordinators {
             }
             _ => self.ask_here(key, request).await,
         }
+    }
+
+    /// Where a partition ends that another node leads; `None` if that node does not say.
+    pub(super) async fn log_end(
+        &self,
+        image: &MetadataImage,
+        topic: &str,
+        partition_index: i32,
+        leader: NodeId,
+    ) -> Option<Offset> {
+        use thalweg_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+        let partition = ListOffsetsPartition { partition_index, timestamp: LATEST, ..Default::default() };
+        let topics = vec![ListOffsetsTopic { name: topic.into(), partitions: vec![partition] }];
+        let request = ListOffsetsRequest { replica_id: -1, topics, ..Default::default() };
+        let response = self.role().peers.send(image, leader, &request, ANSWER_TIMEOUT).await.ok()?;
+        let answer = response.topics.into_iter().next()?.partitions.into_iter().next()?;
+        (answer.error_code == ErrorCode::None.code() && answer.offset >= 0).then_some(Offset(answer.offset))
     }
 
     /// Asks the coordinator of a share partition if it is on this node.

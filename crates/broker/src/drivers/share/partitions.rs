@@ -101,6 +101,18 @@ impl SharePartitions {
         self.states.lock().get(&(group.clone(), topic, partition)).cloned()
     }
 
+    /// Where a partition ends, wherever it is led; `None` if its leader does not say.
+    pub(crate) async fn log_end(&self, image: &MetadataImage, topic: Uuid, partition: i32) -> Option<Offset> {
+        if let Ok(place) = self.partitions.find(TopicRef::Id(topic), partition) {
+            let Ok(Position::Known(end)) = place.position(OffsetQuery::Latest, Isolation::ReadUncommitted, None) else {
+                return None;
+            };
+            return end.map(|end| end.offset);
+        }
+        let found = image.topics().by_id(topic)?;
+        self.coordinators.log_end(image, &found.name, partition, found.partition(partition)?.leader).await
+    }
+
     /// The state of these partitions is replaced or forgotten: whoever fetches next begins with what the coordinator knows.
     pub(crate) fn forget(&self, group: &ByteString, partitions: impl Iterator<Item = (Uuid, i32)>) {
         let mut states = self.states.lock();

@@ -10,6 +10,7 @@ mod configs;
 mod groups;
 mod open;
 mod share;
+mod streams;
 mod topics;
 mod topics_changes;
 mod transactions;

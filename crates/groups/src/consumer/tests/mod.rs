@@ -144,6 +144,7 @@ pub(super) fn state(bed: &Testbed) -> &'static str {
         }
         Some(Group::Classic(_)) => "classic",
         Some(Group::Share(_)) => "share",
+        Some(Group::Streams(_)) => "streams",
         None => "none",
     }
 }
