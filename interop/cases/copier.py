@@ -1,5 +1,6 @@
 """A transactional copier: reads records and writes them to another topic, each exactly once, through failures. No cases here."""
 
+import os
 import threading
 import time
 
@@ -21,6 +22,7 @@ class Copier(threading.Thread):
         self.bootstrap, self.source, self.target, self.identity = bootstrap, source, target, identity
         self.copied, self.commits, self.aborts, self.restarts, self.failure = 0, 0, 0, 0, None
         self.slowest = 0.0
+        self.notes = []
         self.ended = threading.Event()
         self.start()
 
@@ -33,15 +35,16 @@ class Copier(threading.Thread):
             raise
 
     def _copy_until_it_breaks(self):
-        common = {"bootstrap.servers": self.bootstrap, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "log_level": 0}
+        common = {"bootstrap.servers": self.bootstrap, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "log_level": int(os.environ.get("COPIER_LOG", 0))}
         consumer = Consumer(common | {"group.id": self.identity, "auto.offset.reset": "earliest", "enable.auto.commit": False, "isolation.level": "read_committed", "session.timeout.ms": 6000})
-        producer = Producer(common | {"transactional.id": self.identity, "linger.ms": 1, "transaction.timeout.ms": 30_000})
+        producer = Producer(common | {"transactional.id": self.identity, "linger.ms": 1, **({"debug": os.environ["COPIER_DEBUG"]} if "COPIER_DEBUG" in os.environ else {}), "transaction.timeout.ms": 30_000})
         consumer.subscribe([self.source])
         try:
             producer.init_transactions(PATIENCE)
             while not self.ended.is_set():
                 self._copy_some(consumer, producer)
         except KafkaException as e:
+            self._note("restarts", e)
             if e.args[0].fatal() or e.args[0].txn_requires_abort() or e.args[0].retriable():
                 self.restarts += 1
             else:
@@ -66,6 +69,7 @@ class Copier(threading.Thread):
             self.copied += len(records)
             self.slowest = max(self.slowest, time.monotonic() - began)
         except KafkaException as e:
+            self._note("aborts", e)
             if not e.args[0].txn_requires_abort():
                 raise
             self.aborts += 1
@@ -76,15 +80,18 @@ class Copier(threading.Thread):
             for partition, offset in starts.items():
                 consumer.seek(TopicPartition(self.source, partition, offset))
 
-    @staticmethod
-    def _retried(call):
+    def _retried(self, call):
         for _ in range(6):
             try:
                 return call()
             except KafkaException as e:
+                self._note("retries", e)
                 if not e.args[0].retriable():
                     raise
         return call()
+
+    def _note(self, what, error):
+        self.notes.append(f"{time.strftime('%H:%M:%S')} {what} after {error}")
 
     def finish(self, count, seconds=180):
         """Waits until `count` records are copied, and stops."""

@@ -26,6 +26,7 @@ use crate::drivers::maintenance::Maintenance;
 use crate::drivers::metadata::{Asker, MetadataHandle};
 use crate::drivers::partitions::Partitions;
 use crate::drivers::producer_ids::ProducerIds;
+use crate::drivers::reports::Reports;
 use crate::drivers::share::SharePartitions;
 use crate::drivers::transactions::Transactions;
 use crate::internal_topics;
@@ -64,6 +65,8 @@ pub(crate) struct Broker {
     pub(crate) maintenance: Maintenance,
     pub(crate) fetch_sessions: Mutex<Sessions>,
     pub(crate) producer_ids: Arc<ProducerIds>,
+    /// By which connections brokers report to this controller.
+    pub(crate) reports: Reports,
     /// Buffers for checking compressed batches, as many as workers have checked at once.
     pub(crate) scratches: Mutex<Vec<Scratch>>,
     /// What is logged about what clients can make happen as often as they like.

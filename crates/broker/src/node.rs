@@ -34,6 +34,7 @@ use crate::drivers::presence::Presence;
 use crate::drivers::producer_ids::ProducerIds;
 use crate::drivers::replication::FetchingConfig;
 use crate::drivers::replication::in_sync::InSync;
+use crate::drivers::reports::Reports;
 use crate::drivers::settings::BrokerLimits;
 use crate::drivers::share::{ShareCoordinators, SharePartitions};
 use crate::drivers::throttles::Throttles;
@@ -421,6 +422,7 @@ impl Starting {
             maintenance: parts.maintenance,
             fetch_sessions: Mutex::new(fetch_sessions(config)),
             producer_ids: parts.producer_ids,
+            reports: Reports::default(),
             closing: self.closing_listeners.closing(),
             scratches: Mutex::default(),
             repeats: Mutex::default(),

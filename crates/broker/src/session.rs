@@ -89,6 +89,9 @@ impl Drop for ClientSession {
     fn drop(&mut self) {
         self.broker.telemetry.disconnected(self.origin.id);
         self.broker.share.disconnected(|| self.broker.image(), self.origin.id);
+        if let Some(broker) = self.broker.reports.ended(self.origin.id) {
+            self.broker.metadata.broker_lost(broker);
+        }
     }
 }
 

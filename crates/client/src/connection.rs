@@ -27,6 +27,9 @@ use crate::{ApiVersions, Error, Meter, Peer};
 use link::{Link, Message};
 pub use sasl::SaslConfig;
 
+/// The name by which this library introduces itself (KIP-511).
+pub const SOFTWARE_NAME: &str = "thalweg";
+
 /// What a connection is like. [`ConnectionOptions::default`] is Kafka's default for clients.
 #[derive(Clone, Debug)]
 pub struct ConnectionOptions {
@@ -133,6 +136,11 @@ impl Connection {
     #[must_use]
     pub fn ended(&self) -> Option<Error> {
         self.link.ended()
+    }
+
+    /// Completes when the connection has ended.
+    pub async fn closed(&self) {
+        self.link.closed().await;
     }
 
     /// Whether a new connection should take the place of this one: the login is about to expire.
@@ -262,7 +270,7 @@ fn decode<Q: Request>(frame: Bytes, version: i16) -> Result<Q::Response, DecodeE
 async fn negotiate(link: &Link, deadline: Instant) -> Result<ApiVersions, Error> {
     let peer = link.peer().clone();
     let request = ApiVersionsRequest {
-        client_software_name: "thalweg".into(),
+        client_software_name: SOFTWARE_NAME.into(),
         client_software_version: env!("CARGO_PKG_VERSION").into(),
     };
     let mut version = *ApiVersionsRequest::VERSIONS.end();

@@ -45,7 +45,7 @@ pub use channel::{Channel, ChannelOptions};
 pub use client::{Client, Lane, ListedOffset, OffsetSpec};
 pub use cluster::{Cluster, Node, Partition, Topic};
 pub use config::{Bootstrap, ClientConfig};
-pub use connection::{Connection, ConnectionOptions, InFlight, SaslConfig};
+pub use connection::{Connection, ConnectionOptions, InFlight, SOFTWARE_NAME, SaslConfig};
 pub use consumer::{
     Assignor, Consumer, ConsumerConfig, ConsumerRecord, GroupConfig, GroupProtocol, Isolation, OffsetReset,
     RebalanceListener, Start,

@@ -45,7 +45,7 @@ pub use random::Random;
 pub use reassign::list_partition_reassignments;
 pub use refusal::{Outcome, Refusal};
 pub use request::{Ask, Cluster, Contact, Context, Decision, Principal, Request, Response, SessionChange};
-pub use sessions::Sessions;
+pub use sessions::{SessionTimes, Sessions};
 pub use update_features::KRaftFeature;
 
 /// What a controller is told when it is made: its node's own properties and what follows from them.

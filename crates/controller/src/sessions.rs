@@ -2,6 +2,9 @@
 //!
 //! This is the only state of the controller that is not in the metadata log: a new controller gives every broker a full
 //! session to report to it.
+//!
+//! A broker that was killed leaves a connection that has ended. Brokers that promise to report at once when that happens get
+//! a grace instead of the rest of their session.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,24 +23,41 @@ struct Session {
     metadata_offset: Offset,
     /// The last record by which the broker handed over leaderships in order to stop.
     shutdown_offset: Option<Offset>,
+    /// When the connection by which it reported has ended, if nothing was heard since.
+    lost_at: Option<Moment>,
+    /// When this controller became active, if it has not heard of the broker since.
+    unheard_since: Option<Moment>,
+}
+
+/// For so long a new controller takes it that a broker which it has not heard of yet may be alive, and lets no other run of it
+/// register: Apache Kafka's brokers report every two seconds.
+const UNHEARD_MAX: Duration = Duration::from_millis(2500);
+
+/// How long brokers may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionTimes {
+    /// `broker.session.timeout.ms`
+    pub timeout: Duration,
+    /// How long a broker has to report after its connection has ended; `None` leaves it the rest of its session.
+    pub grace: Option<Duration>,
 }
 
 /// The sessions of all brokers with the active controller.
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    timeout: Duration,
+    times: SessionTimes,
     brokers: BTreeMap<NodeId, Session>,
 }
 
 impl Sessions {
     /// The sessions of a controller that becomes active: every broker that is not fenced has just been heard of.
-    /// `timeout` is `broker.session.timeout.ms`.
     #[must_use]
-    pub fn begin(timeout: Duration, image: &MetadataImage, now: Moment) -> Self {
-        let mut sessions = Self { timeout, brokers: BTreeMap::new() };
+    pub fn begin(times: SessionTimes, image: &MetadataImage, now: Moment) -> Self {
+        let mut sessions = Self { times, brokers: BTreeMap::new() };
         for broker in image.cluster().brokers().filter(|broker| !broker.fenced) {
             sessions.contacted(broker.id, broker.epoch, Offset(-1), now);
         }
+        sessions.brokers.values_mut().for_each(|session| session.unheard_since = Some(now));
         sessions
     }
 
@@ -55,7 +75,16 @@ impl Sessions {
     /// Notes a heartbeat of a broker, and how far it has read the metadata log.
     pub fn contacted(&mut self, broker: NodeId, epoch: BrokerEpoch, metadata_offset: Offset, now: Moment) {
         let shutdown_offset = self.of(broker, epoch).and_then(|session| session.shutdown_offset);
-        self.brokers.insert(broker, Session { epoch, contacted_at: now, metadata_offset, shutdown_offset });
+        let session =
+            Session { epoch, contacted_at: now, metadata_offset, shutdown_offset, lost_at: None, unheard_since: None };
+        self.brokers.insert(broker, session);
+    }
+
+    /// Notes that the connection has ended by which a broker reported that reports at once when that happens.
+    pub fn connection_lost(&mut self, broker: NodeId, now: Moment) {
+        if let Some(session) = self.brokers.get_mut(&broker) {
+            session.lost_at = session.lost_at.or(Some(now));
+        }
     }
 
     /// Notes the last record of the metadata log by which a broker in controlled shutdown handed over leaderships: it may
@@ -71,7 +100,7 @@ impl Sessions {
         self.brokers.remove(&broker);
     }
 
-    /// The brokers that have not been heard of for the whole time-out, the longest silent first. Each is to be fenced.
+    /// The brokers whose time to report is over, the longest silent first. Each is to be fenced.
     #[must_use]
     pub fn expired(&self, now: Moment) -> Vec<NodeId> {
         let mut expired: Vec<(Moment, NodeId)> = self
@@ -90,8 +119,12 @@ impl Sessions {
         self.brokers.values().map(|session| self.deadline(session)).min()
     }
 
+    /// Whether that run of a broker may be alive, so that no other one may register.
     pub(crate) fn is_valid(&self, broker: NodeId, epoch: BrokerEpoch, now: Moment) -> bool {
-        self.of(broker, epoch).is_some_and(|session| now < self.deadline(session))
+        self.of(broker, epoch).is_some_and(|session| {
+            let unheard = session.unheard_since.filter(|_| self.times.grace.is_some());
+            now < self.deadline(session) && unheard.is_none_or(|since| now < since.after(UNHEARD_MAX))
+        })
     }
 
     /// Whether every active broker has read that the broker leads nothing any more.
@@ -106,6 +139,60 @@ impl Sessions {
     }
 
     fn deadline(&self, session: &Session) -> Moment {
-        session.contacted_at.after(self.timeout)
+        let full = session.contacted_at.after(self.times.timeout);
+        let lost = session.lost_at.zip(self.times.grace).map(|(at, grace)| at.after(grace));
+        lost.map_or(full, |lost| full.min(lost))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMES: SessionTimes = SessionTimes { timeout: Duration::from_secs(9), grace: Some(Duration::from_secs(1)) };
+
+    fn sessions(times: SessionTimes) -> Sessions {
+        let mut sessions = Sessions::begin(times, &MetadataImage::default(), Moment(0));
+        sessions.contacted(NodeId(1), BrokerEpoch(5), Offset(0), Moment(0));
+        sessions
+    }
+
+    #[test]
+    fn a_broker_whose_connection_has_ended_has_a_grace_to_report() {
+        let mut sessions = sessions(TIMES);
+        assert_eq!(sessions.next_deadline(), Some(Moment(9000)));
+        sessions.connection_lost(NodeId(1), Moment(2000));
+        sessions.connection_lost(NodeId(1), Moment(2900));
+        assert!(sessions.is_valid(NodeId(1), BrokerEpoch(5), Moment(2999)));
+        assert_eq!(sessions.expired(Moment(3000)), [NodeId(1)]);
+    }
+
+    #[test]
+    fn a_broker_that_reports_again_has_a_full_session() {
+        let mut sessions = sessions(TIMES);
+        sessions.connection_lost(NodeId(1), Moment(2000));
+        sessions.contacted(NodeId(1), BrokerEpoch(5), Offset(0), Moment(2500));
+        assert_eq!(sessions.next_deadline(), Some(Moment(11_500)));
+    }
+
+    #[test]
+    fn a_run_that_a_new_controller_has_not_heard_of_gives_way_to_another() {
+        let mut sessions = sessions(TIMES);
+        sessions.brokers.values_mut().for_each(|session| session.unheard_since = Some(Moment(0)));
+        assert!(sessions.is_valid(NodeId(1), BrokerEpoch(5), Moment(2499)));
+        assert!(!sessions.is_valid(NodeId(1), BrokerEpoch(5), Moment(2500)));
+        assert!(sessions.expired(Moment(2500)).is_empty(), "it is not fenced for that");
+        sessions.contacted(NodeId(1), BrokerEpoch(5), Offset(0), Moment(2600));
+        assert!(sessions.is_valid(NodeId(1), BrokerEpoch(5), Moment(11_000)));
+    }
+
+    #[test]
+    fn a_grace_never_prolongs_a_session_and_without_one_nothing_is_shortened() {
+        let mut late = sessions(TIMES);
+        late.connection_lost(NodeId(1), Moment(8900));
+        assert_eq!(late.next_deadline(), Some(Moment(9000)));
+        let mut without = sessions(SessionTimes { grace: None, ..TIMES });
+        without.connection_lost(NodeId(1), Moment(10));
+        assert_eq!(without.next_deadline(), Some(Moment(9000)));
     }
 }

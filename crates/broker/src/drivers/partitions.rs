@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 use super::cleaner_settings::CleanerSettings;
 use super::found::Opened;
+use super::leaderships::Leaderships;
 use super::log_dirs::{LogDir, LogDirs, Offsets};
 use super::moves::Moves;
 use super::partition::{FollowedUp, Local, Partition, View};
@@ -75,6 +76,8 @@ pub(crate) struct Partitions {
     known: Arc<RwLock<Arc<MetadataImage>>>,
     /// What is fetched from other brokers.
     replication: Replication,
+    /// When this node began to lead.
+    pub(crate) leaderships: Leaderships,
     /// Look-ups by time take turns: they read and decompress.
     searches: Semaphore,
 }
@@ -142,6 +145,7 @@ impl Partitions {
             moves,
             applied: tokio::sync::Mutex::new(None),
             known,
+            leaderships: Leaderships::new(),
             searches: Semaphore::new(SEARCHES_MAX),
         })
     }
@@ -294,6 +298,7 @@ impl Partitions {
                 self.leave(&diff.topic, diff.partition);
             }
         }
+        self.leaderships.follow(self.local.id, &changes);
         if !changes.brokers_changed.is_empty() {
             self.all().iter().for_each(|partition| partition.brokers_changed(after.cluster()));
             self.replication.brokers_changed();

@@ -11,7 +11,7 @@ use thalweg_sys::task;
 use thalweg_sys::time::{Duration, now, sleep};
 use thalweg_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use thalweg_wire::messages::{AssignReplicasToDirsRequest, BrokerHeartbeatRequest, BrokerHeartbeatResponse};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::metadata::{Asker, MetadataHandle};
 use super::partitions::{Partitions, Placement};
@@ -50,11 +50,16 @@ enum Wish {
 impl Presence {
     /// Tells the controller that this broker is alive and may serve, until the controller has unfenced it.
     pub(crate) async fn unfence(&self) {
+        let mut said = None;
         loop {
             match self.tell(Wish::Serve).await {
                 Ok(answer) if !answer.is_fenced => return,
-                Ok(_) => info!("the controller keeps the broker fenced until it has read all of the metadata"),
-                Err(refusal) => warn!(error = %refusal, "the controller has not unfenced the broker yet"),
+                Ok(_) => debug!("the controller keeps the broker fenced until it has read all of the metadata"),
+                Err(refusal) if said == Some(refusal.code) => debug!(error = %refusal, "the broker is still fenced"),
+                Err(refusal) => {
+                    warn!(error = %refusal, "the controller has not unfenced the broker, which asks again and again");
+                    said = Some(refusal.code);
+                }
             }
             sleep(UNFENCE_PAUSE).await;
         }
@@ -108,6 +113,7 @@ impl Presence {
     pub(crate) async fn run(self, every: Duration, mut leaving: Closing, mut closing: Closing) -> Option<String> {
         let noticed = Arc::clone(self.partitions.dirs().noticed());
         let mut failed = 0;
+        let mut controller = self.metadata.controller();
         loop {
             let known = self.partitions.dirs().failed_ids().len();
             if known > failed {
@@ -119,6 +125,8 @@ impl Presence {
                 }
             }
             self.tell_places().await;
+            let leaving_before = count_leaving(&self.metadata.image());
+            let others_leave = |image: &MetadataImage| count_leaving(image) > leaving_before;
             tokio::select! {
                 biased;
                 () = closing.begun() => return None,
@@ -131,8 +139,13 @@ impl Presence {
                     return None;
                 }
                 () = noticed.notified() => {}
+                // A controller that has lost this broker's connection waits for it a moment only.
+                () = self.metadata.controller_lost(&controller) => {}
+                // A broker that leaves waits until the others have said how far they have read the metadata.
+                _ = self.metadata.image_when(others_leave) => {}
                 () = sleep(every) => {}
             }
+            controller = self.metadata.controller();
             if let Err(refusal) = self.heartbeat().await {
                 warn!(error = %refusal, "the controller did not take a heartbeat");
             }
@@ -149,6 +162,11 @@ impl Presence {
             }
         }
     }
+}
+
+/// How many brokers are handing over what they lead.
+fn count_leaving(image: &MetadataImage) -> usize {
+    image.cluster().brokers().filter(|broker| broker.in_controlled_shutdown && !broker.fenced).count()
 }
 
 /// `placements` are sorted.

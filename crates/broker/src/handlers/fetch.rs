@@ -241,6 +241,10 @@ impl Fetch {
     async fn wait(&self) -> Found {
         let parked = Parked::new();
         let mut closing = self.call.broker.closing.clone();
+        let leaderships = &self.call.broker.partitions.leaderships;
+        let mut began = leaderships.changes();
+        let is_follower = matches!(self.reader, Reader::Follower(_));
+        let deadline = if is_follower { leaderships.patience(self.deadline) } else { self.deadline };
         for partition in self.targets.iter().filter_map(|target| target.place.as_ref().ok()) {
             match self.reader {
                 Reader::Follower(_) => partition.park_follower(&parked),
@@ -256,8 +260,10 @@ impl Fetch {
             parked.expect(self.bytes_min - found.bytes);
             let more = tokio::select! {
                 biased;
-                more = parked.woken_before(self.deadline) => more,
+                more = parked.woken_before(deadline) => more,
                 () = closing.begun() => false,
+                // What this node leads now is not among what the follower has asked for.
+                _ = began.changed(), if is_follower => false,
             };
             if !more {
                 return self.look(Turn::Again);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_base::{BrokerEpoch, NodeId, Timestamp, Uuid};
-use thalweg_controller::{Controller, Refusal};
+use thalweg_controller::{Controller, Refusal, SessionTimes};
 use thalweg_metadata::feature;
 use thalweg_raft::{Endpoint, KRaftVersion, Peer, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_storage::LogConfig;
@@ -14,7 +14,7 @@ use thalweg_wire::messages::broker_registration_request::{Feature, Listener as R
 use thalweg_wire::messages::{
     BrokerRegistrationRequest, ControllerRegistrationRequest, controller_registration_request,
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Cause;
 use crate::config::{self, NodeConfig};
@@ -30,6 +30,12 @@ const REGISTRATION_VERSION: i16 = 4;
 
 /// How long a refused broker waits before it registers again, as in Kafka.
 const REGISTRATION_PAUSE: Duration = Duration::from_millis(100);
+
+/// The key of the time for which a broker may be silent.
+const SESSION_TIMEOUT: &str = "broker.session.timeout.ms";
+
+/// How long a broker has to report again after its connection to the controller has ended: it does so at once if it lives.
+const LOST_GRACE: Duration = Duration::from_millis(500);
 
 /// Where this node's listeners are bound, by name.
 pub(super) type BoundPorts = std::collections::BTreeMap<String, u16>;
@@ -95,7 +101,7 @@ impl Joining<'_> {
                 request_timeout: millis(i64::from(quorum.request_timeout_ms)),
                 retry_backoff: millis(i64::from(quorum.retry_backoff_ms)),
             },
-            session_timeout: millis(i64::from(config.replication.broker_session_timeout_ms)),
+            session_times: session_times(config),
             balancing: Balancing { every: balancing_interval(config) },
             snapshots: SnapshotPolicy {
                 bytes: u64::try_from(config.storage.metadata_log_max_record_bytes_between_snapshots)
@@ -187,11 +193,12 @@ impl Joining<'_> {
             features: features.collect(),
             ..ControllerRegistrationRequest::default()
         };
+        let mut said = None;
         loop {
             match metadata.ask(Asker::ThisNode, metadata.context(0), request.clone()).await {
                 Ok(_) => return Ok(()),
                 Err(refusal) if refusal.code == ErrorCode::UnsupportedVersion => return Ok(()),
-                Err(refusal) => self.wait_to_register(metadata, &refusal, "controller").await,
+                Err(refusal) => self.wait_to_register(metadata, &refusal, "controller", &mut said).await,
             }
         }
     }
@@ -225,23 +232,35 @@ impl Joining<'_> {
             previous_broker_epoch: previous.unwrap_or(-1),
             ..BrokerRegistrationRequest::default()
         };
+        let mut said = None;
         loop {
             let context = metadata.context(REGISTRATION_VERSION);
             match metadata.ask(Asker::ThisNode, context, request.clone()).await {
                 Ok(response) => return Ok(BrokerEpoch(response.broker_epoch)),
-                Err(refusal) if may_pass(refusal.code) => self.wait_to_register(metadata, &refusal, "broker").await,
+                Err(refusal) if may_pass(refusal.code) => {
+                    self.wait_to_register(metadata, &refusal, "broker", &mut said).await;
+                }
                 Err(refusal) => return Err(refusal.into()),
             }
         }
     }
 
-    async fn wait_to_register(&self, metadata: &MetadataHandle, refusal: &Refusal, role: &str) {
+    /// Says once why the node is not registered, in `said`, and waits a little.
+    async fn wait_to_register(
+        &self,
+        metadata: &MetadataHandle,
+        refusal: &Refusal,
+        role: &str,
+        said: &mut Option<ErrorCode>,
+    ) {
         let leader = metadata.quorum().leader;
-        if leader == NodeId::NONE {
+        if said.replace(refusal.code) == Some(refusal.code) {
+            debug!(error = %refusal, "the {role} is still not registered");
+        } else if leader == NodeId::NONE {
             let asked = self.config.quorum.asked();
             info!("the {role} waits for a leader of the metadata quorum; {asked} are asked for one");
         } else {
-            warn!(error = %refusal, controller = %leader, "the {role} is not registered yet");
+            warn!(error = %refusal, controller = %leader, "the {role} is not registered yet, and tries again and again");
         }
         sleep(REGISTRATION_PAUSE).await;
     }
@@ -265,6 +284,13 @@ fn bootstrap(config: &NodeConfig) -> Vec<Peer> {
 /// The first of `controller.listener.names`: nodes reach controllers there.
 pub(super) fn default_listener(config: &NodeConfig) -> String {
     config.network.controller_listener_names.first().cloned().unwrap_or_default()
+}
+
+/// A session time-out that the operator has set is kept to the letter.
+fn session_times(config: &NodeConfig) -> SessionTimes {
+    let timeout = millis(i64::from(config.replication.broker_session_timeout_ms));
+    let is_set = config.properties.contains_key(SESSION_TIMEOUT);
+    SessionTimes { timeout, grace: (!is_set).then_some(LOST_GRACE) }
 }
 
 fn balancing_interval(config: &NodeConfig) -> Option<Duration> {

@@ -89,6 +89,11 @@ impl Link {
         self.shared.ended.get().cloned()
     }
 
+    /// Completes when the task has ended.
+    pub(super) async fn closed(&self) {
+        self.requests.closed().await;
+    }
+
     /// Queues a request as soon as a slot is free; gives where its answer will arrive.
     pub(super) async fn queue(
         &self,

@@ -4,8 +4,8 @@ use thalweg_metadata::image::LeaderRecoveryState;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{BrokerHeartbeatRequest, ControllerRegistrationRequest};
 
-use crate::Sessions;
 use crate::tests::cluster::{Cluster, SESSION, SESSION_MS, all_short, directory_of};
+use crate::{SessionTimes, Sessions};
 
 fn refused<T>(result: Result<T, crate::Refusal>) -> String {
     result.map(|_| ()).map_err(|refusal| refusal.to_string()).expect_err("it is refused")
@@ -195,7 +195,7 @@ fn who_is_silent_for_a_session_expires() {
     assert_eq!(expired(SESSION_MS - 1), []);
     assert_eq!(expired(SESSION_MS), [NodeId(1)]);
     assert_eq!(expired(SESSION_MS + 5000), [NodeId(1), NodeId(2)]);
-    let later = Sessions::begin(SESSION, &cluster.image, Moment(0));
+    let later = Sessions::begin(SessionTimes { timeout: SESSION, grace: None }, &cluster.image, Moment(0));
     assert_eq!(later.next_deadline(), Some(Moment(SESSION_MS)), "a new controller gives everybody a session");
 }
 

@@ -16,7 +16,7 @@ use thalweg_wire::messages::{
     CreateTopicsResponse,
 };
 
-use crate::{Controller, Outcome, Refusal, RegistrationContext, Sessions, Settings};
+use crate::{Controller, Outcome, Refusal, RegistrationContext, SessionTimes, Sessions, Settings};
 
 pub const SESSION_MS: i64 = 9000;
 pub const SESSION: std::time::Duration = std::time::Duration::from_secs(9);
@@ -60,7 +60,7 @@ impl Cluster {
             unstable_features: Unstable::Hidden,
         });
         let image = MetadataImage::default();
-        let sessions = Sessions::begin(SESSION, &image, Moment(0));
+        let sessions = Sessions::begin(SessionTimes { timeout: SESSION, grace: None }, &image, Moment(0));
         let mut cluster = Self {
             controller,
             image,

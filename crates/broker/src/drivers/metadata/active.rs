@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use thalweg_base::{Moment, Offset};
-use thalweg_controller::{Cluster, Context, Controller, Decision, KRaftFeature, Refusal, Request, Response, Sessions};
+use thalweg_controller::{
+    Cluster, Context, Controller, Decision, KRaftFeature, Refusal, Request, Response, SessionTimes, Sessions,
+};
 use thalweg_metadata::{MetadataImage, MetadataRecord};
 use thalweg_raft::{KRaftVersion, Quorum};
 use thalweg_sys::time::{Duration, Instant};
@@ -74,12 +76,12 @@ impl Active {
     /// The controller becomes active: every broker has a full session to report.
     pub(super) fn begin(
         controller: Controller,
-        session_timeout: Duration,
+        session_times: SessionTimes,
         balancing: Balancing,
         image: &MetadataImage,
         now: Moment,
     ) -> Self {
-        let sessions = Sessions::begin(session_timeout, image, now);
+        let sessions = Sessions::begin(session_times, image, now);
         let balance_at = balancing.every.map(|every| now.after(every));
         Self { controller, sessions, in_flight: VecDeque::new(), balancing, balance_at }
     }
@@ -87,6 +89,11 @@ impl Active {
     /// A run of this broker is known to have ended: another one may register at once.
     pub(super) fn end_session(&mut self, broker: thalweg_base::NodeId) {
         self.sessions.end(broker);
+    }
+
+    /// The connection by which a broker reported has ended.
+    pub(super) fn connection_lost(&mut self, broker: thalweg_base::NodeId, now: Moment) {
+        self.sessions.connection_lost(broker, now);
     }
 
     /// Decides a request, and notes what that says of a broker.

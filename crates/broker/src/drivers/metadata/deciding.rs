@@ -25,11 +25,14 @@ impl QuorumDriver {
         }
         assert!(self.quorum.is_leader(), "only a leader was elected");
         let now = self.moment();
-        let QuorumSettings { session_timeout, balancing, .. } = self.settings;
+        let QuorumSettings { session_times, balancing, .. } = self.settings;
         let image = self.images.newest();
-        let mut active = Active::begin(self.controller.clone(), session_timeout, balancing, image, now);
+        let mut active = Active::begin(self.controller.clone(), session_times, balancing, image, now);
         // The run of this node's own broker that registered before is this one, or it has ended.
         active.end_session(self.controller.settings().node_id);
+        if let Some(lost) = self.leader_lost.take() {
+            active.connection_lost(lost, now);
+        }
         let records = self.controller.activate(image, &self.bootstrap);
         self.active = Some(active);
         info!(epoch = %self.quorum.epoch(), "this node is the active controller");

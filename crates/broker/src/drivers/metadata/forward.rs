@@ -85,6 +85,19 @@ impl Forwarder {
         sent
     }
 
+    /// Completes when the connection has ended by which this node reports that it is alive; never before the first report.
+    pub(super) async fn reports_ended(&self) {
+        let lanes = self.lanes.lock().clone();
+        match lanes.into_iter().find(|(lane, _)| *lane == Lane::Lifecycle) {
+            Some((_, channel)) => {
+                if let Some(connection) = channel.standing() {
+                    connection.closed().await;
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+
     /// The channel of a lane. The one to a controller that is active no longer is let go.
     fn channel(&self, address: &Address, lane: Lane) -> Channel {
         let mut lanes = self.lanes.lock();

@@ -11,7 +11,7 @@ use thalweg_controller::{Ask, Context, Principal, Refusal};
 use thalweg_metadata::MetadataImage;
 use thalweg_raft::{Endpoint, Voter};
 use thalweg_sys::time::{Duration, Instant, sleep, sleep_until};
-use thalweg_wire::{ErrorCode, Request};
+use thalweg_wire::{ApiKey, Codec, ErrorCode, Request};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::active::AnswerWhen;
@@ -53,6 +53,10 @@ pub(super) struct Leadership {
     /// It is this node, and it is up to date.
     pub(super) active_here: bool,
 }
+
+/// Who was known to decide at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownController(Leadership);
 
 /// Who asks the controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +164,7 @@ impl MetadataHandle {
                 match self.forwarder.send(&endpoints, client, &context, &request, deadline).await {
                     Err(NoAnswer::Again) => Err(Refusal::usual(ErrorCode::NotController)),
                     Err(NoAnswer::Never(refusal)) => Err(refusal),
+                    Ok(response) if asker == Asker::ThisNode => refused_as_a_whole(Q::API, response),
                     Ok(response) => Ok(response),
                 }
             } else {
@@ -217,6 +222,35 @@ impl MetadataHandle {
         }
     }
 
+    /// The connection has ended by which a broker reported to this controller.
+    pub(crate) fn broker_lost(&self, broker: NodeId) {
+        // Where the inbox is full, the rest of the session passes instead.
+        let _ = self.inbox.try_send(Event::BrokerLost(broker));
+    }
+
+    /// Who is known to decide now.
+    pub(crate) fn controller(&self) -> KnownController {
+        KnownController(self.leadership.borrow().clone())
+    }
+
+    /// Completes when another controller than `known` decides, or the connection has ended by which this node reports to it.
+    pub(crate) async fn controller_lost(&self, known: &KnownController) {
+        let KnownController(known) = known;
+        let mut leadership = self.leadership.clone();
+        let changed = async {
+            let changed = leadership.wait_for(|now| now != known).await.map(drop);
+            if changed.is_err() {
+                // The node closes.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = changed => {}
+            () = self.forwarder.reports_ended(), if !known.active_here => {}
+        }
+    }
+
     /// Hands in a request of another replica; `None` when the node closes.
     pub(crate) async fn quorum_rpc<T>(&self, rpc: impl FnOnce(oneshot::Sender<T>) -> Rpc) -> Option<T> {
         let (to, receiver) = oneshot::channel();
@@ -225,8 +259,34 @@ impl MetadataHandle {
     }
 }
 
+/// Turns an answer of another node's controller to a request of this node into the refusal that it is, if it is one: what the
+/// controller of this node refuses comes as a refusal, too.
+fn refused_as_a_whole<R: Codec>(api: ApiKey, response: R) -> Result<R, Refusal> {
+    // These answers begin with the error of the whole request.
+    let has_one_error = matches!(
+        api,
+        ApiKey::BrokerRegistration
+            | ApiKey::ControllerRegistration
+            | ApiKey::BrokerHeartbeat
+            | ApiKey::AllocateProducerIds
+            | ApiKey::AssignReplicasToDirs
+            | ApiKey::AlterPartition
+    );
+    let mut first = ErrorCode::None.code();
+    let mut is_first = has_one_error;
+    response.errors(&mut |error| {
+        if std::mem::take(&mut is_first) {
+            first = error;
+        }
+    });
+    match ErrorCode::from(first) {
+        ErrorCode::None => Ok(response),
+        error => Err(Refusal::usual(error)),
+    }
+}
+
 /// Whether the node that was asked is not the active controller, or is so no longer.
-fn is_not_controller<R: thalweg_wire::Codec>(decided: &Result<R, Refusal>) -> bool {
+fn is_not_controller<R: Codec>(decided: &Result<R, Refusal>) -> bool {
     match decided {
         Err(refusal) => refusal.code == ErrorCode::NotController,
         Ok(response) => {
@@ -234,5 +294,32 @@ fn is_not_controller<R: thalweg_wire::Codec>(decided: &Result<R, Refusal>) -> bo
             response.errors(&mut |error| found |= error == ErrorCode::NotController.code());
             found
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg_wire::messages::assign_replicas_to_dirs_response::{DirectoryData, PartitionData, TopicData};
+    use thalweg_wire::messages::{AssignReplicasToDirsResponse, BrokerRegistrationResponse};
+
+    use super::*;
+
+    #[test]
+    fn what_another_controller_refuses_is_refused() {
+        let error_code = ErrorCode::DuplicateBrokerRegistration.code();
+        let refused = BrokerRegistrationResponse { error_code, broker_epoch: -1, ..Default::default() };
+        let refusal = refused_as_a_whole(ApiKey::BrokerRegistration, refused).expect_err("no epoch was given");
+        assert_eq!(refusal.code, ErrorCode::DuplicateBrokerRegistration);
+        let taken = BrokerRegistrationResponse { broker_epoch: 7, ..Default::default() };
+        assert_eq!(refused_as_a_whole(ApiKey::BrokerRegistration, taken.clone()), Ok(taken));
+    }
+
+    #[test]
+    fn the_error_of_one_part_does_not_refuse_the_whole() {
+        let partition = PartitionData { partition_index: 0, error_code: ErrorCode::UnknownTopicId.code() };
+        let topics = vec![TopicData { partitions: vec![partition], ..Default::default() }];
+        let directories = vec![DirectoryData { topics, ..Default::default() }];
+        let response = AssignReplicasToDirsResponse { directories, ..Default::default() };
+        assert_eq!(refused_as_a_whole(ApiKey::AssignReplicasToDirs, response.clone()), Ok(response));
     }
 }

@@ -1,7 +1,7 @@
 //! What the quorum's task is asked by the rest of the node.
 
 use bytes::Bytes;
-use thalweg_base::{Moment, Offset};
+use thalweg_base::{Moment, NodeId, Offset};
 use thalweg_controller::{Context, Request};
 use thalweg_raft::{
     Ballot, BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchRequest, FetchSnapshotRequest, Fetched, Progress,
@@ -83,4 +83,6 @@ pub(crate) enum Rpc {
 pub(super) enum Event {
     Asked(Asked),
     Rpc(Rpc),
+    /// The connection by which a broker reported has ended.
+    BrokerLost(NodeId),
 }

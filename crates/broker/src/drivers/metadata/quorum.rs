@@ -13,16 +13,17 @@ use bytestring::ByteString;
 use parking_lot::RwLock;
 use thalweg_base::metrics::Spans;
 use thalweg_base::{Moment, NodeId, Offset, Timestamp};
-use thalweg_controller::Controller;
+use thalweg_controller::{Controller, SessionTimes};
 use thalweg_metadata::MetadataRecord;
 use thalweg_raft::{
-    ControlRecord, Effect, ElectionState, LocalLog, OffsetAndEpoch, Peer, Quorum, Settings, Start, Voter, Voters,
+    ControlRecord, Effect, ElectionState, LocalLog, OffsetAndEpoch, Peer, Quorum, QuorumError, Response, Settings,
+    Start, Voter, Voters,
 };
 use thalweg_storage::{Fault, FlushPlan};
 use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, Instant, sleep, sleep_until, timeout, wall_clock_ms};
 use tokio::sync::{mpsc, watch};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::MetadataHandle;
 use super::active::{Active, Balancing};
@@ -60,8 +61,7 @@ pub(crate) struct QuorumSettings {
     /// Whom to ask for the leader.
     pub(crate) bootstrap: Vec<Peer>,
     pub(crate) times: Settings,
-    /// `broker.session.timeout.ms`.
-    pub(crate) session_timeout: Duration,
+    pub(crate) session_times: SessionTimes,
     pub(crate) balancing: Balancing,
     pub(crate) snapshots: SnapshotPolicy,
     pub(crate) voter_rules: VoterRules,
@@ -94,6 +94,8 @@ pub(crate) struct QuorumDriver {
     pub(super) active: Option<Active>,
     /// Where the log ended when this node was elected; `None` while another one leads.
     pub(super) elected_at: Option<Offset>,
+    /// The leader whose connection has ended, until another one is followed: its broker is on the same node.
+    pub(super) leader_lost: Option<NodeId>,
     pub(super) high_watermark: Offset,
     flushing: Option<Flushing>,
     /// The records, or the piece of a snapshot, that came with the answer that is being handled.
@@ -182,6 +184,7 @@ impl QuorumDriver {
             effects: effects.into(),
             active: None,
             elected_at: None,
+            leader_lost: None,
             high_watermark: Offset::ZERO,
             flushing: None,
             received: Bytes::new(),
@@ -352,10 +355,13 @@ impl QuorumDriver {
                         active.end();
                     }
                 }
-                Effect::NewLeader { epoch, leader } => info!(%epoch, %leader, "this node follows the metadata quorum"),
+                Effect::NewLeader { epoch, leader } => {
+                    self.leader_lost = None;
+                    info!(%epoch, %leader, "this node follows the metadata quorum");
+                }
                 Effect::Send { to, id, request } => {
-                    let peer = self.transport.address(to, &self.quorum);
-                    self.transport.send(peer, id, request);
+                    let address = self.transport.address(to, &self.quorum);
+                    self.transport.send(to, address, id, request);
                 }
                 Effect::AppendFetched(epoch) => self.append_fetched(epoch).await?,
                 Effect::Truncate(to) => self.truncate(to).await?,
@@ -458,12 +464,25 @@ impl QuorumDriver {
     }
 
     async fn peer_answered(&mut self, answered: Answered) -> Result<(), Ended> {
-        let Answered { id, response, bytes } = answered;
+        let Answered { id, from, response, bytes } = answered;
         self.received = bytes;
+        self.note_leader(from, &response);
         let effects = self.quorum.answered(id, response, self.moment());
         self.add_effects(effects).await?;
         self.received = Bytes::new();
         Ok(())
+    }
+
+    /// Notes whether the leader's connection has ended.
+    fn note_leader(&mut self, from: Option<NodeId>, response: &Response) {
+        if from.is_none() || from != self.quorum.leader() {
+            return;
+        }
+        match response {
+            Response::Failed(QuorumError::ConnectionLost) => self.leader_lost = from,
+            Response::Failed(_) => {}
+            _ => self.leader_lost = None,
+        }
     }
 
     // The log and the disk.
@@ -519,6 +538,14 @@ impl QuorumDriver {
         match event {
             Event::Asked(asked) => self.decide(asked).await,
             Event::Rpc(rpc) => self.serve(rpc).await,
+            Event::BrokerLost(broker) => {
+                let now = self.moment();
+                if let Some(active) = &mut self.active {
+                    debug!(%broker, "the connection by which the broker reported has ended");
+                    active.connection_lost(broker, now);
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use thalweg_base::NodeId;
 use thalweg_client::{Channel, ChannelOptions, ConnectionOptions, Error, Meter, Peer as Address};
 use thalweg_raft::{Peer, Quorum, QuorumError, Request, RequestId, Response};
 use thalweg_sys::task;
@@ -29,7 +30,7 @@ const FETCH_WAIT_MAX_MS: i32 = 500;
 /// What requests are sent with.
 #[derive(Clone, Debug)]
 pub(crate) struct TransportSettings {
-    pub(crate) node: thalweg_base::NodeId,
+    pub(crate) node: NodeId,
     pub(crate) cluster_id: String,
     /// `controller.quorum.bootstrap.servers`.
     pub(crate) bootstrap: Vec<(String, u16)>,
@@ -49,6 +50,8 @@ pub(crate) struct TransportSettings {
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) id: RequestId,
+    /// The replica that was asked, if it is known by its id.
+    pub(super) from: Option<NodeId>,
     pub(super) response: Response,
     /// The records, or the piece of a snapshot, that came along.
     pub(super) bytes: Bytes,
@@ -110,15 +113,19 @@ impl Transport {
     }
 
     /// Sends a request. Its answer, or that there is none, comes out at the other end; nobody waits here.
-    pub(super) fn send(&self, to: Option<Address>, id: RequestId, request: Request) {
+    pub(super) fn send(&self, peer: Peer, to: Option<Address>, id: RequestId, request: Request) {
         let this = self.clone();
+        let from = match peer {
+            Peer::Node(id) => Some(id),
+            Peer::Bootstrap(_) => None,
+        };
         task::spawn(async move {
             let (response, bytes) = match to {
                 Some(to) => this.shared.exchange(to, request).await,
                 None => (Response::Failed(QuorumError::Other), Bytes::new()),
             };
             // The quorum may have ended.
-            let _ = this.answers.send(Answered { id, response, bytes }).await;
+            let _ = this.answers.send(Answered { id, from, response, bytes }).await;
         });
     }
 }
