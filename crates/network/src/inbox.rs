@@ -34,6 +34,26 @@ pub(crate) enum FrameError {
     Negative(i32),
     #[error("a request announces {0} bytes, more than socket.request.max.bytes ({1})")]
     TooLarge(i32, usize),
+    #[error(
+        "the client speaks TLS, and this listener does not: set the client's security.protocol, or the protocol of the listener"
+    )]
+    Tls,
+    #[error(
+        "the client speaks HTTP, and this listener speaks Kafka's protocol: /metrics and health are at thalweg.http.listen"
+    )]
+    Http,
+}
+
+impl FrameError {
+    /// What is wrong with a frame that begins with `prefix`, which would be the length of too large a frame.
+    fn too_large(prefix: [u8; PREFIX], max: usize) -> Self {
+        match &prefix {
+            // A handshake record of SSL 3.0 to TLS 1.3.
+            [0x16, 3, ..] => Self::Tls,
+            b"GET " | b"HEAD" | b"POST" | b"PUT " | b"DELE" | b"OPTI" | b"CONN" | b"PRI " => Self::Http,
+            _ => Self::TooLarge(i32::from_be_bytes(prefix), max),
+        }
+    }
 }
 
 /// Why no bytes came.
@@ -136,7 +156,7 @@ impl Inbox {
         let announced = i32::from_be_bytes(*prefix);
         let len = usize::try_from(announced).map_err(|_| FrameError::Negative(announced))?;
         if len > self.frame_bytes_max {
-            return Err(FrameError::TooLarge(announced, self.frame_bytes_max));
+            return Err(FrameError::too_large(*prefix, self.frame_bytes_max));
         }
         Ok(Some(len))
     }
@@ -164,6 +184,12 @@ mod tests {
     fn impossible_lengths_are_refused() {
         assert_eq!(inbox(&[255, 255, 255, 255]).next_frame(), Err(FrameError::Negative(-1)));
         assert_eq!(inbox(&[0, 0, 0, 101]).next_frame(), Err(FrameError::TooLarge(101, 100)));
+    }
+
+    #[test]
+    fn other_protocols_are_named() {
+        assert_eq!(inbox(b"GET /metrics HTTP/1.1").next_frame(), Err(FrameError::Http));
+        assert_eq!(inbox(&[0x16, 3, 1, 2, 0, 1]).next_frame(), Err(FrameError::Tls));
     }
 
     #[test]
