@@ -153,6 +153,12 @@ impl Node {
         self.watch.local
     }
 
+    /// From now on, requests over HTTP that are not about this node's metrics and health are answered by `handler`. Only the
+    /// first one counts.
+    pub fn answer_http_with(&self, handler: thalweg_http::Handler) {
+        let _ = self.watch.guest.set(handler);
+    }
+
     /// The cluster's id.
     #[must_use]
     pub fn cluster_id(&self) -> &str {

@@ -1,6 +1,7 @@
 //! Thalweg, the streaming platform: one binary, one file per command.
 
 mod config;
+mod console;
 mod dev;
 mod install;
 mod logs;
@@ -42,6 +43,8 @@ enum Command {
     Serve(serve::Serve),
     /// Look up what a config does: every key of server.properties, of topics and of groups.
     Config(config::Config),
+    /// Serve the web console of any Kafka cluster.
+    Console(console::Console),
     /// Run a cluster of several nodes on this machine, to look at and to break.
     Dev(dev::Dev),
     /// Make links named like Kafka's scripts.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
     match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(serve) => serve.run(),
         Command::Config(config) => config.run(),
+        Command::Console(console) => console.run(),
         Command::Dev(dev) => dev.run(),
         Command::InstallTools(install) => install.run(),
     }

@@ -2,6 +2,7 @@
 
 mod abort;
 mod entries;
+mod web;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -58,8 +59,9 @@ pub(crate) struct Serve {
     /// Stop cleanly when the process that started this one ends.
     #[arg(long)]
     with_parent: bool,
-    /// Serves /metrics, /healthz and /readyz over HTTP there, without encryption or password; the same as
-    /// thalweg.http.listen in the properties, and off without. Port 9404 is what the JMX exporter's users scrape.
+    /// Serves /metrics, /healthz, /readyz and the web console over HTTP there, without encryption or password; the same as
+    /// thalweg.http.listen in the properties. Without it and without a file this is 127.0.0.1:9404, which is what the JMX
+    /// exporter's users scrape, or a free port; with a file it is off.
     #[arg(long, value_name = "HOST:PORT")]
     http_listen: Option<String>,
     /// The form of a line of the log.
@@ -122,6 +124,8 @@ impl Serve {
 
     fn serve(&self, temporary: Option<&Path>, logs: &Logs) -> Result<(), Failed> {
         let (mut config, notices) = self.configuration(temporary)?;
+        // Who names nothing gets a console to look at; a node for tests does without.
+        let offers_console = self.properties.is_none() && temporary.is_none();
         config.storage.make_absolute()?;
         follow_levels(logs, &config)?;
         for notice in notices {
@@ -139,12 +143,22 @@ impl Serve {
             "file descriptors and what they allow"
         );
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let served = runtime.block_on(self.run_node(config, temporary, logs));
+        let served = runtime.block_on(self.run_node(config, offers_console, temporary, logs));
         runtime.shutdown_timeout(BLOCKING_WORK_MAX);
         served
     }
 
-    async fn run_node(&self, config: NodeConfig, temporary: Option<&Path>, logs: &Logs) -> Result<(), Failed> {
+    async fn run_node(
+        &self,
+        mut config: NodeConfig,
+        offers_console: bool,
+        temporary: Option<&Path>,
+        logs: &Logs,
+    ) -> Result<(), Failed> {
+        if offers_console {
+            web::offer(&mut config).await;
+        }
+        let console = web::Offer::of(&config);
         let dirs: Vec<String> = config.storage.log_dirs.iter().map(|dir| dir.display().to_string()).collect();
         let is_new = !fs::exists(&config.storage.metadata_log_dir.join(META_PROPERTIES));
         let mut signals = Signals::listen()?;
@@ -155,6 +169,7 @@ impl Serve {
             started = Node::start_with(config, logs.loggers()) => started?,
         };
         let bootstrap = node.bootstrap_servers();
+        let console = console.and_then(|offer| offer.open(&node));
         if self.ephemeral {
             println!("bootstrap.servers={bootstrap}");
         } else {
@@ -164,6 +179,9 @@ impl Serve {
                 if is_new { "new" } else { "opened" },
                 node.cluster_id()
             );
+            if let Some(address) = console {
+                println!("Its console is at {address}");
+            }
         }
         let failure = loop {
             tokio::select! {

@@ -9,7 +9,7 @@ use thalweg_records::validate::DECOMPRESSED_BYTES_MAX;
 
 use super::listeners::{Listener, Listeners, SecurityProtocol};
 use super::properties::Properties;
-use super::{DECOMPRESSED_MAX, HTTP_LISTEN, Refused, RefusedKind};
+use super::{CONSOLE, DECOMPRESSED_MAX, HTTP_LISTEN, Refused, RefusedKind};
 
 /// Where clients and other nodes reach this one, and how many of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,19 @@ pub struct NetworkConfig {
     pub telemetry_max_bytes: i32,
     /// `thalweg.http.listen`: where metrics and health are served over HTTP; nowhere unless it is set.
     pub http_listen: Option<(String, u16)>,
+    /// `thalweg.console`: what the console there may do; `None` leaves it to the address.
+    pub console: Option<ConsoleAccess>,
+}
+
+/// What the console of a node may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsoleAccess {
+    /// It is served, and changes what it is asked to.
+    On,
+    /// It is served, and changes nothing.
+    ReadOnly,
+    /// It is not served.
+    Off,
 }
 
 impl NetworkConfig {
@@ -86,6 +99,7 @@ impl NetworkConfig {
             num_io_threads: properties.int("num.io.threads"),
             telemetry_max_bytes: properties.int("telemetry.max.bytes"),
             http_listen: http_listen(properties)?,
+            console: console(properties)?,
         })
     }
 
@@ -135,6 +149,18 @@ fn http_listen(properties: &Properties) -> Result<Option<(String, u16)>, Refused
         )));
     };
     Ok(Some((host.trim_matches(['[', ']']).to_owned(), port)))
+}
+
+fn console(properties: &Properties) -> Result<Option<ConsoleAccess>, Refused> {
+    match properties.texts().get(CONSOLE).map(|text| text.trim()) {
+        None | Some("") => Ok(None),
+        Some("on") => Ok(Some(ConsoleAccess::On)),
+        Some("read-only") => Ok(Some(ConsoleAccess::ReadOnly)),
+        Some("off") => Ok(Some(ConsoleAccess::Off)),
+        Some(text) => Err(Refused::config(format!(
+            "Invalid value {text} for configuration {CONSOLE}: String must be one of: on, read-only, off"
+        ))),
+    }
 }
 
 /// The most that the records of a batch may have; checking them takes time and no memory.

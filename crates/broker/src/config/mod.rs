@@ -25,7 +25,7 @@ use thalweg_metadata::config::{ConfigError, ConfigMap};
 use thalweg_wire::Unstable;
 
 pub use access::AccessConfig;
-pub use areas::{FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig};
+pub use areas::{ConsoleAccess, FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig};
 pub use groups::GroupsConfig;
 pub use listeners::{Listener, SecurityProtocol};
 pub use share::ShareConfig;
@@ -36,6 +36,8 @@ use properties::Properties;
 
 /// Where metrics and health are served over HTTP, as `host:port`: a key of ours, which Apache Kafka passes over.
 pub const HTTP_LISTEN: &str = "thalweg.http.listen";
+/// Whether the console is served where metrics are: a key of ours, which Apache Kafka passes over.
+pub const CONSOLE: &str = "thalweg.console";
 /// What is logged, as `--log-level` takes it: a key of ours, which Apache Kafka passes over.
 pub const LOG_LEVEL: &str = "thalweg.log.level";
 

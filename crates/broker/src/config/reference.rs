@@ -5,16 +5,21 @@ use std::fmt::Write as _;
 use thalweg_metadata::config::{Bound, ConfigDef, ConfigTable, UpdateMode, Validator};
 
 use super::support::{Support, support};
-use super::{DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL};
+use super::{CONSOLE, DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL};
 
 /// Configs of Thalweg itself, which Apache Kafka passes over: name, default, and what they do.
-const OWN: [(&str, &str, &str); 3] = [
+const OWN: [(&str, &str, &str); 4] = [
     (
         DECOMPRESSED_MAX,
         "2147483647",
         "How many bytes the records of a compressed batch may have when they are decompressed; larger ones are refused.",
     ),
-    (HTTP_LISTEN, "none", "HOST:PORT at which /metrics, /healthz and /readyz are served over HTTP."),
+    (
+        CONSOLE,
+        "on; read-only where thalweg.http.listen is no loopback address",
+        "Whether the web console is served at thalweg.http.listen: on, read-only or off.",
+    ),
+    (HTTP_LISTEN, "none", "HOST:PORT at which /metrics, /healthz, /readyz and the web console are served over HTTP."),
     (LOG_LEVEL, "info", "The levels of the log, as --log-level takes them. SIGHUP reads it again."),
 ];
 

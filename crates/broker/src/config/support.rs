@@ -5,7 +5,7 @@ use thalweg_metadata::config::{ConfigTable, Value};
 use super::access::AUTHORIZER_KEYS;
 use super::properties::Properties;
 use super::providers;
-use super::{DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL, Notice, Refused, RefusedKind};
+use super::{CONSOLE, DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL, Notice, Refused, RefusedKind};
 
 const TABLE: &str = include_str!("support.tbl");
 
@@ -72,7 +72,7 @@ pub(super) fn notices(properties: &Properties) -> Result<Vec<Notice>, Refused> {
     let mut notices = Vec::new();
     for name in properties.texts().keys() {
         let base = listener_base(name);
-        let own = [DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL].contains(&&**name) || AUTHORIZER_KEYS.contains(&&**name);
+        let own = [CONSOLE, DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL].contains(&&**name) || AUTHORIZER_KEYS.contains(&&**name);
         if own || providers::is_of_provider(name) {
             continue;
         }

@@ -1,0 +1,67 @@
+"use strict";
+// The console works without this script: it adds keys, a switch for dark and light, and what is live.
+(() => {
+  const root = document.documentElement;
+  const kept = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
+  const theme = kept("theme");
+  if (theme === "dark" || theme === "light") root.dataset.theme = theme;
+  document.getElementById("theme")?.addEventListener("click", () => {
+    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = isDark ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* it counts for this page */ }
+  });
+
+  const rows = () => [...document.querySelectorAll("[data-row]")].filter((row) => row.offsetParent !== null);
+  let at = -1;
+  const move = (step) => {
+    const all = rows();
+    if (!all.length) return;
+    all[at]?.classList.remove("at");
+    at = Math.max(0, Math.min(all.length - 1, at + step));
+    all[at].classList.add("at");
+    all[at].scrollIntoView({ block: "nearest" });
+  };
+  const KEYS = [["/", "to the search field"], ["j k", "next and previous row"], ["Enter", "open the row"], ["n p", "next and previous page"], ["g", "to the cluster"], ["t", "to the topics"], ["c", "to the groups"], ["?", "these keys"], ["Esc", "leave a field"]];
+  const help = () => {
+    const dialog = document.createElement("dialog");
+    dialog.setAttribute("aria-label", "Keys");
+    const list = document.createElement("dl");
+    for (const [key, what] of KEYS) {
+      const term = document.createElement("dt");
+      const name = document.createElement("kbd");
+      name.textContent = key;
+      term.append(name);
+      const text = document.createElement("dd");
+      text.textContent = what;
+      list.append(term, text);
+    }
+    dialog.append(list);
+    dialog.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+  };
+  document.addEventListener("keydown", (event) => {
+    const target = event.target;
+    if (event.key === "Escape" && target instanceof HTMLElement) return target.blur();
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest?.("input,select,textarea,dialog")) return;
+    const base = document.body.dataset.base;
+    const follow = (rel) => document.querySelector(`a[rel=${rel}]`)?.click();
+    const acts = {
+      "/": () => document.querySelector("[data-search]")?.focus(),
+      j: () => move(1), k: () => move(-1),
+      n: () => follow("next"), p: () => follow("prev"),
+      g: () => location.assign(`${base}/`), t: () => location.assign(`${base}/topic`), c: () => location.assign(`${base}/consumer`),
+      "?": help,
+    };
+    if (event.key === "Enter" && at >= 0 && target === document.body) return rows()[at]?.querySelector("a")?.click();
+    const act = acts[event.key];
+    if (act) { event.preventDefault(); act(); }
+  });
+
+  for (const field of document.querySelectorAll("[data-expect]")) {
+    const check = () => field.setCustomValidity(field.value === field.dataset.expect ? "" : `Type ${field.dataset.expect} to confirm`);
+    field.addEventListener("input", check);
+    check();
+  }
+})();

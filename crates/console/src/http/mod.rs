@@ -1,0 +1,10 @@
+//! From requests to answers: who may ask, what is asked for, and in which form it is answered.
+
+mod answer;
+mod assets;
+mod guard;
+mod routes;
+
+pub(crate) use answer::{Answer, Wants, secure, troubled};
+pub(crate) use guard::Guard;
+pub(crate) use routes::{CreateForm, router};

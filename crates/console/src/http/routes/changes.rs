@@ -1,0 +1,197 @@
+//! What changes the cluster: creating and deleting topics, writing a message.
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Extension, Form, Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Deserialize;
+use thalweg_client::ProducerRecord;
+
+use super::super::{Answer, Wants};
+use super::{Console, answered};
+use crate::console::Shared;
+use crate::kafka::NewTopic;
+use crate::pages::CreatePage;
+use crate::text;
+use crate::trouble::Trouble;
+
+/// The fields of the form that creates a topic, under Kafdrop's names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CreateForm {
+    #[serde(default)]
+    pub(crate) name: String,
+    /// The cluster's default without one.
+    #[serde(default)]
+    pub(crate) partitions_number: String,
+    /// The cluster's default without one.
+    #[serde(default)]
+    pub(crate) replication_factor: String,
+    /// A config and its value on each line, as `name=value`.
+    #[serde(default)]
+    pub(crate) configs: String,
+    /// Whether it is only found out whether the topic could be created.
+    dry_run: Option<String>,
+    token: Option<String>,
+}
+
+/// The fields of the form that deletes a topic.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct DeleteForm {
+    /// The topic's name, as whoever deletes it has typed it. A request from a program may leave it out.
+    confirm: Option<String>,
+    token: Option<String>,
+}
+
+/// The fields of the form that writes a message, under Kafdrop's names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MessageForm {
+    /// The key's partition without one.
+    #[serde(default)]
+    topic_partition: String,
+    key: Option<String>,
+    #[serde(default)]
+    value: String,
+    token: Option<String>,
+}
+
+/// A form of ours, or why it is none.
+type Filled<T> = Result<Form<T>, FormRejection>;
+
+/// The form that creates a topic.
+pub(super) async fn create_form(State(shared): Console, headers: HeaderMap) -> Response {
+    let work = async { Ok(Answer::page(&CreatePage::new(create_frame(&shared, &headers), &CreateForm::default(), None))) };
+    answered(&shared, &headers, Wants::Html, work).await
+}
+
+/// Creates a topic, or finds out whether it could be.
+pub(super) async fn create(
+    State(shared): Console,
+    Extension(from): Extension<thalweg_http::From>,
+    headers: HeaderMap,
+    form: Filled<CreateForm>,
+) -> Response {
+    let work = async {
+        let form = filled(form)?;
+        shared.guard.may_write(&headers, form.token.as_deref())?;
+        if !shared.settings.writes.create_topics {
+            return Err(switched_off("topic.createEnabled"));
+        }
+        let dry_run = form.dry_run.is_some();
+        let result = async { shared.kafka.create_topic(&new_topic(&form)?, dry_run).await }.await;
+        tracing::info!(from = %from.0, topic = form.name, dry_run, ok = result.is_ok(), "audit: create a topic");
+        if Wants::of(&headers, Wants::Html) == Wants::Json {
+            result?;
+            return Ok(Answer::json(&serde_json::json!({ "name": form.name, "created": !dry_run })));
+        }
+        let said = match result {
+            Ok(()) if dry_run => Ok(format!("Topic {} could be created.", form.name)),
+            Ok(()) => return Ok(Answer::SeeOther(format!("{}/topic/{}", shared.base, text::part(&form.name)))),
+            Err(trouble) => Err(trouble.to_string()),
+        };
+        Ok(Answer::page(&CreatePage::new(create_frame(&shared, &headers), &form, Some(said))))
+    };
+    answered(&shared, &headers, Wants::Html, work).await
+}
+
+fn create_frame(shared: &Shared, headers: &HeaderMap) -> crate::pages::Frame {
+    let frame = shared.frame(headers).at("topics");
+    frame.with_tool("kafka-topics.sh", "--create --topic NAME --partitions N --replication-factor N")
+}
+
+fn new_topic(form: &CreateForm) -> Result<NewTopic, Trouble> {
+    let lines = form.configs.lines().map(str::trim).filter(|line| !line.is_empty());
+    let config = |line: &str| {
+        let (name, value) = line
+            .split_once('=')
+            .ok_or_else(|| Trouble::Bad(format!("the config `{line}` must have the form name=value")))?;
+        Ok((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    Ok(NewTopic {
+        name: form.name.trim().to_owned(),
+        partitions: number(&form.partitions_number, "the number of partitions")?.unwrap_or(-1),
+        replication_factor: number(&form.replication_factor, "the replication factor")?.unwrap_or(-1),
+        configs: lines.map(config).collect::<Result<_, Trouble>>()?,
+    })
+}
+
+/// A number that was typed in; `None` if nothing was.
+fn number<T: std::str::FromStr>(typed: &str, what: &str) -> Result<Option<T>, Trouble> {
+    let typed = typed.trim();
+    if typed.is_empty() {
+        return Ok(None);
+    }
+    typed.parse().map(Some).map_err(|_| Trouble::Bad(format!("{what} must be a whole number, not `{typed}`")))
+}
+
+/// Deletes a topic.
+pub(super) async fn delete(
+    State(shared): Console,
+    Extension(from): Extension<thalweg_http::From>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    form: Filled<DeleteForm>,
+) -> Response {
+    let work = async {
+        // Kafdrop's own form is empty.
+        let form = form.map(|Form(form)| form).unwrap_or_default();
+        shared.guard.may_write(&headers, form.token.as_deref())?;
+        if !shared.settings.writes.delete_topics {
+            return Err(switched_off("topic.deleteEnabled"));
+        }
+        if form.confirm.is_some_and(|typed| typed != name) {
+            return Err(Trouble::Bad(format!("nothing was deleted: the name {name} was not typed")));
+        }
+        let result = shared.kafka.delete_topic(&name).await;
+        tracing::info!(from = %from.0, topic = name, ok = result.is_ok(), "audit: delete a topic");
+        let wants = Wants::of(&headers, Wants::Html);
+        match (result, wants) {
+            (Ok(()), Wants::Html) => Ok(Answer::SeeOther(format!("{}/", shared.base))),
+            (Ok(()), Wants::Json) => Ok(Answer::json(&serde_json::json!({ "name": name, "deleted": true }))),
+            (Err(trouble), _) => Err(trouble),
+        }
+    };
+    answered(&shared, &headers, Wants::Html, work).await
+}
+
+/// Writes a message, and shows the partition from there on.
+pub(super) async fn add_message(
+    State(shared): Console,
+    Extension(from): Extension<thalweg_http::From>,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    form: Filled<MessageForm>,
+) -> Response {
+    let work = async {
+        let form = filled(form)?;
+        shared.guard.may_write(&headers, form.token.as_deref())?;
+        if !shared.settings.writes.send_messages {
+            return Err(switched_off("message.sendEnabled"));
+        }
+        shared.kafka.snapshot_with(&name).await?;
+        let partition: Option<i32> = number(&form.topic_partition, "the partition")?;
+        let key = form.key.filter(|key| !key.is_empty()).map(Bytes::from);
+        let record = ProducerRecord { partition, key, ..ProducerRecord::new(name.as_str(), form.value) };
+        let result = shared.kafka.send(record).await;
+        tracing::info!(from = %from.0, topic = name, partition, ok = result.is_ok(), "audit: write a message");
+        let written = result?;
+        if Wants::of(&headers, Wants::Html) == Wants::Json {
+            let at = serde_json::json!({ "topic": name, "partition": written.partition, "offset": written.offset });
+            return Ok(Answer::json(&at));
+        }
+        let (base, part, partition) = (&shared.base, text::part(&name), written.partition);
+        let offset = written.offset.max(0);
+        Ok(Answer::SeeOther(format!("{base}/topic/{part}/messages?partition={partition}&offset={offset}&count=100")))
+    };
+    answered(&shared, &headers, Wants::Html, work).await
+}
+
+fn filled<T>(form: Filled<T>) -> Result<T, Trouble> {
+    form.map(|Form(form)| form).map_err(|e| Trouble::Bad(e.body_text()))
+}
+
+fn switched_off(switch: &str) -> Trouble {
+    Trouble::Forbidden(format!("this is switched off: see {switch} in the console's settings"))
+}

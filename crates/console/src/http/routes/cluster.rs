@@ -1,0 +1,30 @@
+//! `/`: the cluster.
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::super::{Answer, Wants};
+use super::{Console, answered, queried};
+use crate::kafdrop::ClusterInfo;
+use crate::pages::{ClusterPage, ListQuery, TopicList};
+
+pub(super) async fn overview(
+    State(shared): Console,
+    headers: HeaderMap,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Response {
+    let work = async {
+        let snapshot = shared.kafka.snapshot().await?;
+        if Wants::of(&headers, Wants::Html) == Wants::Json {
+            let names: Vec<&str> = snapshot.topics.keys().map(|name| &**name).collect();
+            let mut configs = shared.kafka.configs_of_topics(&names).await?;
+            return Ok(Answer::json(&ClusterInfo::new(&snapshot, &mut configs)));
+        }
+        let list = TopicList::new(format!("{}/", shared.base), &snapshot, &queried(query)?);
+        let frame = shared.frame(&headers).at("cluster").with_tool("kafka-topics.sh", "--describe").with_curl("/");
+        Ok(Answer::page(&ClusterPage::new(frame, &snapshot, list)))
+    };
+    answered(&shared, &headers, Wants::Html, work).await
+}

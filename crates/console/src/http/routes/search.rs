@@ -1,0 +1,232 @@
+//! `/topic/{name}/search-messages`: searching records.
+
+use std::collections::BTreeMap;
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+use thalweg_sys::time::{Duration, now};
+
+use super::super::{Answer, Wants};
+use super::messages::format;
+use super::{Console, answered, queried};
+use crate::Format;
+use crate::console::Shared;
+use crate::kafdrop::Message;
+use crate::kafka::{Hunt, Needle};
+use crate::pages::{Found, Outcome, SearchForm, SearchPage};
+use crate::text;
+use crate::trouble::Trouble;
+
+/// A page comes after so long, with what was found until then; the search goes on from there.
+const PAGE_TIME_MAX: Duration = Duration::from_secs(2);
+/// A document comes after so long, and says that it has not read everything.
+const DOCUMENT_TIME_MAX: Duration = Duration::from_secs(50);
+/// So many records can be asked for at once, as in Kafdrop.
+const FOUND_MAX: usize = 1000;
+/// What is found is held until it is shown: no more than so many bytes of it.
+const FOUND_BYTES_MAX: usize = 32 << 20;
+
+/// What is asked for, under Kafdrop's names: in an address, or in a JSON document.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct SearchQuery {
+    search_text: Option<String>,
+    maximum_count: Option<i64>,
+    partition: Option<i32>,
+    format: Option<String>,
+    key_format: Option<String>,
+    start_timestamp: Option<String>,
+    end_timestamp: Option<String>,
+    keys: Option<Keys>,
+    regex: Option<String>,
+    /// Set by the page's own form.
+    search: Option<String>,
+    /// Where an earlier search of the same stopped: `partition:offset`, with commas between.
+    cursor: Option<String>,
+}
+
+/// Keys with commas between, or as a list.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Keys {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Keys {
+    fn list(&self) -> Vec<String> {
+        match self {
+            Self::Text(text) => text.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect(),
+            Self::List(keys) => keys.clone(),
+        }
+    }
+}
+
+impl SearchQuery {
+    fn found_max(&self, otherwise: usize) -> Result<usize, Trouble> {
+        let Some(count) = self.maximum_count else { return Ok(otherwise) };
+        let count = usize::try_from(count).ok().filter(|count| (1..=FOUND_MAX).contains(count));
+        count.ok_or_else(|| Trouble::Bad(format!("maximumCount must be between 1 and {FOUND_MAX}")))
+    }
+
+    fn only_partition(&self) -> Option<i32> {
+        self.partition.filter(|id| *id >= 0)
+    }
+
+    fn time(typed: Option<&String>) -> Result<Option<i64>, Trouble> {
+        let typed = typed.map(|typed| typed.trim()).filter(|typed| !typed.is_empty());
+        let parsed = |typed: &str| text::parse_time(typed).ok_or_else(|| Trouble::Bad(format!("`{typed}` is no time")));
+        typed.map(parsed).transpose()
+    }
+
+    fn needle(&self) -> Result<Needle, Trouble> {
+        let text = self.search_text.as_deref().unwrap_or_default();
+        let needle = Needle::new(text, self.regex.is_some())?;
+        let keys = self.keys.as_ref().map(Keys::list).unwrap_or_default();
+        let (since, until) = (Self::time(self.start_timestamp.as_ref())?, Self::time(self.end_timestamp.as_ref())?);
+        Ok(needle.with_keys(keys).between(since, until))
+    }
+
+    fn cursor(&self) -> Result<BTreeMap<i32, i64>, Trouble> {
+        let text = self.cursor.as_deref().unwrap_or_default();
+        let pair = |pair: &str| {
+            let (id, offset) = pair.split_once(':')?;
+            Some((id.parse().ok()?, offset.parse().ok()?))
+        };
+        let pairs = text.split(',').filter(|pair| !pair.is_empty());
+        pairs.map(pair).collect::<Option<_>>().ok_or_else(|| Trouble::Bad(format!("`{text}` is no cursor")))
+    }
+
+    /// The address of this search from where `hunt` has come to.
+    fn address(&self, path: &str, hunt: &Hunt) -> String {
+        let cursor: Vec<String> = hunt.spans().iter().map(|(id, span)| format!("{id}:{}", span.at)).collect();
+        let keys = self.keys.as_ref().map(|keys| keys.list().join(","));
+        let fields = [
+            ("searchText", self.search_text.clone()),
+            ("maximumCount", self.maximum_count.map(|count| count.to_string())),
+            ("partition", self.partition.map(|id| id.to_string())),
+            ("format", self.format.clone()),
+            ("keyFormat", self.key_format.clone()),
+            ("startTimestamp", self.start_timestamp.clone()),
+            ("endTimestamp", self.end_timestamp.clone()),
+            ("keys", keys),
+            ("regex", self.regex.clone()),
+            ("search", Some("true".to_owned())),
+            ("cursor", Some(cursor.join(","))),
+        ];
+        let given = fields.iter().filter_map(|(name, value)| Some((name, value.as_deref().filter(|it| !it.is_empty())?)));
+        let fields: Vec<String> = given.map(|(name, value)| format!("{name}={}", text::part(value))).collect();
+        format!("{path}?{}", fields.join("&"))
+    }
+}
+
+/// A search of a topic that has not begun.
+async fn hunt(shared: &Shared, name: &str, query: &SearchQuery, found_max: usize) -> Result<Hunt, Trouble> {
+    let (needle, cursor) = (query.needle()?, query.cursor()?);
+    let since = SearchQuery::time(query.start_timestamp.as_ref())?;
+    let snapshot = shared.kafka.snapshot_with(name).await?;
+    let spans = shared.kafka.spans(&snapshot, name, query.only_partition(), since, &cursor).await?;
+    Ok(Hunt::new(needle, found_max, spans))
+}
+
+/// Searches until it is over, or time is.
+async fn search(
+    shared: &Shared,
+    name: &str,
+    hunt: Hunt,
+    time_max: Duration,
+) -> Result<(Hunt, Vec<thalweg_client::ConsumerRecord>), Trouble> {
+    let deadline = now() + time_max;
+    let mut chase = shared.kafka.chase(name, hunt).await?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while !chase.hunt.is_over() && now() < deadline && bytes < FOUND_BYTES_MAX {
+        let more = chase.step(deadline).await?;
+        bytes += more.iter().map(crate::kafka::bytes_of).sum::<usize>();
+        found.extend(more);
+    }
+    found.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
+    Ok((chase.hunt, found))
+}
+
+/// The page: the form, and what the search has found within two seconds.
+pub(super) async fn form(
+    State(shared): Console,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    query: Result<Query<SearchQuery>, QueryRejection>,
+) -> Response {
+    let work = async {
+        let query = queried(query)?;
+        let snapshot = shared.kafka.snapshot_with(&name).await?;
+        let topic = snapshot.topic(&name)?;
+        let (key, value) = formats(&shared, &query)?;
+        let form = SearchForm {
+            text: query.search_text.clone().unwrap_or_default(),
+            is_regex: query.regex.is_some(),
+            partition: query.only_partition().unwrap_or(-1),
+            count: query.found_max(100)?,
+            since: query.start_timestamp.clone().unwrap_or_default(),
+            until: query.end_timestamp.clone().unwrap_or_default(),
+            keys: query.keys.as_ref().map(|keys| keys.list().join(",")).unwrap_or_default(),
+            key: key.name(),
+            value: value.name(),
+        };
+        let frame = shared.frame(&headers).at("topics");
+        if query.search.is_none() && form.text.is_empty() {
+            let found = Found::new(&[], key, value);
+            return Ok(Answer::page(&SearchPage::new(frame, &name, topic, form, None, found)));
+        }
+        let began = now();
+        let (hunt, records) = search(&shared, &name, hunt(&shared, &name, &query, form.count).await?, PAGE_TIME_MAX).await?;
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let path = format!("{}/topic/{}/search-messages", shared.base, text::part(&name));
+        let go_on = query.address(&path, &hunt);
+        let outcome = Outcome::new(&hunt, took_ms, Some(go_on), None);
+        Ok(Answer::page(&SearchPage::new(frame, &name, topic, form, Some(outcome), Found::new(&records, key, value))))
+    };
+    answered(&shared, &headers, Wants::Html, work).await
+}
+
+fn formats(shared: &Shared, query: &SearchQuery) -> Result<(Format, Format), Trouble> {
+    let key = format(query.key_format.as_deref(), shared.settings.key_format)?;
+    Ok((key, format(query.format.as_deref(), shared.settings.format)?))
+}
+
+/// Kafdrop's document: a search as JSON, answered when it is over.
+pub(super) async fn document(
+    State(shared): Console,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    body: Result<axum::Json<SearchQuery>, JsonRejection>,
+) -> Response {
+    let work = async {
+        let axum::Json(query) = body.map_err(|e| Trouble::Bad(e.body_text()))?;
+        let (key, value) = formats(&shared, &query)?;
+        let hunt = hunt(&shared, &name, &query, query.found_max(FOUND_MAX)?).await?;
+        let (hunt, records) = search(&shared, &name, hunt, DOCUMENT_TIME_MAX).await?;
+        let messages: Vec<Message> = records.iter().map(|record| Message::new(record, key, value)).collect();
+        Ok(Answer::json(&serde_json::json!({ "messages": messages, "completionDetails": details(&hunt) })))
+    };
+    answered(&shared, &headers, Wants::Json, work).await
+}
+
+/// How a search has ended, in Kafdrop's words where they are true.
+fn details(hunt: &Hunt) -> String {
+    let scanned = hunt.records();
+    if hunt.is_complete() {
+        return format!(
+            "Search reached the end of the topic before finding requested number of results.  Scanned {scanned} messages."
+        );
+    }
+    if hunt.is_over() {
+        return format!("Search completed after finding requested number of results.  Scanned {scanned} messages.");
+    }
+    let last = hunt.last_ms().map(text::time).unwrap_or_default();
+    format!(
+        "Search timed out after scanning {scanned} messages. Last scanned message timestamp was {last}. \
+         Adjust your time span for more results."
+    )
+}

@@ -1,0 +1,100 @@
+//! Asking the cluster: what it says, as plain values.
+
+mod brokers;
+mod changes;
+mod configs;
+mod groups;
+mod messages;
+mod search;
+mod snapshot;
+mod topics;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use thalweg_base::NodeId;
+use thalweg_client::{Client, ClientConfig, ConfigError, Destination, Lane, Properties};
+use thalweg_sys::task;
+use thalweg_sys::time::{Duration, Instant, now};
+use thalweg_wire::Request;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::trouble::Trouble;
+pub(crate) use brokers::LogDir;
+pub(crate) use changes::NewTopic;
+pub(crate) use configs::{Config, ConfigScope};
+pub(crate) use groups::{Committed, Group, GroupListing, Member};
+pub(crate) use messages::{Read, ReadLimits, bytes_of};
+pub(crate) use search::{Hunt, Needle, Span};
+pub(crate) use snapshot::{Broker, Partition, Snapshot, Topic};
+pub(crate) use topics::Range;
+
+/// A question must have its answer within this time: who looks at a page waits no longer.
+const ASK_TIME_MAX: Duration = Duration::from_secs(10);
+/// So many pages and searches read records at once; each holds what one fetch brings.
+const READERS_MAX: usize = 4;
+/// What one fetch brings. A record that is larger comes alone.
+const FETCH_BYTES_MAX: i32 = 1 << 20;
+
+/// The cluster.
+#[derive(Debug)]
+pub(crate) struct Kafka {
+    client: Client,
+    properties: Properties,
+    kept: Mutex<Option<(Instant, Arc<Snapshot>)>>,
+    readers: Arc<Semaphore>,
+}
+
+impl Kafka {
+    /// The cluster that these properties of a client lead to. Nothing is sent before the first question.
+    pub(crate) fn new(properties: &Properties) -> Result<Self, ConfigError> {
+        let mut properties = properties.clone();
+        properties.set_default("client.id", "thalweg-console");
+        let client = Client::new(ClientConfig::from_properties(&properties)?);
+        Ok(Self { client, properties, kept: Mutex::default(), readers: Arc::new(Semaphore::new(READERS_MAX)) })
+    }
+
+    /// The nodes to begin with, as `--bootstrap-server` takes them.
+    pub(crate) fn bootstrap(&self) -> &str {
+        self.properties.text("bootstrap.servers").unwrap_or_default()
+    }
+
+    fn deadline() -> Instant {
+        now() + ASK_TIME_MAX
+    }
+
+    /// Asks, and asks again while that may help.
+    async fn ask<Q: Request>(&self, to: Destination, request: &Q) -> Result<Q::Response, Trouble> {
+        Ok(self.client.send_by(&to, request, Self::deadline()).await?)
+    }
+
+    /// Asks once, at a version of at most `version_max`.
+    async fn ask_up_to<Q: Request>(
+        &self,
+        to: &Destination,
+        request: &Q,
+        version_max: i16,
+    ) -> Result<Q::Response, Trouble> {
+        let deadline = Self::deadline();
+        let connection = self.client.connection(to, Lane::Requests, deadline).await?;
+        let version = connection.version(Q::API)?.min(version_max);
+        Ok(connection.send_at(request, version, deadline).await?)
+    }
+}
+
+/// Asks several brokers at once; the answers come in the order of `brokers`.
+async fn of_each<T, F>(brokers: impl IntoIterator<Item = i32>, ask: impl Fn(NodeId) -> F) -> Vec<(i32, T)>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let asking: Vec<_> = brokers.into_iter().map(|id| (id, task::spawn(ask(NodeId(id))))).collect();
+    let mut answers = Vec::with_capacity(asking.len());
+    for (id, asking) in asking {
+        // A task that has panicked has told so in the log.
+        if let Ok(answer) = asking.await {
+            answers.push((id, answer));
+        }
+    }
+    answers
+}

@@ -1,0 +1,360 @@
+//! Searching the records of a topic: what was read, what was found, and whether everything was read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use regex::bytes::{Regex, RegexBuilder};
+use thalweg_base::{Offset, Timestamp, TopicPartition};
+use thalweg_client::{Consumer, ConsumerRecord, Isolation, OffsetSpec, Start};
+use thalweg_sys::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Kafka, Range, Snapshot, bytes_of};
+use crate::trouble::Trouble;
+
+/// What one fetch of a search brings, from all partitions of a broker.
+const FETCH_BYTES_MAX: i32 = 8 << 20;
+/// So many records are looked at in one step.
+const STEP_RECORDS_MAX: usize = 5000;
+/// How large a regular expression may become.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// What is looked for. What is empty fits everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Needle {
+    regex: Option<Regex>,
+    /// The keys, one of which a record must have.
+    keys: Vec<String>,
+    /// Only records from this time on,
+    since_ms: Option<i64>,
+    /// and before this time.
+    until_ms: Option<i64>,
+}
+
+impl Needle {
+    /// A text, in any case, in the key, the value or a header; with `is_regex`, a regular expression, whose case counts.
+    pub(crate) fn new(text: &str, is_regex: bool) -> Result<Self, Trouble> {
+        let pattern = if is_regex { text.to_owned() } else { regex::escape(text) };
+        let regex = RegexBuilder::new(&pattern).case_insensitive(!is_regex).size_limit(REGEX_BYTES_MAX).build();
+        let regex = regex.map_err(|e| Trouble::Bad(format!("the regular expression cannot be used: {e}")))?;
+        let regex = (!text.is_empty()).then_some(regex);
+        Ok(Self { regex, keys: Vec::new(), since_ms: None, until_ms: None })
+    }
+
+    /// Only records with one of these keys.
+    pub(crate) fn with_keys(self, keys: Vec<String>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// Only records from a time on, and before another.
+    pub(crate) fn between(self, since_ms: Option<i64>, until_ms: Option<i64>) -> Self {
+        Self { since_ms, until_ms, ..self }
+    }
+
+    fn fits(&self, record: &ConsumerRecord) -> bool {
+        let at = record.timestamp.0;
+        if self.since_ms.is_some_and(|since| at < since) || self.until_ms.is_some_and(|until| at >= until) {
+            return false;
+        }
+        let key = record.key.as_deref();
+        if !self.keys.is_empty() && !self.keys.iter().any(|wanted| key == Some(wanted.as_bytes())) {
+            return false;
+        }
+        let Some(regex) = &self.regex else { return true };
+        let is_in = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| regex.is_match(bytes));
+        is_in(record.value.as_deref())
+            || is_in(key)
+            || record.headers.iter().any(|header| is_in(header.value.as_deref()) || is_in(Some(&header.key)))
+    }
+}
+
+/// Which offsets of a partition are searched, and how far that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The first offset.
+    pub(crate) from: i64,
+    /// The offset behind the last.
+    pub(crate) end: i64,
+    /// The offset that is read next.
+    pub(crate) at: i64,
+    /// How many records there were. The other offsets have none: they were compacted or aborted, or are markers.
+    pub(crate) records: i64,
+}
+
+impl Span {
+    fn is_complete(self) -> bool {
+        self.at >= self.end
+    }
+
+    /// The offsets that were read and have no record.
+    pub(crate) fn without_record(self) -> i64 {
+        self.at - self.from - self.records
+    }
+}
+
+/// A search: what was looked at so far, and what came of it.
+///
+/// Invariants: no partition is read behind its `end`, which stays what it was when the search began; and the search is complete
+/// only when every offset of every span was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Hunt {
+    needle: Needle,
+    /// No further record is kept once so many were found.
+    found_max: usize,
+    spans: BTreeMap<i32, Span>,
+    found: usize,
+    records: i64,
+    bytes: u64,
+    /// The lowest time among the records that were read last, of each partition: from there a new search may go on.
+    last_ms: Option<i64>,
+}
+
+impl Hunt {
+    /// A search of these partitions, from an offset to another.
+    pub(crate) fn new(needle: Needle, found_max: usize, spans: impl IntoIterator<Item = (i32, Range)>) -> Self {
+        let span = |(id, range): (i32, Range)| {
+            let end = range.end.max(range.first);
+            (id, Span { from: range.first, end, at: range.first, records: 0 })
+        };
+        let spans = spans.into_iter().map(span).collect();
+        Self { needle, found_max, spans, found: 0, records: 0, bytes: 0, last_ms: None }
+    }
+
+    /// Looks at a record; says whether it is one of those that are looked for.
+    fn look(&mut self, record: &ConsumerRecord) -> bool {
+        let Some(span) = self.spans.get_mut(&record.partition) else { return false };
+        let offset = record.offset.0;
+        if self.found >= self.found_max || offset < span.at || offset >= span.end {
+            return false;
+        }
+        span.at = offset + 1;
+        span.records += 1;
+        self.records += 1;
+        self.bytes += bytes_of(record) as u64;
+        self.last_ms = Some(record.timestamp.0);
+        let fits = self.needle.fits(record);
+        self.found += usize::from(fits);
+        fits
+    }
+
+    /// Everything of a partition before this offset was read.
+    fn reached(&mut self, partition: i32, offset: i64) {
+        if self.found >= self.found_max {
+            return;
+        }
+        if let Some(span) = self.spans.get_mut(&partition) {
+            span.at = span.at.max(offset.min(span.end));
+        }
+    }
+
+    /// Whether everything was read.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.spans.values().all(|span| span.is_complete())
+    }
+
+    /// Whether nothing more is looked at: everything was read, or enough was found.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_complete() || self.found >= self.found_max
+    }
+
+    /// The partitions, and how far each was read.
+    pub(crate) fn spans(&self) -> &BTreeMap<i32, Span> {
+        &self.spans
+    }
+
+    /// How many records were found.
+    pub(crate) fn found(&self) -> usize {
+        self.found
+    }
+
+    /// How many records were read.
+    pub(crate) fn records(&self) -> i64 {
+        self.records
+    }
+
+    /// How many bytes of keys, values and headers were read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The time of the record that was read last.
+    pub(crate) fn last_ms(&self) -> Option<i64> {
+        self.last_ms
+    }
+
+    /// How many offsets there are to read in all, and how many of them were read.
+    pub(crate) fn offsets(&self) -> (i64, i64) {
+        let all = self.spans.values().map(|span| span.end - span.from).sum();
+        (all, self.spans.values().map(|span| span.at - span.from).sum())
+    }
+}
+
+/// A search that runs.
+#[derive(Debug)]
+pub(crate) struct Chase {
+    consumer: Consumer,
+    topic: Arc<str>,
+    pub(crate) hunt: Hunt,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Kafka {
+    /// Where a search of a topic begins and ends: at the first record, at the first that is not older than `since_ms`, or where
+    /// `cursor` says; in one partition or in all.
+    pub(crate) async fn spans(
+        &self,
+        snapshot: &Snapshot,
+        name: &str,
+        partition: Option<i32>,
+        since_ms: Option<i64>,
+        cursor: &BTreeMap<i32, i64>,
+    ) -> Result<Vec<(i32, Range)>, Trouble> {
+        let topic = snapshot.topic(name)?;
+        let wanted = topic.partitions.iter().map(|it| it.id).filter(|id| partition.is_none_or(|only| only == *id));
+        let asked: Vec<TopicPartition> = wanted.map(|id| TopicPartition::new(name, id)).collect();
+        if asked.is_empty() {
+            return Err(Trouble::NotFound(format!("topic {name} has no partition {}", partition.unwrap_or_default())));
+        }
+        let ranges = self.ranges(&asked).await?;
+        let since = match since_ms {
+            Some(ms) => self.since(&asked, ms).await?,
+            None => vec![Some(0); asked.len()],
+        };
+        let mut spans = Vec::with_capacity(asked.len());
+        for ((partition, range), since) in asked.iter().zip(ranges).zip(since) {
+            // A search that leaves out a partition would claim to have read everything.
+            let unread = || Trouble::Busy("a partition has no leader that answers now: not everything can be searched");
+            let (range, id) = (range.ok_or_else(unread)?, partition.partition);
+            let from = cursor.get(&id).copied().or(since).unwrap_or(range.end);
+            spans.push((id, Range { first: from.clamp(range.first, range.end.max(range.first)), end: range.end }));
+        }
+        Ok(spans)
+    }
+
+    /// The offset of the first record of each partition that is not older; `None` where all are.
+    async fn since(&self, partitions: &[TopicPartition], ms: i64) -> Result<Vec<Option<i64>>, Trouble> {
+        let wanted = |it: &TopicPartition| (it.clone(), OffsetSpec::At(Timestamp(ms.max(0))));
+        let wanted: Vec<_> = partitions.iter().map(wanted).collect();
+        let found = self.client.list_offsets(&wanted, Isolation::ReadUncommitted, Self::deadline()).await?;
+        let offset = |listed: Result<thalweg_client::ListedOffset, thalweg_wire::ErrorCode>| {
+            let listed = listed.map_err(|code| Trouble::of_code("offsets by time", code, None))?;
+            Ok(listed.offset.map(|offset| offset.0))
+        };
+        found.into_iter().map(offset).collect()
+    }
+
+    /// Begins a search.
+    pub(crate) async fn chase(&self, topic: &str, hunt: Hunt) -> Result<Chase, Trouble> {
+        let turn = self.reading_turn().await?;
+        let mut consumer = self.consumer(STEP_RECORDS_MAX, FETCH_BYTES_MAX)?;
+        let topic: Arc<str> = topic.into();
+        let open = hunt.spans.iter().filter(|(_, span)| !span.is_complete());
+        let start = |(id, span): (&i32, &Span)| {
+            (TopicPartition { topic: Arc::clone(&topic), partition: *id }, Start::At(Offset(span.at)))
+        };
+        consumer.assign(open.map(start));
+        Ok(Chase { consumer, topic, hunt, _turn: turn })
+    }
+}
+
+impl Chase {
+    /// Reads on, until some records were read or it is `deadline`; gives what was found among them.
+    pub(crate) async fn step(&mut self, deadline: Instant) -> Result<Vec<ConsumerRecord>, Trouble> {
+        if self.hunt.is_over() {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for record in self.consumer.poll(deadline).await? {
+            if self.hunt.look(&record) {
+                found.push(record);
+            }
+        }
+        let ids: Vec<i32> = self.hunt.spans.keys().copied().collect();
+        for id in ids {
+            let partition = TopicPartition { topic: Arc::clone(&self.topic), partition: id };
+            if let Some(position) = self.consumer.position(&partition) {
+                self.hunt.reached(id, position.0);
+            }
+            if self.hunt.spans.get(&id).is_some_and(|span| span.is_complete()) {
+                self.consumer.pause(&partition);
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use thalweg_base::LeaderEpoch;
+    use thalweg_records::TimestampType;
+
+    use super::*;
+
+    fn record(partition: i32, offset: i64, value: &'static str) -> ConsumerRecord {
+        ConsumerRecord {
+            topic: "t".into(),
+            partition,
+            offset: Offset(offset),
+            leader_epoch: LeaderEpoch(0),
+            timestamp: Timestamp(offset * 1000),
+            timestamp_type: TimestampType::CreateTime,
+            key: Some(Bytes::from_static(b"Key")),
+            value: Some(Bytes::from_static(value.as_bytes())),
+            headers: Vec::new(),
+        }
+    }
+
+    fn hunt(text: &str, found_max: usize, ranges: &[(i32, i64, i64)]) -> Hunt {
+        let range = |(id, first, end): &(i32, i64, i64)| (*id, Range { first: *first, end: *end });
+        Hunt::new(Needle::new(text, false).expect("a needle"), found_max, ranges.iter().map(range))
+    }
+
+    #[test]
+    fn it_is_complete_only_when_every_offset_was_read() {
+        let mut hunt = hunt("x", 10, &[(0, 5, 8), (1, 0, 2)]);
+        assert!(!hunt.look(&record(0, 5, "a")));
+        assert!(hunt.look(&record(0, 7, "aXa")), "in any case");
+        assert!(!hunt.is_complete());
+        hunt.reached(1, 1);
+        assert!(!hunt.is_complete());
+        hunt.reached(1, 9);
+        assert!(hunt.is_complete());
+        assert_eq!(hunt.spans()[&0], Span { from: 5, end: 8, at: 8, records: 2 });
+        assert_eq!((hunt.spans()[&0].without_record(), hunt.spans()[&1].without_record()), (1, 2));
+        assert_eq!((hunt.offsets(), hunt.found(), hunt.records(), hunt.bytes()), ((5, 5), 1, 2, 10));
+    }
+
+    #[test]
+    fn what_was_written_after_it_began_is_not_looked_at() {
+        let mut hunt = hunt("x", 10, &[(0, 0, 1)]);
+        assert!(!hunt.look(&record(0, 1, "x")));
+        assert!(!hunt.look(&record(7, 0, "x")));
+        assert!(hunt.look(&record(0, 0, "x")));
+        assert!(!hunt.look(&record(0, 0, "x")), "a record is looked at once");
+    }
+
+    #[test]
+    fn one_that_has_found_enough_claims_no_more_than_it_has_read() {
+        let mut hunt = hunt("x", 1, &[(0, 0, 3)]);
+        assert!(hunt.look(&record(0, 0, "x")));
+        assert!(!hunt.look(&record(0, 1, "x")));
+        hunt.reached(0, 3);
+        assert!(hunt.is_over() && !hunt.is_complete());
+        assert_eq!(hunt.spans()[&0].at, 1);
+    }
+
+    #[test]
+    fn keys_times_and_expressions_narrow_it() {
+        let fits = |needle: Needle| needle.fits(&record(0, 5, "order 17"));
+        let needle = |text: &str, is_regex: bool| Needle::new(text, is_regex).expect("a needle");
+        assert!(fits(needle("", false)));
+        assert!(fits(needle("key", false)) && fits(needle("ORDER 1", false)) && !fits(needle("order.17", false)));
+        assert!(fits(needle(r"order \d+$", true)) && !fits(needle("ORDER", true)));
+        assert!(Needle::new("(", true).is_err() && Needle::new("(", false).is_ok());
+        let keys = |key: &str| needle("", false).with_keys(vec![key.to_owned()]);
+        assert!(fits(keys("Key")) && !fits(keys("key")));
+        let between = |since: i64, until: i64| needle("", false).between(Some(since), Some(until));
+        assert!(fits(between(5000, 5001)) && !fits(between(5001, 9000)) && !fits(between(0, 5000)));
+    }
+}

@@ -1,0 +1,234 @@
+//! Keys, values and headers of records as text.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use thalweg_base::base64;
+
+/// How bytes are read. The names are those of addresses; `DEFAULT` and `INT` are Kafdrop's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Text in UTF-8; other bytes are shown as �.
+    Default,
+    /// JSON, with an indent.
+    Json,
+    /// A whole number of 1, 2, 4 or 8 bytes, the most significant first.
+    Int,
+    /// Two digits for each byte.
+    Hex,
+    /// Base64.
+    Base64,
+    /// A UUID of 16 bytes.
+    Uuid,
+}
+
+impl Format {
+    /// All of them, in the order in which they are offered.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Default, Self::Json, Self::Int, Self::Hex, Self::Base64, Self::Uuid];
+
+    /// Its name in an address.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "DEFAULT",
+            Self::Json => "JSON",
+            Self::Int => "INT",
+            Self::Hex => "HEX",
+            Self::Base64 => "BASE64",
+            Self::Uuid => "UUID",
+        }
+    }
+
+    /// The text of a key or a value; `empty` if there is none, as Kafdrop has it.
+    pub(crate) fn text(self, bytes: Option<&[u8]>) -> String {
+        let Some(bytes) = bytes else { return "empty".to_owned() };
+        match self {
+            Self::Default => String::from_utf8_lossy(bytes).into_owned(),
+            Self::Json => pretty(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned()),
+            Self::Int => integer(bytes).map_or_else(|| hex(bytes), |number| number.to_string()),
+            Self::Hex => hex(bytes),
+            Self::Base64 => base64::encode(bytes),
+            Self::Uuid => uuid(bytes).unwrap_or_else(|| hex(bytes)),
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if let Some(format) = Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name)) {
+            return Ok(format);
+        }
+        let names: Vec<&str> = Self::ALL.into_iter().map(Self::name).collect();
+        Err(format!("the format {name} is not read here; there are {}", names.join(", ")))
+    }
+}
+
+/// JSON with an indent; `None` if it is none, or nested so deep that the indent is most of it.
+///
+/// Only blanks between its parts change: numbers keep their digits, and names that come twice stay.
+fn pretty(bytes: &[u8]) -> Option<String> {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).ok()?;
+    let len_max = bytes.len() * 8 + 256;
+    let mut out = Vec::with_capacity(bytes.len() * 2);
+    let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
+    for (at, byte) in bytes.iter().copied().enumerate() {
+        if out.len() + 2 * depth > len_max {
+            return None;
+        }
+        if in_text {
+            in_text = byte != b'"' || is_escaped;
+            is_escaped = byte == b'\\' && !is_escaped;
+            out.push(byte);
+            continue;
+        }
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            b'{' | b'[' => {
+                out.push(byte);
+                depth += 1;
+                let next = bytes[at + 1..].iter().find(|next| !next.is_ascii_whitespace());
+                if !matches!(next, Some(b'}' | b']')) {
+                    new_line(&mut out, depth);
+                }
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if !matches!(out.last(), Some(b'{' | b'[')) {
+                    new_line(&mut out, depth);
+                }
+                out.push(byte);
+            }
+            b',' => {
+                out.push(byte);
+                new_line(&mut out, depth);
+            }
+            b':' => out.extend(b": "),
+            byte => {
+                in_text = byte == b'"';
+                out.push(byte);
+            }
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+fn new_line(out: &mut Vec<u8>, depth: usize) {
+    out.push(b'\n');
+    out.resize(out.len() + 2 * depth, b' ');
+}
+
+fn integer(bytes: &[u8]) -> Option<i64> {
+    match bytes.len() {
+        1 => Some(i64::from(i8::from_be_bytes(bytes.try_into().ok()?))),
+        2 => Some(i64::from(i16::from_be_bytes(bytes.try_into().ok()?))),
+        4 => Some(i64::from(i32::from_be_bytes(bytes.try_into().ok()?))),
+        8 => Some(i64::from_be_bytes(bytes.try_into().ok()?)),
+        _ => None,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+fn uuid(bytes: &[u8]) -> Option<String> {
+    let text = hex(bytes);
+    (bytes.len() == 16)
+        .then(|| format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]))
+}
+
+/// What a page shows of a key or a value: as it was asked for, or as it looks most like something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The text; `None` for a null.
+    pub(crate) text: Option<String>,
+    /// How the bytes were read.
+    pub(crate) kind: &'static str,
+    /// How many bytes there are.
+    pub(crate) bytes: usize,
+    /// Whether the text stands for the first bytes only.
+    pub(crate) is_cut: bool,
+}
+
+impl Shown {
+    /// Shows at most `bytes_max` bytes. With [`Format::Default`] JSON has an indent, and what is no text is in hex.
+    pub(crate) fn new(format: Format, bytes: Option<&[u8]>, bytes_max: usize) -> Self {
+        let Some(all) = bytes else { return Self { text: None, kind: "null", bytes: 0, is_cut: false } };
+        let cut = &all[..all.len().min(bytes_max)];
+        let is_cut = cut.len() < all.len();
+        let (text, kind) = match format {
+            Format::Default => guess(cut, is_cut),
+            Format::Json if is_cut => (String::from_utf8_lossy(cut).into_owned(), "text"),
+            format => (format.text(Some(cut)), format.name()),
+        };
+        Self { text: Some(text), kind, bytes: all.len(), is_cut }
+    }
+}
+
+fn guess(bytes: &[u8], is_cut: bool) -> (String, &'static str) {
+    if !is_cut
+        && matches!(bytes.first(), Some(b'{' | b'['))
+        && let Some(json) = pretty(bytes)
+    {
+        return (json, "JSON");
+    }
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        // The cut may have gone through a character.
+        Err(e) if is_cut && e.error_len().is_none() => std::str::from_utf8(&bytes[..e.valid_up_to()]).ok(),
+        Err(_) => None,
+    };
+    let is_text = |text: &&str| !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    match valid.filter(is_text) {
+        Some(text) => (text.to_owned(), "text"),
+        None => (hex(bytes), "HEX"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_as_asked() {
+        let text = |format: Format, bytes: &[u8]| format.text(Some(bytes));
+        assert_eq!(text(Format::Default, b"a\xffb"), "a\u{fffd}b");
+        assert_eq!(text(Format::Int, &[0xff, 0xff, 0xff, 0xfe]), "-2");
+        assert_eq!(text(Format::Int, &[0, 0, 0, 0, 0, 0, 1, 0]), "256");
+        assert_eq!(text(Format::Int, &[1, 2, 3]), "010203");
+        assert_eq!(text(Format::Json, br#"{"b":1,"a":[2]}"#), "{\n  \"b\": 1,\n  \"a\": [\n    2\n  ]\n}");
+        let exact = r#"{"n":12.50,"big":123456789012345678901234567890,"n":"a\"{[:, \\","e":{ },"l":[ ]}"#;
+        let shown = "{\n  \"n\": 12.50,\n  \"big\": 123456789012345678901234567890,\n  \"n\": \"a\\\"{[:, \\\\\",\n  \"e\": {},\n  \"l\": []\n}";
+        assert_eq!(text(Format::Json, exact.as_bytes()), shown);
+        assert_eq!(text(Format::Base64, b"hello"), "aGVsbG8=");
+        assert_eq!(text(Format::Uuid, &[0x11; 16]), "11111111-1111-1111-1111-111111111111");
+        assert_eq!(Format::Default.text(None), "empty");
+        assert_eq!("int".parse(), Ok(Format::Int));
+        assert!("AVRO".parse::<Format>().is_err());
+    }
+
+    #[test]
+    fn what_is_shown_is_bounded_and_looks_like_what_it_is() {
+        let shown = |bytes: &[u8], max: usize| {
+            let shown = Shown::new(Format::Default, Some(bytes), max);
+            (shown.text.unwrap_or_default(), shown.kind, shown.is_cut)
+        };
+        assert_eq!(shown("grün".as_bytes(), 3), ("gr".to_owned(), "text", true));
+        assert_eq!(shown(b"[1]", 10), ("[\n  1\n]".to_owned(), "JSON", false));
+        assert_eq!(shown(b"[1", 10), ("[1".to_owned(), "text", false));
+        assert_eq!(shown(b"\x00\x01", 10), ("0001".to_owned(), "HEX", false));
+        let deep = vec![b'['; 100_000];
+        assert_eq!(shown(&deep, 10).1, "text");
+        assert_eq!(Shown::new(Format::Default, None, 10).text, None);
+        let indented = format!("{}{}{}", "[".repeat(100), vec!["1"; 10_000].join(","), "]".repeat(100));
+        assert_eq!(shown(indented.as_bytes(), 1 << 20).1, "text", "an indent that is most of the text");
+    }
+}

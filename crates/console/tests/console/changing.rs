@@ -1,0 +1,85 @@
+//! What changes the cluster, and what keeps others from changing it.
+
+use serde_json::json;
+use thalweg_console::Writes;
+
+use crate::visit::Visit;
+
+/// The token of a page's form.
+async fn token(visit: &Visit) -> String {
+    let page = visit.page("/topic/create").await.body;
+    let (_, rest) = page.split_once("name=\"token\" value=\"").expect("a token");
+    rest.split('"').next().expect("a value").to_owned()
+}
+
+#[tokio::test]
+async fn a_topic_is_created_written_to_and_deleted() {
+    let visit = Visit::start().await;
+    let created = visit.form("/topic", &[], "name=orders&partitionsNumber=2&replicationFactor=1").await;
+    assert_eq!((created.status, created.header("location")), (303, Some("/topic/orders")));
+    let again = visit.form("/topic", &[], "name=orders&partitionsNumber=2&replicationFactor=1").await;
+    assert!(again.body.contains("Topic &#39;orders&#39; already exists."), "{}", again.body);
+    let configs = visit.form("/topic", &[], "name=kept&configs=retention.ms%3D1000%0Acleanup.policy%3Dcompact").await;
+    assert_eq!(configs.status, 303, "{}", configs.body);
+    let config = &visit.document("/topic/kept").await["config"];
+    assert_eq!(*config, json!({ "cleanup.policy": "compact", "min.insync.replicas": "1", "retention.ms": "1000" }));
+    let written = visit.form("/topic/orders/addmessage", &[], "topicPartition=1&key=k&value=a+b&topic=orders").await;
+    let shown = "/topic/orders/messages?partition=1&offset=0&count=100";
+    assert_eq!((written.status, written.header("location")), (303, Some(shown)));
+    let message = &visit.document(shown).await[0];
+    assert_eq!((&message["key"], &message["message"]), (&json!("k"), &json!("a b")));
+    let deleted = visit.form("/topic/orders/delete", &[], "").await;
+    assert_eq!((deleted.status, deleted.header("location")), (303, Some("/")));
+    assert_eq!(visit.page("/topic/orders").await.status, 404);
+    assert_eq!(visit.form("/topic/orders/delete", &[], "").await.status, 404);
+    visit.stop().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing_and_a_wrong_name_deletes_nothing() {
+    let visit = Visit::start().await;
+    let dry = visit.form("/topic", &[], "name=orders&dryRun=true").await;
+    assert!(dry.body.contains("Topic orders could be created."), "{}", dry.body);
+    assert_eq!(visit.page("/topic/orders").await.status, 404);
+    let refused = visit.form("/topic", &[], "name=a%2Fb&dryRun=true").await;
+    assert!(refused.body.contains("INVALID_TOPIC_EXCEPTION"), "{}", refused.body);
+    visit.create("orders", 1).await;
+    assert_eq!(visit.form("/topic/orders/delete", &[], "confirm=order").await.status, 400);
+    assert_eq!(visit.page("/topic/orders").await.status, 200);
+    visit.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_needs_a_page_of_this_console() {
+    let visit = Visit::start().await;
+    visit.create("orders", 1).await;
+    let (origin, other) = (("Sec-Fetch-Site", "same-origin"), ("Origin", "http://evil.example"));
+    assert_eq!(visit.form("/topic/orders/delete", &[origin], "").await.status, 403);
+    let token = token(&visit).await;
+    let form = format!("token={token}&confirm=orders");
+    assert_eq!(visit.form("/topic/orders/delete", &[other], &form).await.status, 403);
+    assert_eq!(visit.form("/topic/orders/delete", &[("Host", "evil.example")], &form).await.status, 403);
+    assert_eq!(visit.page("/topic/orders").await.status, 200);
+    assert_eq!(visit.form("/topic/orders/delete", &[origin], &form).await.status, 303);
+    visit.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_switched_off_is_refused_and_not_offered() {
+    let visit = Visit::start_with(|settings| settings.writes = Writes::NONE).await;
+    visit.create("orders", 1).await;
+    for (path, form) in [
+        ("/topic", "name=t"),
+        ("/topic/orders/delete", "confirm=orders"),
+        ("/topic/orders/addmessage", "topicPartition=0&value=x"),
+    ] {
+        let refused = visit.form(path, &[], form).await;
+        assert_eq!(refused.status, 403, "{path}");
+    }
+    for path in ["/", "/topic/create", "/topic/orders", "/topic/orders/messages"] {
+        assert!(!visit.page(path).await.body.contains("method=\"post\""), "{path}");
+    }
+    let messages = visit.document("/topic/orders/messages?partition=0&offset=0&count=9").await;
+    assert_eq!(messages, json!([]));
+    visit.stop().await;
+}

@@ -1,0 +1,6 @@
+//! The console against a node in this process: its addresses as HTML and as JSON.
+
+mod changing;
+mod kafdrop;
+mod pages;
+mod visit;

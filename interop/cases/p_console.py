@@ -1,0 +1,79 @@
+"""The web console beside a node: Kafdrop's addresses as HTML and JSON, over what other people's clients have written."""
+
+import json
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from harness import nodes, procs
+from harness.case import case, contains, equal, eventually, expect
+
+from .b_confluent import produce_all
+
+
+class Console:
+    """A console of its own, of the case's node."""
+
+    def __init__(self, it, *settings, env=None):
+        (self.port,) = nodes.free_ports(1)
+        command = nodes.Thalweg().command("console", "--bootstrap-server", it.bootstrap, "--listen", f"127.0.0.1:{self.port}", *settings)
+        self.process = procs.spawn(command, subprocess.DEVNULL, subprocess.DEVNULL, env=env)
+        eventually(lambda: self.ask("/health_check")[0] == 200, "the console answers")
+
+    def ask(self, path, accept="text/html", **fields):
+        """Status and text; with fields, a form is sent."""
+        data = urllib.parse.urlencode(fields).encode() if fields else None
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, {"Accept": accept})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
+        except OSError:
+            return 0, ""
+
+    def json(self, path):
+        status, text = self.ask(path, "application/json")
+        equal(status, 200, path)
+        return json.loads(text)
+
+    def stop(self):
+        self.process.terminate()
+        equal(self.process.wait(60), 0, "the console's exit code")
+
+
+@case("console/kafdrops_addresses_show_what_clients_wrote")
+def addresses(it):
+    topic = it.topic(2)
+    produce_all(it.bootstrap, topic, [f"value {n}".encode() for n in range(250)], partition=1)
+    console = Console(it)
+    cluster = console.json("/")
+    expect(topic in {found["name"] for found in cluster["topics"]}, "the cluster names the topic")
+    equal(len(cluster["brokers"]), 1, "brokers")
+    offsets = [(p["partition"], p["firstOffset"], p["lastOffset"]) for p in console.json(f"/topic/{topic}/messages")]
+    equal(offsets, [(0, 0, 0), (1, 0, 250)], "offsets of the partitions")
+    messages = console.json(f"/topic/{topic}/messages?partition=1&offset=100&count=100")
+    equal([m["message"] for m in messages], [f"value {n}" for n in range(100, 200)], "messages")
+    for path in ("/", "/topic", f"/topic/{topic}", f"/topic/{topic}/messages?partition=1&offset=0&count=10", "/consumer", "/broker/1"):
+        status, page = console.ask(path)
+        equal(status, 200, path)
+        contains(page, "<!DOCTYPE html>", path)
+    found = console.ask(f"/topic/{topic}/search-messages?searchText=VALUE+24&maximumCount=100")[1]
+    contains(found, "11 found, and every offset was read.", "a search in any case")
+    console.stop()
+
+
+@case("console/topics_are_created_and_deleted")
+def changes(it):
+    name = it.new_name()
+    console = Console(it)
+    equal(console.ask("/topic", name=name, partitionsNumber=3, replicationFactor=1)[0], 200, "the page of the new topic")
+    eventually(lambda: len(console.json(f"/topic/{name}")["partitions"]) == 3, "the topic has its partitions")
+    status, _ = console.ask(f"/topic/{name}/addmessage", topicPartition=2, key="k", value="typed", topic=name)
+    equal(status, 200, "the page of the new message")
+    messages = console.json(f"/topic/{name}/messages?partition=2&offset=0&count=1")
+    equal([(m["key"], m["message"]) for m in messages], [("k", "typed")], "the message")
+    equal(console.ask(f"/topic/{name}/delete", confirm=name)[0], 200, "the page after the topic was deleted")
+    eventually(lambda: console.ask(f"/topic/{name}")[0] == 404, "the topic is gone")
+    console.stop()
