@@ -253,9 +253,8 @@ impl Message {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers: BTreeMap<String, Option<String>> =
             record.headers.iter().map(|header| (text(&header.key), header.value.as_deref().map(text))).collect();
-        let formatted = |(name, value): (&String, &Option<String>)| {
-            format!("{name}: {}", value.as_deref().unwrap_or("null"))
-        };
+        let formatted =
+            |(name, value): (&String, &Option<String>)| format!("{name}: {}", value.as_deref().unwrap_or("null"));
         let all: Vec<String> = headers.iter().map(formatted).collect();
         Self {
             partition: record.partition,

@@ -45,7 +45,8 @@ pub(crate) fn parse_time(text: &str) -> Option<i64> {
     let (clock, millis) = clock.split_once('.').unwrap_or((clock, "0"));
     let millis: i64 = format!("{millis:0<3}").get(..3)?.parse().ok()?;
     let mut clock = clock.splitn(3, ':').map(|part| part.parse::<i64>().ok());
-    let (hours, minutes, seconds) = (clock.next()??, clock.next().unwrap_or(Some(0))?, clock.next().unwrap_or(Some(0))?);
+    let (hours, minutes, seconds) =
+        (clock.next()??, clock.next().unwrap_or(Some(0))?, clock.next().unwrap_or(Some(0))?);
     if !(0..24).contains(&hours) || !(0..60).contains(&minutes) || !(0..61).contains(&seconds) {
         return None;
     }

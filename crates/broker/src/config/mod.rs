@@ -25,7 +25,9 @@ use thalweg_metadata::config::{ConfigError, ConfigMap};
 use thalweg_wire::Unstable;
 
 pub use access::AccessConfig;
-pub use areas::{ConsoleAccess, FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig};
+pub use areas::{
+    ConsoleAccess, FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig,
+};
 pub use groups::GroupsConfig;
 pub use listeners::{Listener, SecurityProtocol};
 pub use share::ShareConfig;

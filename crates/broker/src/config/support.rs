@@ -72,7 +72,8 @@ pub(super) fn notices(properties: &Properties) -> Result<Vec<Notice>, Refused> {
     let mut notices = Vec::new();
     for name in properties.texts().keys() {
         let base = listener_base(name);
-        let own = [CONSOLE, DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL].contains(&&**name) || AUTHORIZER_KEYS.contains(&&**name);
+        let own = [CONSOLE, DECOMPRESSED_MAX, HTTP_LISTEN, LOG_LEVEL].contains(&&**name)
+            || AUTHORIZER_KEYS.contains(&&**name);
         if own || providers::is_of_provider(name) {
             continue;
         }

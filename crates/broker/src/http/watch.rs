@@ -25,12 +25,15 @@ pub(crate) struct Watch {
 impl Watch {
     /// Listens at `address`, a host and a port, if there is one.
     pub(crate) async fn start(address: Option<&(String, u16)>) -> io::Result<Self> {
-        let mut this = Self { health: Health::new(), local: None, guest: Arc::default(), task: None, closing: Close::new() };
+        let mut this =
+            Self { health: Health::new(), local: None, guest: Arc::default(), task: None, closing: Close::new() };
         if let Some((host, port)) = address {
             let bound = Server::bind(host, *port).await?;
             info!(local = %bound.local(), "metrics and health are served over HTTP");
             this.local = Some(bound.local());
-            this.task = Some(task::spawn(bound.run(handler(Arc::clone(&this.health), Arc::clone(&this.guest)), this.closing.closing())));
+            this.task = Some(task::spawn(
+                bound.run(handler(Arc::clone(&this.health), Arc::clone(&this.guest)), this.closing.closing()),
+            ));
         }
         Ok(this)
     }

@@ -61,11 +61,13 @@ impl Guard {
                 return Err(Trouble::Forbidden(format!("this request comes from a page of another site: {origin}")));
             }
         }
-        let is_browser = [&SEC_FETCH_SITE, &ORIGIN, &REFERER, &COOKIE].into_iter().any(|name| headers.contains_key(name));
+        let is_browser =
+            [&SEC_FETCH_SITE, &ORIGIN, &REFERER, &COOKIE].into_iter().any(|name| headers.contains_key(name));
         let is_ours = token.is_some_and(|token| token == self.token);
         if is_browser && !is_ours {
             return Err(Trouble::Forbidden(
-                "the form is not one of this console, or was made before its last start: load the page again".to_owned(),
+                "the form is not one of this console, or was made before its last start: load the page again"
+                    .to_owned(),
             ));
         }
         Ok(())
@@ -109,16 +111,16 @@ mod tests {
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &str)| {
-            (HeaderName::from_static(name), value.parse().expect("a header"))
-        };
+        let pair =
+            |(name, value): &(&'static str, &str)| (HeaderName::from_static(name), value.parse().expect("a header"));
         pairs.iter().map(pair).collect()
     }
 
     #[test]
     fn names_of_other_sites_are_not_answered_on_loopback() {
         let reads = |listens_on: &str, host: &str| guard(listens_on).may_read(&headers(&[("host", host)])).is_ok();
-        for known in ["127.0.0.1:9404", "[::1]:9404", "localhost", "LOCALHOST:80", "a.localhost", "console.example.com"] {
+        for known in ["127.0.0.1:9404", "[::1]:9404", "localhost", "LOCALHOST:80", "a.localhost", "console.example.com"]
+        {
             assert!(reads("127.0.0.1", known), "{known}");
         }
         for unknown in ["evil.example:9404", "kafka", "", "localhost.evil.example", "127.0.0.1.evil.example"] {
@@ -131,7 +133,8 @@ mod tests {
     fn a_change_needs_a_page_of_this_console_or_no_browser_at_all() {
         let guard = guard("0.0.0.0");
         let token = guard.token().to_owned();
-        let writes = |pairs: &[(&'static str, &str)], token: Option<&str>| guard.may_write(&headers(pairs), token).is_ok();
+        let writes =
+            |pairs: &[(&'static str, &str)], token: Option<&str>| guard.may_write(&headers(pairs), token).is_ok();
         let (host, origin) = (("host", "kafka:9000"), ("origin", "http://kafka:9000"));
         assert!(writes(&[host], None), "curl");
         assert!(writes(&[host, origin], Some(&token)));

@@ -171,7 +171,12 @@ impl TopicList {
             found: text::count(shown.len()),
             all: text::count(snapshot.topics.len()),
             hidden: text::count(hidden.len()),
-            rows: shown.iter().skip(at.before()).take(ROWS_MAX).map(|(name, topic)| TopicRow::new(name, topic)).collect(),
+            rows: shown
+                .iter()
+                .skip(at.before())
+                .take(ROWS_MAX)
+                .map(|(name, topic)| TopicRow::new(name, topic))
+                .collect(),
             page: at.page,
             pages: at.pages,
             at,
@@ -212,4 +217,3 @@ impl TopicRow {
         }
     }
 }
-

@@ -80,7 +80,14 @@ pub(crate) struct Asked {
 
 impl MessagesPage {
     /// What was read; `said` is what is to be said about it.
-    pub(crate) fn new(frame: Frame, name: &str, topic: &Topic, asked: &Asked, read: &Read, said: Option<String>) -> Self {
+    pub(crate) fn new(
+        frame: Frame,
+        name: &str,
+        topic: &Topic,
+        asked: &Asked,
+        read: &Read,
+        said: Option<String>,
+    ) -> Self {
         let (part, range) = (text::part(name), read.range);
         let link = |offset: i64| {
             let (key, value) = (asked.key.name(), asked.value.name());

@@ -38,7 +38,10 @@ async fn a_topic_with_its_offsets_and_what_was_set() {
         "leaderPreferred": true, "inSyncReplicas": [replica], "offlineReplicas": [], "underReplicated": false,
     });
     assert_eq!(topic["partitions"][1], partition);
-    assert_eq!((&topic["config"], &topic["preferredReplicaPercent"]), (&json!({ "min.insync.replicas": "1" }), &json!(1.0)));
+    assert_eq!(
+        (&topic["config"], &topic["preferredReplicaPercent"]),
+        (&json!({ "min.insync.replicas": "1" }), &json!(1.0))
+    );
     let offsets = visit.document("/topic/orders/messages").await;
     let of = |id: i32, last: i64| json!({ "partition": id, "firstOffset": 0, "lastOffset": last });
     assert_eq!(offsets, json!([of(0, 0), of(1, 3)]));
@@ -63,7 +66,10 @@ async fn messages_by_offset_and_of_all_partitions() {
     assert_eq!(first["timestamp"].as_str().map(str::len), Some("2026-11-30T10:05:00.000Z".len()));
     let hex = visit.document("/topic/orders/messages?partition=0&offset=2&count=1&format=HEX&keyFormat=hex").await;
     assert_eq!((&hex[0]["message"], &hex[0]["key"]), (&json!("63"), &json!("6b6579")));
-    assert_eq!(texts(&visit.document("/topic/orders/messages?partition=0&offset=9&count=5").await), Vec::<String>::new());
+    assert_eq!(
+        texts(&visit.document("/topic/orders/messages?partition=0&offset=9&count=5").await),
+        Vec::<String>::new()
+    );
     assert_eq!(texts(&visit.document("/topic/orders/allmessages").await), ["a", "b", "c", "d"]);
     assert_eq!(texts(&visit.document("/topic/orders/allmessages?count=1").await), ["a", "d"]);
     assert_eq!(texts(&visit.document("/topic/orders/allmessages?count=1&which=newest").await), ["c", "d"]);
@@ -86,7 +92,10 @@ async fn a_group_and_how_far_it_has_read() {
     consumer.commit(now() + Duration::from_secs(30)).await.expect("a commit");
     let group = visit.document("/consumer/readers%2F1").await;
     let of = json!({ "topic": "orders", "partitionId": 0, "offset": 2, "size": 3, "firstOffset": 0, "lag": 1 });
-    assert_eq!(group, json!({ "groupId": "readers/1", "topics": [{ "topic": "orders", "partitions": [of], "lag": 1 }] }));
+    assert_eq!(
+        group,
+        json!({ "groupId": "readers/1", "topics": [{ "topic": "orders", "partitions": [of], "lag": 1 }] })
+    );
     assert_eq!(visit.document("/topic/orders/consumers").await, json!([group]));
     assert_eq!(visit.document("/consumer").await[0]["groupId"], "readers/1");
     let page = visit.page("/consumer/readers%2F1").await;
@@ -106,7 +115,10 @@ async fn a_search_says_what_it_has_read() {
         visit.ask("POST", "/topic/orders/search-messages", &headers, body).await
     };
     let found = search(r#"{"searchText":"pear"}"#).await.json();
-    assert_eq!((&found["messages"][0]["message"], &found["messages"][1]["message"]), (&json!("Pear"), &json!("pear tree")));
+    assert_eq!(
+        (&found["messages"][0]["message"], &found["messages"][1]["message"]),
+        (&json!("Pear"), &json!("pear tree"))
+    );
     let end = "Search reached the end of the topic before finding requested number of results.  Scanned 4 messages.";
     assert_eq!(found["completionDetails"], end);
     let one = search(r#"{"searchText":"p","maximumCount":1,"partition":0}"#).await.json();

@@ -25,7 +25,10 @@ async fn every_page_comes_with_a_strict_policy() {
         assert!(got.body.contains(text), "{path}: {}", got.body);
         let policy = got.header("content-security-policy").expect("a policy");
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
-        assert!(!got.body.contains(" style=") && !got.body.contains("<script>") && !got.body.contains(" onclick"), "{path}");
+        assert!(
+            !got.body.contains(" style=") && !got.body.contains("<script>") && !got.body.contains(" onclick"),
+            "{path}"
+        );
     }
     for asset in ["console.css", "console.js", "icon.svg"] {
         assert_eq!(visit.page(&format!("/assets/{asset}")).await.status, 200);

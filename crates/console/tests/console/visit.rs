@@ -57,7 +57,8 @@ impl Visit {
             ("log.dirs", &log_dirs),
             ("group.initial.rebalance.delay.ms", "0"),
         ];
-        let overrides: Vec<_> = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let overrides: Vec<_> =
+            overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let config = NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("a config").0;
         let node = Node::start_with(config, Loggers::new(|_| {})).await.expect("a node");
         let servers = node.bootstrap_servers();

@@ -32,8 +32,7 @@ pub(super) async fn one(State(shared): Console, headers: HeaderMap, Path(id): Pa
         if Wants::of(&headers, Wants::Html) == Wants::Json {
             return Ok(Answer::json(&Broker::of(&snapshot, broker)));
         }
-        let (dirs, configs) =
-            tokio::join!(shared.kafka.log_dirs(id), shared.kafka.configs(ConfigScope::Broker(id)));
+        let (dirs, configs) = tokio::join!(shared.kafka.log_dirs(id), shared.kafka.configs(ConfigScope::Broker(id)));
         let frame = shared
             .frame(&headers)
             .at("cluster")

@@ -62,7 +62,8 @@ type Filled<T> = Result<Form<T>, FormRejection>;
 
 /// The form that creates a topic.
 pub(super) async fn create_form(State(shared): Console, headers: HeaderMap) -> Response {
-    let work = async { Ok(Answer::page(&CreatePage::new(create_frame(&shared, &headers), &CreateForm::default(), None))) };
+    let work =
+        async { Ok(Answer::page(&CreatePage::new(create_frame(&shared, &headers), &CreateForm::default(), None))) };
     answered(&shared, &headers, Wants::Html, work).await
 }
 

@@ -120,7 +120,8 @@ async fn page(shared: &Shared, headers: &HeaderMap, name: &str, query: &Messages
     asked.offset = asked.offset.max(read.range.first);
     let part = text::part(name);
     let (partition, offset) = (asked.partition, asked.offset);
-    let tool = format!("--topic {} --partition {partition} --offset {offset} --max-messages {count}", text::shell(name));
+    let tool =
+        format!("--topic {} --partition {partition} --offset {offset} --max-messages {count}", text::shell(name));
     let frame = shared
         .frame(headers)
         .at("topics")

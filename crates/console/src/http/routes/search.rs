@@ -59,7 +59,9 @@ enum Keys {
 impl Keys {
     fn list(&self) -> Vec<String> {
         match self {
-            Self::Text(text) => text.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect(),
+            Self::Text(text) => {
+                text.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect()
+            }
             Self::List(keys) => keys.clone(),
         }
     }
@@ -117,7 +119,8 @@ impl SearchQuery {
             ("search", Some("true".to_owned())),
             ("cursor", Some(cursor.join(","))),
         ];
-        let given = fields.iter().filter_map(|(name, value)| Some((name, value.as_deref().filter(|it| !it.is_empty())?)));
+        let given =
+            fields.iter().filter_map(|(name, value)| Some((name, value.as_deref().filter(|it| !it.is_empty())?)));
         let fields: Vec<String> = given.map(|(name, value)| format!("{name}={}", text::part(value))).collect();
         format!("{path}?{}", fields.join("&"))
     }
@@ -180,7 +183,8 @@ pub(super) async fn form(
             return Ok(Answer::page(&SearchPage::new(frame, &name, topic, form, None, found)));
         }
         let began = now();
-        let (hunt, records) = search(&shared, &name, hunt(&shared, &name, &query, form.count).await?, PAGE_TIME_MAX).await?;
+        let (hunt, records) =
+            search(&shared, &name, hunt(&shared, &name, &query, form.count).await?, PAGE_TIME_MAX).await?;
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let path = format!("{}/topic/{}/search-messages", shared.base, text::part(&name));
         let go_on = query.address(&path, &hunt);
