@@ -94,9 +94,8 @@ impl Shard {
             }
         };
         let (id, member) = (owned(&request.group_id), owned(&request.member_id));
-        if request.member_epoch == LEAVE_EPOCH {
-            self.outbox.timers.cancel(&Timer::ShareMember(id, member));
-        } else {
+        // The timer of a member that leaves finds nobody then, or puts it out if the log does not take that it leaves.
+        if request.member_epoch != LEAVE_EPOCH {
             let due = at.now.moment.after(self.settings.share.session_timeout(at.image, &id));
             if let (Some(epoch), Some(Group::Share(group))) = (looked_at, self.groups.get_mut(&id)) {
                 // If the log does not take the epoch, the topics are looked at again.

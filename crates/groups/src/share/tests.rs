@@ -101,6 +101,17 @@ fn members_share_partitions_evenly_and_one_that_goes_leaves_its_own_to_the_other
 }
 
 #[test]
+fn a_member_whose_leave_cannot_be_written_is_put_out_in_time() {
+    let mut bed = coordinator(&[("t", 1)]);
+    alive(&mut bed, join("a", &["t"]));
+    bed.refuse_writes = Some(ErrorCode::NotEnoughReplicas);
+    assert_eq!(refused(&mut bed, beat("a", -1)), ErrorCode::CoordinatorNotAvailable);
+    bed.refuse_writes = None;
+    bed.pass(46_000);
+    assert_eq!(refused(&mut bed, beat("a", 2)), ErrorCode::UnknownMemberId);
+}
+
+#[test]
 fn new_partitions_are_read_from_their_beginning() {
     let mut bed = coordinator(&[("t", 1)]);
     let wanted = send(&mut bed, join("a", &["t"])).1.expect("the partition is new");

@@ -118,8 +118,10 @@ impl StreamsGroup {
         }
         let begins_to_revoke = next != member && next.state == MemberState::UnrevokedTasks;
         let rebalance_timeout = begins_to_revoke.then(|| next.rebalance_timeout());
-        let tells = request.member_epoch == JOIN_EPOCH || next.assigned != before.assigned;
-        let endpoint_epoch = match tells && next.user_endpoint.is_some() {
+        let changed = request.member_epoch == JOIN_EPOCH || next.assigned != before.assigned;
+        // A member that says everything again may have missed an answer.
+        let tells = changed || request.rebalance_timeout_ms != -1;
+        let endpoint_epoch = match changed && next.user_endpoint.is_some() {
             true => self.endpoint_epoch.saturating_add(1),
             false => self.endpoint_epoch,
         };

@@ -138,12 +138,11 @@ impl Shard {
                 group.shutdown_by = Some(member.clone());
             }
         }
-        let rebalance = Timer::StreamsRebalance(id.clone(), member.clone());
         if leaves {
-            self.outbox.timers.cancel(&rebalance);
-            self.outbox.timers.cancel(&Timer::StreamsMember(id, member));
+            // Its timers find nobody then, or put it out if the log does not take that it leaves.
             return beat;
         }
+        let rebalance = Timer::StreamsRebalance(id.clone(), member.clone());
         let session = self.settings.streams.session_timeout(at.image, &id);
         self.outbox.timers.set(Timer::StreamsMember(id.clone(), member), at.now.moment.after(session));
         if let Some(timeout) = beat.rebalance_timeout {

@@ -1,5 +1,7 @@
 //! Stories of streams groups, told through the shard.
 
+mod simulation;
+
 use std::collections::BTreeMap;
 
 use bytestring::ByteString;
