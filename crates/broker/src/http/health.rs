@@ -3,8 +3,16 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
+use thalweg_sys::closing::Closing;
+use thalweg_sys::time::{Duration, now, sleep};
+use tracing::warn;
 
 use crate::broker::Broker;
+
+/// A node that is not ready for so long says why.
+const WAIT_MIN: Duration = Duration::from_secs(2);
+/// It says so again after twice the time, at last at this interval.
+const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// What a node does before it serves, and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +75,36 @@ impl Health {
             Step::Serving => return self.broker().map_or_else(Vec::new, |broker| unfit(&broker)),
         };
         vec![waiting.to_owned()]
+    }
+
+    /// What helps a node that is not ready, as far as its reasons do not say it.
+    fn advice(&self) -> &'static str {
+        match *self.step.lock() {
+            Step::Registering => {
+                "; a majority of the controllers must be up, at the addresses of controller.quorum.voters or \
+                 controller.quorum.bootstrap.servers"
+            }
+            Step::Opening | Step::Recovering | Step::Serving | Step::Stopping => "",
+        }
+    }
+
+    /// Logs what the node waits for, after two seconds and then at growing intervals, until it serves.
+    pub(super) async fn say_what_is_waited_for(&self, mut closing: Closing) {
+        let (began, mut pause) = (now(), WAIT_MIN);
+        loop {
+            tokio::select! {
+                biased;
+                () = closing.begun() => return,
+                () = sleep(pause) => {}
+            }
+            let reasons = self.not_ready();
+            if reasons.is_empty() {
+                return;
+            }
+            let seconds = began.elapsed().as_secs();
+            warn!("not ready for clients after {seconds} s: {}{}", reasons.join(", "), self.advice());
+            pause = (pause * 2).min(WAIT_MAX);
+        }
     }
 }
 

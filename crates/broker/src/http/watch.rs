@@ -27,6 +27,8 @@ impl Watch {
     pub(crate) async fn start(address: Option<&(String, u16)>) -> io::Result<Self> {
         let mut this =
             Self { health: Health::new(), local: None, guest: Arc::default(), task: None, closing: Close::new() };
+        let (health, closing) = (Arc::clone(&this.health), this.closing.closing());
+        task::spawn(async move { health.say_what_is_waited_for(closing).await });
         if let Some((host, port)) = address {
             let bound = Server::bind(host, *port).await?;
             info!(local = %bound.local(), "metrics and health are served over HTTP");
