@@ -64,4 +64,39 @@
     field.addEventListener("input", check);
     check();
   }
+
+  // A search that has not read everything yet goes on by itself: page after page, until it is over or stopped.
+  const searchOn = async () => {
+    let outcome = document.querySelector(".outcome");
+    const found = document.getElementById("found");
+    if (!outcome || !found) return;
+    const stop = outcome.querySelector("[data-stop]");
+    if (!stop) return;
+    let isStopped = false;
+    const offer = () => {
+      const button = outcome.querySelector("[data-stop]");
+      if (!button) return;
+      button.hidden = false;
+      button.addEventListener("click", () => { isStopped = true; button.hidden = true; });
+    };
+    offer();
+    for (;;) {
+      const next = outcome.querySelector("[data-go-on]")?.getAttribute("href");
+      if (!next || isStopped || !outcome.querySelector("[data-stop]") || document.querySelectorAll("#found li").length >= 1000) return;
+      const answer = await fetch(next, { headers: { Accept: "text/html" } });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const more = page.querySelector(".outcome");
+      if (!more) return;
+      const items = page.querySelectorAll("#found li");
+      if (items.length) {
+        found.querySelector(".empty")?.remove();
+        found.querySelector(".messages").append(...items);
+      }
+      outcome.replaceWith(more);
+      outcome = more;
+      offer();
+    }
+  };
+  searchOn().catch(() => { /* the link that reads on is still there */ });
 })();

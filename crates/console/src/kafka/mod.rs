@@ -1,5 +1,6 @@
 //! Asking the cluster: what it says, as plain values.
 
+mod acls;
 mod brokers;
 mod changes;
 mod configs;
@@ -20,12 +21,13 @@ use thalweg_wire::Request;
 use tokio::sync::{Mutex, Semaphore};
 
 use crate::trouble::Trouble;
+pub(crate) use acls::Acl;
 pub(crate) use brokers::LogDir;
 pub(crate) use changes::NewTopic;
 pub(crate) use configs::{Config, ConfigScope};
 pub(crate) use groups::{Committed, Group, GroupListing, Member};
 pub(crate) use messages::{Read, ReadLimits, bytes_of};
-pub(crate) use search::{Hunt, Needle, Span};
+pub(crate) use search::{Cursor, Hunt, Needle, Span};
 pub(crate) use snapshot::{Broker, Partition, Snapshot, Topic};
 pub(crate) use topics::Range;
 

@@ -1,6 +1,8 @@
 //! Searching the records of a topic: what was read, what was found, and whether everything was read.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
@@ -120,6 +122,24 @@ impl Hunt {
         Self { needle, found_max, spans, found: 0, records: 0, bytes: 0, last_ms: None }
     }
 
+    /// A search that goes on where an earlier one stopped, to the same ends. It may find `found_max` records more.
+    pub(crate) fn resumed(needle: Needle, found_max: usize, cursor: Cursor) -> Self {
+        Self {
+            needle,
+            found_max: cursor.found.saturating_add(found_max),
+            found: cursor.found,
+            records: cursor.spans.values().map(|span| span.records).sum(),
+            bytes: cursor.bytes,
+            spans: cursor.spans,
+            last_ms: None,
+        }
+    }
+
+    /// Where this search has come to.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor { found: self.found, bytes: self.bytes, spans: self.spans.clone() }
+    }
+
     /// Looks at a record; says whether it is one of those that are looked for.
     fn look(&mut self, record: &ConsumerRecord) -> bool {
         let Some(span) = self.spans.get_mut(&record.partition) else { return false };
@@ -189,6 +209,48 @@ impl Hunt {
     }
 }
 
+/// Where a search has stopped, as an address carries it: `found;bytes;` and for each partition `id:from:end:at:records`, with
+/// commas between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    found: usize,
+    bytes: u64,
+    spans: BTreeMap<i32, Span>,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{};{};", self.found, self.bytes)?;
+        for (at, (id, span)) in self.spans.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma}{id}:{}:{}:{}:{}", span.from, span.end, span.at, span.records)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Trouble;
+
+    fn from_str(text: &str) -> Result<Self, Trouble> {
+        let parsed = || {
+            let mut parts = text.splitn(3, ';');
+            let (found, bytes) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            let spans = parts.next()?.split(',').map(parse_span).collect::<Option<_>>()?;
+            Some(Self { found, bytes, spans })
+        };
+        parsed().ok_or_else(|| Trouble::Bad(format!("`{text}` is no cursor")))
+    }
+}
+
+fn parse_span(text: &str) -> Option<(i32, Span)> {
+    let mut numbers = text.split(':').map(|number| number.parse::<i64>().ok().filter(|number| *number >= 0));
+    let id = i32::try_from(numbers.next()??).ok()?;
+    let span = Span { from: numbers.next()??, end: numbers.next()??, at: numbers.next()??, records: numbers.next()?? };
+    let fits = numbers.next().is_none() && span.from <= span.at && span.at <= span.end;
+    (fits && span.records <= span.at - span.from).then_some((id, span))
+}
+
 /// A search that runs.
 #[derive(Debug)]
 pub(crate) struct Chase {
@@ -199,15 +261,14 @@ pub(crate) struct Chase {
 }
 
 impl Kafka {
-    /// Where a search of a topic begins and ends: at the first record, at the first that is not older than `since_ms`, or where
-    /// `cursor` says; in one partition or in all.
+    /// Where a search of a topic begins and ends: at the first record, or at the first that is not older than `since_ms`; in one
+    /// partition or in all.
     pub(crate) async fn spans(
         &self,
         snapshot: &Snapshot,
         name: &str,
         partition: Option<i32>,
         since_ms: Option<i64>,
-        cursor: &BTreeMap<i32, i64>,
     ) -> Result<Vec<(i32, Range)>, Trouble> {
         let topic = snapshot.topic(name)?;
         let wanted = topic.partitions.iter().map(|it| it.id).filter(|id| partition.is_none_or(|only| only == *id));
@@ -225,7 +286,7 @@ impl Kafka {
             // A search that leaves out a partition would claim to have read everything.
             let unread = || Trouble::Busy("a partition has no leader that answers now: not everything can be searched");
             let (range, id) = (range.ok_or_else(unread)?, partition.partition);
-            let from = cursor.get(&id).copied().or(since).unwrap_or(range.end);
+            let from = since.unwrap_or(range.end);
             spans.push((id, Range { first: from.clamp(range.first, range.end.max(range.first)), end: range.end }));
         }
         Ok(spans)
@@ -342,6 +403,25 @@ mod tests {
         hunt.reached(0, 3);
         assert!(hunt.is_over() && !hunt.is_complete());
         assert_eq!(hunt.spans()[&0].at, 1);
+    }
+
+    #[test]
+    fn one_that_goes_on_knows_what_was_read_before() {
+        let mut before = hunt("x", 1, &[(0, 5, 8), (1, 0, 2)]);
+        assert!(before.look(&record(0, 6, "x")));
+        let cursor = before.cursor().to_string();
+        assert_eq!(cursor, "1;4;0:5:8:7:1,1:0:2:0:0");
+        let needle = Needle::new("x", false).expect("a needle");
+        let mut after = Hunt::resumed(needle, 5, cursor.parse().expect("a cursor"));
+        assert!(!after.look(&record(0, 6, "x")) && after.look(&record(0, 7, "x")));
+        after.reached(1, 2);
+        assert!(after.is_complete());
+        assert_eq!((after.found(), after.records(), after.spans()[&0].without_record()), (2, 2, 1));
+        for wrong in
+            ["", "1;2", "1;2;", "1;2;0:5:8:9:1", "1;2;0:5:8:7:3", "1;2;0:5:8:7:-1", "1;2;0:5:8:7:1:1", "x;2;0:0:0:0:0"]
+        {
+            assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The pages: what each template is given. Everything that comes from the cluster is escaped where the template writes it.
 
+mod acls;
 mod broker;
 mod cluster;
 mod configs;
@@ -13,6 +14,7 @@ use askama::Template;
 
 use crate::settings::Writes;
 use crate::trouble::Trouble;
+pub(crate) use acls::AclPage;
 pub(crate) use broker::BrokerPage;
 pub(crate) use cluster::{ClusterPage, ListQuery, TopicList, TopicsPage};
 pub(crate) use configs::ConfigTable;

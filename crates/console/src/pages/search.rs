@@ -50,8 +50,8 @@ pub(crate) struct Outcome {
     rows: Vec<SpanRow>,
     /// Where to go on.
     go_on: Option<String>,
-    /// Where a script hears how it goes on.
-    live: Option<String>,
+    /// Whether it goes on by itself, where there is a script.
+    is_open: bool,
 }
 
 struct SpanRow {
@@ -100,8 +100,8 @@ impl SearchPage {
 }
 
 impl Outcome {
-    /// What a search has come to. `go_on` and `live` are where it goes on, if it is not over.
-    pub(crate) fn new(hunt: &Hunt, took_ms: u64, go_on: Option<String>, live: Option<String>) -> Self {
+    /// What a search has come to. `go_on` is where it goes on, if not everything was read.
+    pub(crate) fn new(hunt: &Hunt, took_ms: u64, go_on: String) -> Self {
         let (all, read) = hunt.offsets();
         let (found, is_complete) = (hunt.found(), hunt.is_complete());
         let verdict = match (is_complete, found) {
@@ -113,12 +113,10 @@ impl Outcome {
             (false, found) => format!("{} found so far. Not everything has been read yet.", text::count(found)),
         };
         let bytes = i64::try_from(hunt.bytes()).unwrap_or(i64::MAX);
-        let rate = i64::try_from(hunt.bytes().saturating_mul(1000) / took_ms.max(1)).unwrap_or(i64::MAX);
         let numbers = format!(
-            "{} records, {} in {took_ms} ms ({}/s)",
+            "{} records, {} of keys, values and headers; this page took {took_ms} ms",
             text::number(hunt.records()),
-            text::size(bytes),
-            text::size(rate)
+            text::size(bytes)
         );
         let row = |(id, span): (&i32, &crate::kafka::Span)| SpanRow {
             partition: *id,
@@ -130,7 +128,6 @@ impl Outcome {
             is_complete: span.at >= span.end,
         };
         let rows = hunt.spans().iter().map(row).collect();
-        let over = hunt.is_over();
         Self {
             verdict,
             is_complete,
@@ -138,8 +135,8 @@ impl Outcome {
             all,
             numbers,
             rows,
-            go_on: go_on.filter(|_| !is_complete),
-            live: live.filter(|_| !over),
+            go_on: (!is_complete).then_some(go_on),
+            is_open: !hunt.is_over(),
         }
     }
 }

@@ -18,6 +18,7 @@ async fn every_page_comes_with_a_strict_policy() {
         ("/topic/orders/search-messages", "<h1>Search"),
         ("/topic/orders/consumers", "No group has committed an offset here."),
         ("/consumer", "<h1>Groups</h1>"),
+        ("/acl", "The cluster has no authorizer"),
         ("/broker/1", "<h1>Broker 1</h1>"),
     ] {
         let got = visit.page(path).await;

@@ -1,8 +1,10 @@
 //! The addresses. Those of Kafdrop are as Kafdrop has them.
 
+mod acls;
 mod brokers;
 mod changes;
 mod cluster;
+mod described;
 mod groups;
 mod messages;
 mod search;
@@ -44,6 +46,9 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/topic/{name}/consumers", get(topics::consumers))
         .route("/consumer", get(groups::list))
         .route("/consumer/{group}", get(groups::one))
+        .route("/acl", get(acls::list))
+        .route("/actuator/health", get(described::health))
+        .route("/v3/api-docs", get(described::document))
         .route("/broker", get(brokers::list))
         .route("/broker/{id}", get(brokers::one))
         .fallback(nowhere);

@@ -1,7 +1,5 @@
 //! `/topic/{name}/search-messages`: searching records.
 
-use std::collections::BTreeMap;
-
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
@@ -15,7 +13,7 @@ use super::{Console, answered, queried};
 use crate::Format;
 use crate::console::Shared;
 use crate::kafdrop::Message;
-use crate::kafka::{Hunt, Needle};
+use crate::kafka::{Cursor, Hunt, Needle};
 use crate::pages::{Found, Outcome, SearchForm, SearchPage};
 use crate::text;
 use crate::trouble::Trouble;
@@ -44,7 +42,7 @@ pub(super) struct SearchQuery {
     regex: Option<String>,
     /// Set by the page's own form.
     search: Option<String>,
-    /// Where an earlier search of the same stopped: `partition:offset`, with commas between.
+    /// Where an earlier search of the same stopped.
     cursor: Option<String>,
 }
 
@@ -92,19 +90,12 @@ impl SearchQuery {
         Ok(needle.with_keys(keys).between(since, until))
     }
 
-    fn cursor(&self) -> Result<BTreeMap<i32, i64>, Trouble> {
-        let text = self.cursor.as_deref().unwrap_or_default();
-        let pair = |pair: &str| {
-            let (id, offset) = pair.split_once(':')?;
-            Some((id.parse().ok()?, offset.parse().ok()?))
-        };
-        let pairs = text.split(',').filter(|pair| !pair.is_empty());
-        pairs.map(pair).collect::<Option<_>>().ok_or_else(|| Trouble::Bad(format!("`{text}` is no cursor")))
+    fn cursor(&self) -> Result<Option<Cursor>, Trouble> {
+        self.cursor.as_deref().filter(|text| !text.is_empty()).map(str::parse).transpose()
     }
 
     /// The address of this search from where `hunt` has come to.
     fn address(&self, path: &str, hunt: &Hunt) -> String {
-        let cursor: Vec<String> = hunt.spans().iter().map(|(id, span)| format!("{id}:{}", span.at)).collect();
         let keys = self.keys.as_ref().map(|keys| keys.list().join(","));
         let fields = [
             ("searchText", self.search_text.clone()),
@@ -117,7 +108,7 @@ impl SearchQuery {
             ("keys", keys),
             ("regex", self.regex.clone()),
             ("search", Some("true".to_owned())),
-            ("cursor", Some(cursor.join(","))),
+            ("cursor", Some(hunt.cursor().to_string())),
         ];
         let given =
             fields.iter().filter_map(|(name, value)| Some((name, value.as_deref().filter(|it| !it.is_empty())?)));
@@ -128,10 +119,14 @@ impl SearchQuery {
 
 /// A search of a topic that has not begun.
 async fn hunt(shared: &Shared, name: &str, query: &SearchQuery, found_max: usize) -> Result<Hunt, Trouble> {
-    let (needle, cursor) = (query.needle()?, query.cursor()?);
+    let needle = query.needle()?;
+    if let Some(cursor) = query.cursor()? {
+        shared.kafka.snapshot_with(name).await?;
+        return Ok(Hunt::resumed(needle, found_max, cursor));
+    }
     let since = SearchQuery::time(query.start_timestamp.as_ref())?;
     let snapshot = shared.kafka.snapshot_with(name).await?;
-    let spans = shared.kafka.spans(&snapshot, name, query.only_partition(), since, &cursor).await?;
+    let spans = shared.kafka.spans(&snapshot, name, query.only_partition(), since).await?;
     Ok(Hunt::new(needle, found_max, spans))
 }
 
@@ -188,7 +183,7 @@ pub(super) async fn form(
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let path = format!("{}/topic/{}/search-messages", shared.base, text::part(&name));
         let go_on = query.address(&path, &hunt);
-        let outcome = Outcome::new(&hunt, took_ms, Some(go_on), None);
+        let outcome = Outcome::new(&hunt, took_ms, go_on);
         Ok(Answer::page(&SearchPage::new(frame, &name, topic, form, Some(outcome), Found::new(&records, key, value))))
     };
     answered(&shared, &headers, Wants::Html, work).await
