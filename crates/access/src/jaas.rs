@@ -88,6 +88,16 @@ pub fn parse_file(text: &str) -> Result<BTreeMap<String, Vec<LoginModule>>, Jaas
     }
 }
 
+/// The JAAS file that options of a Java machine name (`KAFKA_OPTS`): the last `-Djava.security.auth.login.config=FILE`.
+#[must_use]
+pub fn file_of_options(options: &str) -> Option<&str> {
+    let mut named = options
+        .split_whitespace()
+        .filter_map(|option| option.trim_matches(['"', '\'']).strip_prefix("-Djava.security.auth.login.config="));
+    let file = named.next_back()?.trim_start_matches('=').trim_matches(['"', '\'']);
+    Some(file.strip_prefix("file://").or_else(|| file.strip_prefix("file:")).unwrap_or(file))
+}
+
 /// Reads the rest of a login module, after its first token.
 fn module(first: Token, tokens: &mut Tokens<'_>) -> Result<LoginModule, JaasError> {
     let class = first.text().ok_or_else(|| error("Login module not specified in JAAS config"))?;
@@ -292,5 +302,13 @@ mod tests {
     fn a_value_is_never_in_a_message() {
         let line = "M required password=\"hunter2\" user_a=\"hunter2\" b";
         assert!(!parse_line(line).expect_err("no end").0.contains("hunter2"));
+    }
+
+    #[test]
+    fn the_last_file_that_java_options_name_counts() {
+        let options =
+            "-Xmx1g -Djava.security.auth.login.config=/etc/a.conf -Djava.security.auth.login.config=file:/etc/b.conf";
+        assert_eq!(file_of_options(options), Some("/etc/b.conf"));
+        assert_eq!(file_of_options("-Xmx1g"), None);
     }
 }

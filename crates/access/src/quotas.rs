@@ -6,6 +6,7 @@
 //! rate is throttled until the rate is within the quota again.
 
 mod limits;
+mod mutations;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -17,6 +18,7 @@ use thalweg_base::Moment;
 use thalweg_metadata::image::ClientQuotasImage;
 
 pub use limits::{Limit, Limits, Measured};
+pub use mutations::MutationQuotas;
 use usage::Usage;
 
 /// What is limited.

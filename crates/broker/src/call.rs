@@ -37,6 +37,16 @@ pub(crate) struct Call {
     pub(crate) amendment: Option<Amendment>,
     /// Who the client is.
     pub(crate) principal: Arc<Principal>,
+    /// Whether it has logged in with a delegation token.
+    pub(crate) by_token: bool,
+}
+
+/// Who a client is, and how it has shown that.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) principal: Arc<Principal>,
+    /// It has logged in with a delegation token.
+    pub(crate) by_token: bool,
 }
 
 /// Changes an answer, whatever its type.

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg_access::Principal;
 use thalweg_network::{ListenerName, ListenerType, Origin, Reply};
 use thalweg_sys::time::now;
 use thalweg_wire::messages as m;
@@ -12,7 +11,7 @@ use thalweg_wire::{ApiKey, DecodeError, ErrorCode, Reader};
 use tracing::debug;
 
 use crate::broker::Broker;
-use crate::call::Call;
+use crate::call::{Call, Identity};
 use crate::config::NodeConfig;
 use crate::handlers as h;
 use crate::handlers::authorization::{Guarded, guard};
@@ -102,8 +101,8 @@ fn envelope(mut call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
     let listener = ListenerName { name: Arc::clone(&call.listener), kind: call.listener_type };
     let inner = h::envelope::open(request).map(|forwarded| {
         let origin = Arc::new(call.origin.forwarded((forwarded.address, call.origin.address.port()).into()));
-        let principal = Arc::new(forwarded.principal);
-        open(&call.broker, &listener, &origin, &principal, forwarded.request).map_or_else(|reply| reply, handle)
+        let identity = Identity { principal: Arc::new(forwarded.principal), by_token: forwarded.by_token };
+        open(&call.broker, &listener, &origin, &identity, forwarded.request).map_or_else(|reply| reply, handle)
     });
     Ok(Reply::Exclusive(Box::pin(async move {
         let frame = match inner {
@@ -207,9 +206,9 @@ pub(crate) const APIS: &[Api] = &[
     api(ApiKey::DescribeAcls, |call, body| custom(call, body, h::acls::describe)),
     api(ApiKey::CreateAcls, |call, body| custom(call, body, h::acls::create)),
     api(ApiKey::DeleteAcls, |call, body| custom(call, body, h::acls::delete)),
-    api(ApiKey::CreateDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::create)),
-    api(ApiKey::RenewDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::renew)),
-    api(ApiKey::ExpireDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::expire)),
+    api(ApiKey::CreateDelegationToken, |call, body| waiting(call, body, h::delegation_tokens::create)),
+    api(ApiKey::RenewDelegationToken, |call, body| waiting(call, body, h::delegation_tokens::renew)),
+    api(ApiKey::ExpireDelegationToken, |call, body| waiting(call, body, h::delegation_tokens::expire)),
     api(ApiKey::DescribeDelegationToken, |call, body| at_once(&call, body, h::delegation_tokens::describe)),
     api(ApiKey::SaslHandshake, |call, body| at_once(&call, body, h::sasl::handshake)),
     api(ApiKey::SaslAuthenticate, |call, body| at_once(&call, body, h::sasl::authenticate)),
@@ -245,7 +244,7 @@ pub(crate) fn open(
     broker: &Arc<Broker>,
     listener: &ListenerName,
     origin: &Arc<Origin>,
-    principal: &Arc<Principal>,
+    identity: &Identity,
     frame: Bytes,
 ) -> Result<Opened, Reply> {
     let close = |why: String| Err(Reply::Close(why));
@@ -283,7 +282,8 @@ pub(crate) fn open(
         listener_type: listener.kind,
         origin: Arc::clone(origin),
         amendment: None,
-        principal: Arc::clone(principal),
+        principal: Arc::clone(&identity.principal),
+        by_token: identity.by_token,
     };
     debug!(
         api = key.name(),

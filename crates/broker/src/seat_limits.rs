@@ -1,12 +1,12 @@
 //! How many connections there may be: what `max.connections` and its kin say, in the file or set at run time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
-use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
+use thalweg_metadata::image::{ClientQuotasImage, ConfigResource, ConfigResourceType};
 use thalweg_network::{ListenerLimits, NO_RATE, SeatLimits};
 use tracing::warn;
 
@@ -26,7 +26,28 @@ pub(crate) async fn seat_limits(
         dynamic_cluster: image.configs().get(&ConfigResource::cluster()).unwrap_or(&none),
         static_node: properties,
     };
-    read(network, &configs).await
+    let limits = read(network, &configs).await;
+    let (ip_rates, ip_rate_default) = ip_rates(image.client_quotas()).await;
+    SeatLimits { ip_rates, ip_rate_default, ..limits }
+}
+
+/// `connection_creation_rate` by address, and of all others (KIP-612). A host that is unknown has no quota.
+async fn ip_rates(quotas: &ClientQuotasImage) -> (BTreeMap<IpAddr, u32>, Option<u32>) {
+    let (mut rates, mut default) = (BTreeMap::new(), None);
+    for (entity, values) in quotas.iter() {
+        let Some(rate) = values.get("connection_creation_rate").map(|rate| *rate as u32) else { continue };
+        for (_, name) in entity.parts().iter().filter(|(kind, _)| &**kind == "ip") {
+            let Some(host) = name else {
+                default = Some(rate);
+                continue;
+            };
+            match thalweg_sys::net::resolve(host, 0).await {
+                Ok(addresses) => rates.extend(addresses.into_iter().map(|addr| (addr.ip().to_canonical(), rate))),
+                Err(e) => warn!(%host, error = %e, "a quota is for an unknown host"),
+            }
+        }
+    }
+    (rates, default)
 }
 
 /// The limits by the configs. Hosts of the overrides are looked up; one that is unknown has no override.
@@ -39,6 +60,8 @@ async fn read(network: &NetworkConfig, configs: &BrokerConfigs<'_>) -> SeatLimit
         per_ip_max: count(number(configs, "max.connections.per.ip")),
         per_ip_overrides: overrides(configs).await,
         creation_rate: number(configs, "max.connection.creation.rate").unsigned_abs(),
+        ip_rates: BTreeMap::new(),
+        ip_rate_default: None,
         protected: inter_broker.cloned().chain(controllers).collect(),
         listeners: names.iter().map(|name| (Arc::clone(name), of_listener(configs, name))).collect(),
     }

@@ -1,5 +1,6 @@
 //! How each listener encrypts and authenticates, by the properties: `listener.name.<name>.` and the key, or the key alone.
 
+mod jaas_file;
 mod outgoing;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use thalweg_tls::{TlsError, TlsSettings, distinguished_name};
 use tracing::{error, info};
 
 use crate::config::{NodeConfig, SecurityProtocol};
+use jaas_file::JaasFile;
 pub(crate) use outgoing::{Outgoing, Outgoings};
 
 /// Why a listener cannot be secured as the properties say. Names the listener, never a secret.
@@ -109,11 +111,18 @@ pub(crate) struct SaslSettings {
 
 /// The properties as one listener sees them.
 struct Own<'a> {
+    listener: &'a str,
     prefix: String,
     configs: BrokerConfigs<'a>,
+    /// `None` where nobody logs in.
+    jaas: Option<&'a JaasFile>,
 }
 
-impl Own<'_> {
+impl<'a> Own<'a> {
+    fn new(listener: &'a str, configs: BrokerConfigs<'a>, jaas: Option<&'a JaasFile>) -> Self {
+        Self { listener, prefix: prefix(listener), configs, jaas }
+    }
+
     fn get(&self, key: &str) -> Option<String> {
         let own = self.configs.get(&format!("{}{key}", self.prefix));
         let text = own.or_else(|| self.configs.get(key));
@@ -140,10 +149,11 @@ impl Own<'_> {
 pub(crate) fn read(config: &NodeConfig) -> Result<Securities, SecurityError> {
     let none = ConfigMap::new();
     let decoy_key = Secret::new(thalweg_base::base64::encode(&thalweg_sys::random::bytes16()));
+    let jaas = JaasFile::read().map_err(|why| SecurityError { listener: "KafkaServer".to_owned(), why })?;
     let mut all = Securities::new();
     for listener in &config.network.listeners {
         let configs = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &config.properties };
-        let own = Own { prefix: prefix(&listener.name), configs };
+        let own = Own::new(&listener.name, configs, Some(&jaas));
         let name: Arc<str> = listener.name.as_str().into();
         let read = ListenerSecurity::read(&name, listener.protocol, &own, &decoy_key);
         let security = read.map_err(|why| SecurityError { listener: listener.name.clone(), why })?;
@@ -181,7 +191,7 @@ impl ListenerSecurity {
     /// Reads key material again if its settings or files have changed. Material that cannot be used leaves what was there.
     pub(crate) fn refresh(&self, configs: BrokerConfigs<'_>) {
         let Some(tls) = &self.tls else { return };
-        let own = Own { prefix: prefix(&self.name), configs };
+        let own = Own::new(&self.name, configs, None);
         match tls.refresh(&own) {
             Ok(false) => {}
             Ok(true) => info!(listener = %self.name, "new connections use the new key material"),
@@ -253,7 +263,8 @@ fn jaas_key(mechanism: SaslMechanism) -> String {
 /// The login module of a mechanism: what clients log in with, and this node at others.
 fn login_module(own: &Own<'_>, mechanism: SaslMechanism) -> Result<Option<LoginModule>, String> {
     let key = jaas_key(mechanism);
-    own.own(&key).map(jaas::parse_line).transpose().map_err(|e| format!("{}{key}: {e}", own.prefix))
+    let module = own.own(&key).map(jaas::parse_line).transpose().map_err(|e| format!("{}{key}: {e}", own.prefix))?;
+    Ok(module.or_else(|| own.jaas?.login_module(own.listener, mechanism).cloned()))
 }
 
 fn verifier(mechanism: SaslMechanism, own: &Own<'_>, decoy_key: &Secret) -> Result<Verifier, String> {

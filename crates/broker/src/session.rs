@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg_access::Principal;
 use thalweg_access::sasl::{Authenticated, Occasion, SaslFailure, SaslServer, Verifier};
 use thalweg_base::Timestamp;
 use thalweg_network::{Frame, ListenerName, Origin, Reply, Service, Session};
@@ -18,7 +17,7 @@ use thalweg_wire::messages::{
 use thalweg_wire::{ApiKey, ErrorCode};
 
 use crate::broker::Broker;
-use crate::call::Call;
+use crate::call::{Call, Identity};
 use crate::dispatch::{self, Opened};
 use crate::security::{ListenerSecurity, SaslSettings};
 
@@ -31,7 +30,7 @@ struct ClientSession {
     listener: ListenerName,
     origin: Arc<Origin>,
     security: Arc<ListenerSecurity>,
-    principal: Arc<Principal>,
+    identity: Identity,
     login: Login,
 }
 
@@ -75,7 +74,7 @@ impl Service for Broker {
         let security = self.securities.get(&listener.name).ok_or("the listener is unknown")?;
         let security = Arc::clone(security);
         Ok(Box::new(ClientSession {
-            principal: Arc::new(security.principal(origin)?),
+            identity: Identity { principal: Arc::new(security.principal(origin)?), by_token: false },
             login: if security.sasl.is_some() { Login::Awaited } else { Login::NotNeeded },
             broker: self,
             listener: listener.clone(),
@@ -135,7 +134,7 @@ impl ClientSession {
     }
 
     fn open(&self, frame: Bytes) -> Result<Opened, Reply> {
-        dispatch::open(&self.broker, &self.listener, &self.origin, &self.principal, frame)
+        dispatch::open(&self.broker, &self.listener, &self.origin, &self.identity, frame)
     }
 
     /// A client names its mechanism, or asks what it may.
@@ -244,10 +243,10 @@ impl ClientSession {
         let step = exchange.server.respond(message, &self.broker.image(), wall_clock).map_err(|e| refuse(&e))?;
         let Some(authenticated) = step.authenticated else { return Ok((step.challenge, 0)) };
         let is_renewal = exchange.renews.is_some();
-        if is_renewal && authenticated.principal != *self.principal {
+        if is_renewal && authenticated.principal != *self.identity.principal {
             let why = format!(
                 "Cannot change principals during re-authentication from {} to {}",
-                self.principal, authenticated.principal
+                self.identity.principal, authenticated.principal
             );
             return Err(refuse(&SaslFailure::Told(why)));
         }
@@ -267,7 +266,8 @@ impl ClientSession {
         let at = now();
         let ends = lifetime_ms.map(|ms| at + Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
         self.login = Login::Done(Done { mechanism, at, ends });
-        self.principal = Arc::new(authenticated.principal);
+        let Authenticated { principal, by_token, .. } = authenticated;
+        self.identity = Identity { principal: Arc::new(principal), by_token };
         lifetime_ms.unwrap_or(0)
     }
 }

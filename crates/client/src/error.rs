@@ -207,6 +207,16 @@ impl std::fmt::Display for Api {
 }
 
 impl Error {
+    /// Why the client was not let in, if that is what kept it from every node.
+    #[must_use]
+    pub fn authentication(&self) -> Option<&str> {
+        match self {
+            Self::Authentication { reason, .. } => Some(reason),
+            Self::Unreachable { tried } => tried.iter().find_map(Self::authentication),
+            _ => None,
+        }
+    }
+
     /// Whether the same request may succeed when it is sent again, perhaps to another node: the connection is at fault,
     /// or the broker's error code is a retriable one.
     #[must_use]

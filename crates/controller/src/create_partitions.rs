@@ -16,7 +16,7 @@ use crate::create_topics::{ALL_FENCED, all_fenced, check_assignment, new_partiti
 use crate::placement::place;
 use crate::random::Random;
 use crate::refusal::parts;
-use crate::{Controller, Outcome, Refusal};
+use crate::{Controller, Mutations, Outcome, Refusal};
 
 /// The most partitions that a topic may be given at once: as many as one batch of records holds.
 const PARTITIONS_ADDED_MAX: usize = 10_000;
@@ -28,6 +28,7 @@ impl Controller {
         image: &MetadataImage,
         random: Random<'_>,
         request: &CreatePartitionsRequest,
+        mutations: &mut Mutations,
     ) -> Outcome<CreatePartitionsResponse> {
         let mut seen = BTreeSet::new();
         let twice: BTreeSet<&ByteString> =
@@ -36,7 +37,7 @@ impl Controller {
         let mut results: Vec<_> = twice.iter().map(|name| result(name, &duplicate)).collect();
         let mut records = Vec::new();
         for topic in request.topics.iter().filter(|topic| !twice.contains(&topic.name)) {
-            let added = add_partitions(image, random, topic);
+            let added = add_partitions(image, random, topic, mutations);
             results.push(result(&topic.name, &added));
             records.extend(added.unwrap_or_default());
         }
@@ -51,6 +52,7 @@ fn add_partitions(
     image: &MetadataImage,
     random: Random<'_>,
     request: &CreatePartitionsTopic,
+    mutations: &mut Mutations,
 ) -> Result<Vec<MetadataRecord>, Refusal> {
     let Some(topic) = image.topics().by_name(&request.name) else {
         return Err(Refusal::bare(ErrorCode::UnknownTopicOrPartition));
@@ -74,6 +76,7 @@ fn add_partitions(
         );
         return Err(Refusal::because(ErrorCode::InvalidReplicaAssignment, text));
     }
+    mutations.take(additional)?;
     if additional > PARTITIONS_ADDED_MAX {
         // Kafka's list of records is full, and it says nothing about it.
         return Err(Refusal::bare(ErrorCode::UnknownServerError));

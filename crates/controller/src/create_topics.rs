@@ -16,7 +16,7 @@ use thalweg_wire::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicRec
 use crate::partitions::default_directory;
 use crate::placement::{UsableBroker, place};
 use crate::random::{Random, uuid};
-use crate::{Controller, Outcome, Refusal};
+use crate::{Controller, Mutations, Outcome, Refusal};
 
 /// The most partitions that one request may create. The limit is Kafka's; it bounds what one batch of records takes.
 const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
@@ -30,7 +30,7 @@ struct NewTopic {
 }
 
 impl Controller {
-    /// Creates topics. Each of them succeeds or fails by itself; with `validate_only` nothing is created.
+    /// Creates topics, as far as `mutations` allow. Each of them succeeds or fails by itself; with `validate_only` nothing is created.
     ///
     /// The response says everything about each topic, its configurations included: whoever may not see them must not
     /// be told.
@@ -42,6 +42,7 @@ impl Controller {
         image: &MetadataImage,
         random: Random<'_>,
         request: &CreateTopicsRequest,
+        mutations: &mut Mutations,
     ) -> Result<Outcome<CreateTopicsResponse>, Refusal> {
         let asked: usize = request.topics.iter().map(|topic| self.partitions_asked(topic)).sum();
         if asked > PARTITIONS_PER_REQUEST_MAX {
@@ -56,7 +57,8 @@ impl Controller {
         // Names that share a metric name with a topic of the same request collide only once that topic exists.
         for topic in request.topics.iter().filter(|topic| !twice.contains(&*topic.name)) {
             let created = self.create_topic(image, random, topic);
-            let result = match created.and_then(|new| Ok((self.created(image, topic, &new)?, new))) {
+            let allowed = created.and_then(|new| mutations.take(new.partitions.len()).map(|()| new));
+            let result = match allowed.and_then(|new| Ok((self.created(image, topic, &new)?, new))) {
                 Ok((result, new)) => {
                     new.write(image, topic, &mut records);
                     result

@@ -9,7 +9,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::delete_topics_response::DeletableTopicResult;
 use thalweg_wire::messages::{DeleteTopicsRequest, DeleteTopicsResponse, RemoveTopicRecord};
 
-use crate::{Controller, Outcome, Refusal};
+use crate::{Controller, Mutations, Outcome, Refusal};
 
 /// What a request names, sorted, each once; and what it names twice.
 #[derive(Default)]
@@ -37,6 +37,7 @@ impl Controller {
         image: &MetadataImage,
         request: &DeleteTopicsRequest,
         request_version: i16,
+        mutations: &mut Mutations,
     ) -> Result<Outcome<DeleteTopicsResponse>, Refusal> {
         if !self.settings().delete_topic_enable {
             return Err(match request_version {
@@ -67,8 +68,15 @@ impl Controller {
                 responses.push(result(Some(name), topic.id, Err(invalid(text))));
             }
         }
-        let records = by_id.keys().map(|id| RemoveTopicRecord { topic_id: *id }.into()).collect();
-        responses.extend(by_id.into_iter().map(|(id, name)| result(Some(name), id, Ok(()))));
+        let mut records = Vec::with_capacity(by_id.len());
+        for (id, name) in by_id {
+            let partitions = image.topics().by_id(id).map_or(0, |topic| topic.partition_count());
+            let allowed = mutations.take(partitions);
+            if allowed.is_ok() {
+                records.push(RemoveTopicRecord { topic_id: id }.into());
+            }
+            responses.push(result(Some(name), id, allowed));
+        }
         Ok(Outcome { records, response: DeleteTopicsResponse { responses, ..Default::default() } })
     }
 }

@@ -15,9 +15,11 @@ mod brokers;
 mod client_quotas;
 mod create_partitions;
 mod create_topics;
+mod delegation_tokens;
 mod delete_topics;
 mod directories;
 mod elect_leaders;
+mod mutations;
 mod partition_change;
 mod partitions;
 pub mod placement;
@@ -41,6 +43,8 @@ use thalweg_wire::Unstable;
 pub use acls::AclFilter;
 pub use alter_configs::{ConfigsRequest, LoggerChange, Preprocessed, Receiver, ReceiverRole, preprocess};
 pub use brokers::RegistrationContext;
+pub use delegation_tokens::TokenSettings;
+pub use mutations::Mutations;
 pub use random::Random;
 pub use reassign::list_partition_reassignments;
 pub use refusal::{Outcome, Refusal};
@@ -65,6 +69,8 @@ pub struct Settings {
     pub delete_topic_enable: bool,
     /// Whether the cluster has remote storage at all (`remote.log.storage.system.enable`).
     pub remote_storage_enable: bool,
+    /// What delegation tokens are made with.
+    pub tokens: TokenSettings,
     /// `unstable.feature.versions.enable`: which levels of features it takes.
     pub unstable_features: Unstable,
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use bytestring::ByteString;
-use thalweg_base::{BrokerEpoch, Moment, NodeId, Offset};
+use thalweg_base::{BrokerEpoch, Moment, NodeId, Offset, Timestamp};
 use thalweg_metadata::feature::KRAFT_VERSION;
 use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion};
 use thalweg_wire::messages as m;
 use thalweg_wire::{ApiKey, ErrorCode};
 
 use crate::alter_configs::ConfigsRequest as _;
-use crate::{Controller, KRaftFeature, Outcome, Random, Refusal, RegistrationContext, Sessions};
+use crate::{Controller, KRaftFeature, Mutations, Outcome, Random, Refusal, RegistrationContext, Sessions};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ impl Principal {
 pub struct Context {
     /// Who asks.
     pub principal: Principal,
+    /// The sender's `client.id`, by which quotas are found; `None` for what a node asks for itself.
+    pub client_id: Option<ByteString>,
     /// The version of the request.
     pub version: i16,
     /// Until when its sender waits. Nothing is decided after that.
@@ -47,7 +49,7 @@ impl Context {
     /// The context of a request of a node's own.
     #[must_use]
     pub fn of_node(version: i16, deadline: Moment) -> Self {
-        Self { principal: Principal::anonymous(), version, deadline, unknown_hosts: BTreeSet::new() }
+        Self { principal: Principal::anonymous(), client_id: None, version, deadline, unknown_hosts: BTreeSet::new() }
     }
 }
 
@@ -59,8 +61,12 @@ pub struct Cluster<'a> {
     pub sessions: &'a Sessions,
     /// The time.
     pub now: Moment,
+    /// The time by the wall clock.
+    pub wall_clock: Timestamp,
     /// The offset that the decision's first record will have in the metadata log.
     pub next_offset: Offset,
+    /// How many partitions the sender may still create and delete (KIP-599); `None` where nothing limits it.
+    pub mutations_left: Option<i64>,
     /// The feature that the quorum keeps.
     pub kraft: KRaftFeature<'a>,
 }
@@ -74,6 +80,8 @@ pub struct Decision {
     pub response: Response,
     /// What is to be noted about a broker's session, whatever becomes of the records.
     pub contact: Option<Contact>,
+    /// How many partitions it creates and deletes, which counts against the sender's quota.
+    pub mutations: Mutations,
     /// The level to which the quorum is to raise `kraft.version`, before the records are appended.
     pub kraft_version: Option<i16>,
 }
@@ -161,13 +169,16 @@ requests! {
     BrokerRegistration BrokerRegistrationRequest BrokerRegistrationResponse;
     ControllerRegistration ControllerRegistrationRequest ControllerRegistrationResponse;
     CreateAcls CreateAclsRequest CreateAclsResponse;
+    CreateDelegationToken CreateDelegationTokenRequest CreateDelegationTokenResponse;
     CreatePartitions CreatePartitionsRequest CreatePartitionsResponse;
     CreateTopics CreateTopicsRequest CreateTopicsResponse;
     DeleteAcls DeleteAclsRequest DeleteAclsResponse;
     DeleteTopics DeleteTopicsRequest DeleteTopicsResponse;
     ElectLeaders ElectLeadersRequest ElectLeadersResponse;
+    ExpireDelegationToken ExpireDelegationTokenRequest ExpireDelegationTokenResponse;
     IncrementalAlterConfigs IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse;
     RemoveRaftVoter RemoveRaftVoterRequest RemoveRaftVoterResponse;
+    RenewDelegationToken RenewDelegationTokenRequest RenewDelegationTokenResponse;
     UnregisterBroker UnregisterBrokerRequest UnregisterBrokerResponse;
     UpdateFeatures UpdateFeaturesRequest UpdateFeaturesResponse;
 }
@@ -175,7 +186,13 @@ requests! {
 impl Decision {
     fn of<R>(outcome: Outcome<R>, response: impl FnOnce(R) -> Response) -> Self {
         let Outcome { records, response: answer } = outcome;
-        Self { records, response: response(answer), contact: None, kraft_version: None }
+        Self {
+            records,
+            response: response(answer),
+            contact: None,
+            mutations: Mutations::unlimited(),
+            kraft_version: None,
+        }
     }
 }
 
@@ -196,7 +213,8 @@ impl Controller {
             return Err(Refusal::bare(ErrorCode::RequestTimedOut));
         }
         let (image, version) = (cluster.image, context.version);
-        Ok(match request {
+        let mut mutations = Mutations { left: cluster.mutations_left, ..Mutations::unlimited() };
+        let decision = match request {
             Request::AllocateProducerIds(request) => {
                 Decision::of(self.allocate_producer_ids(image, request)?, Response::AllocateProducerIds)
             }
@@ -229,15 +247,19 @@ impl Controller {
             Request::CreateAcls(request) => {
                 Decision::of(self.create_acls(image, random, request)?, Response::CreateAcls)
             }
+            Request::CreateDelegationToken(_)
+            | Request::RenewDelegationToken(_)
+            | Request::ExpireDelegationToken(_) => self.decide_token(cluster, random, &context.principal, request)?,
             Request::DeleteAcls(request) => Decision::of(self.delete_acls(image, request)?, Response::DeleteAcls),
             Request::CreatePartitions(request) => {
-                Decision::of(self.create_partitions(image, random, request), Response::CreatePartitions)
+                let outcome = self.create_partitions(image, random, request, &mut mutations);
+                Decision::of(outcome, Response::CreatePartitions)
             }
             Request::CreateTopics(request) => {
-                Decision::of(self.create_topics(image, random, request)?, Response::CreateTopics)
+                Decision::of(self.create_topics(image, random, request, &mut mutations)?, Response::CreateTopics)
             }
             Request::DeleteTopics(request) => {
-                Decision::of(self.delete_topics(image, request, version)?, Response::DeleteTopics)
+                Decision::of(self.delete_topics(image, request, version, &mut mutations)?, Response::DeleteTopics)
             }
             Request::ElectLeaders(request) => Decision::of(self.elect_leaders(image, request)?, Response::ElectLeaders),
             Request::UnregisterBroker(request) => {
@@ -247,6 +269,32 @@ impl Controller {
             Request::AddRaftVoter(_) | Request::RemoveRaftVoter(_) => {
                 return Err(Refusal::usual(ErrorCode::InvalidRequest));
             }
+        };
+        Ok(Decision { mutations, ..decision })
+    }
+
+    fn decide_token(
+        &self,
+        cluster: &Cluster<'_>,
+        random: Random<'_>,
+        asker: &Principal,
+        request: &Request,
+    ) -> Result<Decision, Refusal> {
+        let (image, now) = (cluster.image, cluster.wall_clock);
+        Ok(match request {
+            Request::CreateDelegationToken(request) => {
+                let outcome = self.create_delegation_token(image, random, asker, now, request);
+                Decision::of(outcome, Response::CreateDelegationToken)
+            }
+            Request::RenewDelegationToken(request) => {
+                let outcome = self.renew_delegation_token(image, asker, now, request);
+                Decision::of(outcome, Response::RenewDelegationToken)
+            }
+            Request::ExpireDelegationToken(request) => {
+                let outcome = self.expire_delegation_token(image, asker, now, request);
+                Decision::of(outcome, Response::ExpireDelegationToken)
+            }
+            _ => return Err(Refusal::usual(ErrorCode::InvalidRequest)),
         })
     }
 
@@ -291,6 +339,7 @@ impl Controller {
             records,
             response: Response::BrokerHeartbeat(response),
             contact: Some(contact),
+            mutations: Mutations::unlimited(),
             kraft_version: None,
         })
     }
@@ -322,8 +371,15 @@ mod tests {
 
     fn decide(bed: &mut Testbed, deadline: Moment, request: impl Ask) -> Result<Decision, Refusal> {
         let kraft = KRaftFeature { level: 1, may_become: &|_| Ok(()) };
-        let cluster =
-            Cluster { image: &bed.image, sessions: &bed.sessions, now: bed.now, next_offset: bed.next_offset, kraft };
+        let cluster = Cluster {
+            image: &bed.image,
+            sessions: &bed.sessions,
+            now: bed.now,
+            wall_clock: Timestamp(0),
+            next_offset: bed.next_offset,
+            mutations_left: None,
+            kraft,
+        };
         let context = Context::of_node(*m::BrokerHeartbeatRequest::VERSIONS.end(), deadline);
         bed.controller.decide(&cluster, &mut || 7, &context, &request.into_request())
     }

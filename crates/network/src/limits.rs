@@ -59,6 +59,10 @@ pub struct SeatLimits {
     pub per_ip_overrides: HashMap<IpAddr, usize>,
     /// `max.connection.creation.rate`: connections a second.
     pub creation_rate: u32,
+    /// `connection_creation_rate` of addresses (KIP-612): connections a second. Who comes faster is closed.
+    pub ip_rates: BTreeMap<IpAddr, u32>,
+    /// The same of every other address, if there is a limit.
+    pub ip_rate_default: Option<u32>,
     /// What single listeners have of their own, `listener.name.<name>.` and the key. A listener without has no limits
     /// but the node's.
     pub listeners: BTreeMap<Arc<str>, ListenerLimits>,
@@ -88,6 +92,8 @@ impl SeatLimits {
             per_ip_max: usize::MAX,
             per_ip_overrides: HashMap::new(),
             creation_rate: NO_RATE,
+            ip_rates: BTreeMap::new(),
+            ip_rate_default: None,
             listeners: BTreeMap::new(),
             protected: Vec::new(),
         }

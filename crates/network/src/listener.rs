@@ -15,7 +15,7 @@ use crate::connection::{Connection, Ended};
 use crate::kind::ListenerName;
 use crate::network::Network;
 use crate::reply::Service;
-use crate::seats::Seat;
+use crate::seats::{NoSeat, Seat};
 use crate::stream::{Encryption, Stream};
 
 /// How long to wait before accepting again when the process is out of file descriptors.
@@ -86,8 +86,9 @@ impl Listener {
             warn!("connections have all file descriptors that are theirs: new ones wait; raise ulimit -n{left_out}");
         }
         match serving.network.seats.take(&self.name.name, peer.ip()).await {
-            Some(seat) => serving.begin(stream, peer, seat),
-            None => {
+            Ok(seat) => serving.begin(stream, peer, seat),
+            Err(NoSeat::TooFast(delay)) => serving.turn_away(stream, peer, delay),
+            Err(NoSeat::AddressFull) => {
                 if let Some(left_out) = serving.network.note(&format!("address {}", peer.ip())) {
                     info!(%peer, "closed a new connection: its address has max.connections.per.ip{left_out}");
                 }
@@ -109,6 +110,24 @@ struct Serving {
 }
 
 impl Serving {
+    /// Closes a connection whose address comes too fast, after `delay`: a client that is closed at once comes again at once.
+    /// Nothing is read of it. Only so many are kept for that.
+    fn turn_away(&self, stream: TcpStream, peer: SocketAddr, delay: Duration) {
+        if let Some(left_out) = self.network.note(&format!("rate {}", peer.ip())) {
+            info!(%peer, "closed a new connection: its address exceeds connection_creation_rate{left_out}");
+        }
+        let Some(turned_away) = self.network.turn_away() else { return };
+        let mut closing = self.closing.clone();
+        task::spawn(async move {
+            tokio::select! {
+                biased;
+                () = closing.begun() => {}
+                () = sleep(delay) => {}
+            }
+            drop((stream, turned_away));
+        });
+    }
+
     /// Serves a connection in a task of its own.
     fn begin(&self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
         // Answers are written whole; waiting for more would only delay them.

@@ -13,6 +13,9 @@ use crate::requests::Requests;
 use crate::seats::{ListenerView, Seats};
 use crate::spare::Spare;
 
+/// So many connections of addresses that come too fast are kept for a moment: each holds a file descriptor.
+const TURNED_AWAY_MAX: usize = 256;
+
 /// The limits, buffers and metrics that all connections of a node share.
 #[derive(Debug)]
 pub struct Network {
@@ -25,6 +28,8 @@ pub struct Network {
     /// How many requests came, and how long they took.
     pub requests: Requests,
     connections: AtomicU64,
+    /// One for each connection that is kept for a moment before it is closed.
+    turned_away: Arc<()>,
     /// What is logged about connections, which strangers can make happen as often as they like.
     repeats: Mutex<Repeats>,
     started: Instant,
@@ -41,6 +46,7 @@ impl Network {
             spare: Arc::default(),
             requests: Requests::default(),
             connections: AtomicU64::new(0),
+            turned_away: Arc::default(),
             repeats: Mutex::default(),
             started: now(),
         })
@@ -68,6 +74,12 @@ impl Network {
     pub(crate) fn note(&self, subject: &str) -> Option<LeftOut> {
         let moment = Moment(0).after(now().saturating_duration_since(self.started));
         self.repeats.lock().note(subject, moment)
+    }
+
+    /// Another connection may be kept for a moment before it is closed, as long as the handle lives; `None` if there are too
+    /// many.
+    pub(crate) fn turn_away(&self) -> Option<Arc<()>> {
+        (Arc::strong_count(&self.turned_away) <= TURNED_AWAY_MAX).then(|| Arc::clone(&self.turned_away))
     }
 
     /// The number of a new connection: no two connections of a node have the same.

@@ -16,6 +16,8 @@ pub struct Origin {
     pub id: u64,
     /// The client's address.
     pub address: SocketAddr,
+    /// Whether a broker has forwarded the request: the client is known by what that broker says.
+    pub is_forwarded: bool,
     /// The certificate that the client has shown, by which TLS has authenticated it.
     pub certificate: Option<Certificate>,
     /// The name and version that the client's library gave with its last ApiVersions (KIP-511).
@@ -34,14 +36,14 @@ const MUTED_MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
 impl Origin {
     pub(crate) fn new(id: u64, address: SocketAddr, certificate: Option<Certificate>) -> Self {
         let (began, muted_until_ms) = (now(), AtomicU64::new(0));
-        Self { id, address, certificate, software: Mutex::new(None), began, muted_until_ms }
+        Self { id, address, is_forwarded: false, certificate, software: Mutex::new(None), began, muted_until_ms }
     }
 
     /// The same client at another address: the one behind a broker that has forwarded its request (KIP-590). Muting it does
     /// not mute the broker.
     #[must_use]
     pub fn forwarded(&self, address: SocketAddr) -> Self {
-        Self::new(self.id, address, None)
+        Self { is_forwarded: true, ..Self::new(self.id, address, None) }
     }
 
     /// The client uses more than its quotas allow: no request of its connection is read until `throttle` has passed

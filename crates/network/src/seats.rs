@@ -19,6 +19,10 @@ const RATE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// one aside.
 const BURST_SECONDS: f64 = 10.0;
 
+/// So many addresses with a rate are counted at once. Beyond that, those that have come slowly lately are forgotten, and if
+/// there are none, new addresses are not limited.
+const RATED_IPS_MAX: usize = 100_000;
+
 /// This part of the descriptors of connections is for the listeners of brokers and controllers alone.
 const PROTECTED_SHARE: usize = 8;
 
@@ -41,6 +45,8 @@ struct State {
     by_ip: HashMap<IpAddr, usize>,
     listeners: BTreeMap<Arc<str>, OfListener>,
     rate: Rate,
+    /// How fast addresses with a rate of their own have come.
+    ip_rates: HashMap<IpAddr, Rate>,
     /// Everybody who has a place.
     occupants: BTreeMap<u64, Arc<Occupant>>,
     next_id: u64,
@@ -51,6 +57,7 @@ struct OfListener {
     open: usize,
     opened: u64,
     refused: u64,
+    throttled: u64,
     expired: u64,
     rate: Rate,
 }
@@ -66,6 +73,8 @@ pub struct ListenerView {
     pub opened: u64,
     /// How many were closed at once because their address had too many.
     pub refused: u64,
+    /// How many were closed because their address came faster than its quota allows.
+    pub throttled: u64,
     /// How many were closed because they were idle.
     pub expired: u64,
 }
@@ -87,6 +96,15 @@ pub(crate) struct Seat {
     seats: Arc<Seats>,
     id: u64,
     occupant: Arc<Occupant>,
+}
+
+/// Why a connection gets no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSeat {
+    /// Its address has all that it may have.
+    AddressFull,
+    /// Its address comes faster than its quota allows. It is closed after this time, so that it does not come again at once.
+    TooFast(Duration),
 }
 
 /// Why there is no place.
@@ -113,14 +131,16 @@ impl Seats {
             by_ip: HashMap::new(),
             listeners: BTreeMap::new(),
             rate: Rate::default(),
+            ip_rates: HashMap::new(),
             occupants: BTreeMap::new(),
             next_id: 0,
         };
         Arc::new(Self { state: Mutex::new(state), freed: Notify::new(), started: now() })
     }
 
-    /// A place for a connection that was accepted. Waits for its turn and for room; `None` if its address has too many.
-    pub(crate) async fn take(self: &Arc<Self>, listener: &Arc<str>, ip: IpAddr) -> Option<Seat> {
+    /// A place for a connection that was accepted. Waits for its turn and for room.
+    pub(crate) async fn take(self: &Arc<Self>, listener: &Arc<str>, ip: IpAddr) -> Result<Seat, NoSeat> {
+        self.state.lock().turn_of_ip(listener, ip, now()).map_err(NoSeat::TooFast)?;
         let wait = self.state.lock().wait_for_turn(listener, now());
         if !wait.is_zero() {
             sleep(wait).await;
@@ -129,8 +149,8 @@ impl Seats {
             let mut freed = pin!(self.freed.notified());
             freed.as_mut().enable();
             match self.try_take(listener, ip) {
-                Ok(seat) => return Some(seat),
-                Err(Full::ForAddress) => return None,
+                Ok(seat) => return Ok(seat),
+                Err(Full::ForAddress) => return Err(NoSeat::AddressFull),
                 Err(Full::ForNow) => freed.await,
             }
         }
@@ -190,6 +210,7 @@ impl Seats {
             open: of.open,
             opened: of.opened,
             refused: of.refused,
+            throttled: of.throttled,
             expired: of.expired,
         };
         state.listeners.iter().map(view).collect()
@@ -197,6 +218,25 @@ impl Seats {
 }
 
 impl State {
+    /// Counts a new connection of an address, unless it came too fast: then says for how long it should stay away.
+    fn turn_of_ip(&mut self, listener: &Arc<str>, ip: IpAddr, now: Instant) -> Result<(), Duration> {
+        let ip = ip.to_canonical();
+        let Some(per_second) = self.limits.ip_rates.get(&ip).copied().or(self.limits.ip_rate_default) else {
+            return Ok(());
+        };
+        if self.ip_rates.len() >= RATED_IPS_MAX && !self.ip_rates.contains_key(&ip) {
+            self.ip_rates.retain(|_, rate| rate.counted.is_some_and(|at| (now - at).as_secs_f64() < BURST_SECONDS));
+            if self.ip_rates.len() >= RATED_IPS_MAX {
+                return Ok(());
+            }
+        }
+        let turn = self.ip_rates.entry(ip).or_default().try_turn(per_second, now);
+        if turn.is_err() {
+            self.listeners.entry(Arc::clone(listener)).or_default().throttled += 1;
+        }
+        turn
+    }
+
     /// Counts a new connection, and says how long it has to wait because others came shortly before.
     fn wait_for_turn(&mut self, listener: &Arc<str>, now: Instant) -> Duration {
         let of_node = if self.is_protected(listener) { NO_RATE } else { self.limits.creation_rate };
@@ -235,6 +275,20 @@ impl State {
 }
 
 impl Rate {
+    /// Takes a turn if there is one, or says when there will be.
+    fn try_turn(&mut self, per_second: u32, now: Instant) -> Result<(), Duration> {
+        let rate = f64::from(per_second);
+        let full = rate * BURST_SECONDS;
+        self.left = self.counted.map_or(full, |at| (self.left + (now - at).as_secs_f64() * rate).min(full));
+        self.counted = Some(now);
+        if self.left >= 1.0 {
+            self.left -= 1.0;
+            return Ok(());
+        }
+        // A rate of zero lets nobody in.
+        Err(Duration::try_from_secs_f64((1.0 - self.left) / rate).unwrap_or(RATE_WAIT_MAX).min(RATE_WAIT_MAX))
+    }
+
     fn wait(&mut self, per_second: u32, now: Instant) -> Duration {
         if per_second >= NO_RATE {
             return Duration::ZERO;

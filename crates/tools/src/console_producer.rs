@@ -274,6 +274,9 @@ async fn send(record: ProducerRecord, producer: &Producer, sync: bool) -> Result
 
 /// What Kafka's producer throws.
 pub(crate) fn thrown(error: &Error) -> Thrown {
+    if let Some(reason) = error.authentication() {
+        return crate::thrown::authentication_failed(reason);
+    }
     match error {
         Error::RecordTooLarge { bytes, max } => {
             let text = format!(

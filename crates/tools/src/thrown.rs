@@ -101,6 +101,13 @@ impl Thrown {
     }
 }
 
+/// The exception of a client that was not let in.
+pub(crate) fn authentication_failed(reason: &str) -> Thrown {
+    let class =
+        if reason.starts_with("SSL handshake") { "SslAuthenticationException" } else { "SaslAuthenticationException" };
+    Thrown::new(&format!("org.apache.kafka.common.errors.{class}"), reason)
+}
+
 impl fmt::Display for Thrown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.class)?;

@@ -19,7 +19,7 @@ use thalweg_metadata::scram::Mechanism as ScramMechanism;
 
 pub use client::{SaslClient, ServerRefusal};
 pub use oauthbearer::claims::InvalidToken;
-pub use oauthbearer::{SignedTokens, TokenValidator, UnsecuredTokens};
+pub use oauthbearer::{SignedTokens, TokenValidator, UnsecuredTokens, unsecured_token};
 pub use plain::PlainUsers;
 pub use scram::{ScramSettings, token_hmac};
 
@@ -39,6 +39,16 @@ pub enum SaslMechanism {
 }
 
 impl SaslMechanism {
+    /// The Java class of its login module, by which a JAAS file tells mechanisms apart.
+    #[must_use]
+    pub fn login_module(self) -> &'static str {
+        match self {
+            Self::Plain => "org.apache.kafka.common.security.plain.PlainLoginModule",
+            Self::Scram(_) => "org.apache.kafka.common.security.scram.ScramLoginModule",
+            Self::OAuthBearer => "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule",
+        }
+    }
+
     /// The mechanism of that name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thalweg_base::Timestamp;
 
 pub use self::signed::SignedTokens;
-pub use self::unsecured::UnsecuredTokens;
+pub use self::unsecured::{UnsecuredTokens, unsecured_token};
 
 use self::claims::{InvalidToken, Token};
 use super::{Authenticated, SaslFailure, Step};

@@ -1,7 +1,7 @@
 //! Who may do what: the authorizer and what it is configured with.
 
-use thalweg_access::Authorizer;
 use thalweg_access::quotas::Windows;
+use thalweg_access::{Authorizer, Secret};
 
 use super::Refused;
 use super::properties::Properties;
@@ -11,12 +11,39 @@ const STANDARD_AUTHORIZER: &str = "org.apache.kafka.metadata.authorizer.Standard
 /// Configs of the authorizer itself, which Kafka's table does not know.
 pub(super) const AUTHORIZER_KEYS: [&str; 2] = ["allow.everyone.if.no.acl.found", "super.users"];
 
+/// How delegation tokens are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenConfig {
+    /// `delegation.token.secret.key`; without it there are no tokens.
+    pub secret: Option<Secret>,
+    /// `delegation.token.max.lifetime.ms`
+    pub lifetime_max_ms: i64,
+    /// `delegation.token.expiry.time.ms`
+    pub renewal_ms: i64,
+    /// `delegation.token.expiry.check.interval.ms`
+    pub check_interval_ms: i64,
+}
+
+impl TokenConfig {
+    fn read(properties: &Properties) -> Self {
+        let secret = properties.texts().get("delegation.token.secret.key").filter(|text| !text.is_empty());
+        Self {
+            secret: secret.map(|text| Secret::new(&**text)),
+            lifetime_max_ms: properties.long("delegation.token.max.lifetime.ms"),
+            renewal_ms: properties.long("delegation.token.expiry.time.ms"),
+            check_interval_ms: properties.long("delegation.token.expiry.check.interval.ms"),
+        }
+    }
+}
+
 /// Who may do what, and how what they use is measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessConfig {
     /// `authorizer.class.name`, `super.users` and `allow.everyone.if.no.acl.found`; without a class everybody may do
     /// everything.
     pub authorizer: Option<Authorizer>,
+    /// Delegation tokens.
+    pub tokens: TokenConfig,
     /// `quota.window.num` and `quota.window.size.seconds`.
     pub quota_windows: Windows,
     /// `controller.quota.window.num` and `controller.quota.window.size.seconds`.
@@ -27,6 +54,7 @@ impl AccessConfig {
     pub(super) fn read(properties: &Properties) -> Result<Self, Refused> {
         Ok(Self {
             authorizer: authorizer(properties)?,
+            tokens: TokenConfig::read(properties),
             quota_windows: windows(properties, ["quota.window.num", "quota.window.size.seconds"]),
             controller_quota_windows: windows(
                 properties,

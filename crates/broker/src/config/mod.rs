@@ -24,7 +24,7 @@ use thalweg_base::NodeId;
 use thalweg_metadata::config::{ConfigError, ConfigMap};
 use thalweg_wire::Unstable;
 
-pub use access::AccessConfig;
+pub use access::{AccessConfig, TokenConfig};
 pub use areas::{
     ConsoleAccess, FetchConfig, NetworkConfig, QuorumConfig, ReplicationConfig, StorageConfig, TopicsConfig,
 };

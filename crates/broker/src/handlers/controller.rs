@@ -1,5 +1,6 @@
 //! How handlers have the active controller decide.
 
+use bytestring::ByteString;
 use thalweg_controller::{Ask, Context, Principal, Refusal};
 use thalweg_sys::time::Duration;
 use thalweg_wire::{ErrorCode, Request};
@@ -10,7 +11,15 @@ use thalweg_network::ListenerType;
 
 /// The context of a client's request that names no time.
 pub(super) fn context(call: &Call) -> Context {
-    Context { principal: principal(call), ..call.broker.metadata.context(call.version) }
+    Context {
+        principal: principal(call),
+        client_id: Some(client_id(call)),
+        ..call.broker.metadata.context(call.version)
+    }
+}
+
+fn client_id(call: &Call) -> ByteString {
+    call.client_id.clone().unwrap_or_default()
 }
 
 fn principal(call: &Call) -> Principal {
@@ -29,7 +38,7 @@ pub(super) async fn ask_within<Q: Ask>(call: &Call, timeout_ms: i32, request: Q)
     let timeout = u64::try_from(timeout_ms).ok().filter(|ms| *ms > 0);
     let Some(ms) = timeout else { return Err(Refusal::bare(ErrorCode::RequestTimedOut)) };
     let context = call.broker.metadata.context_within(call.version, Duration::from_millis(ms));
-    let context = Context { principal: principal(call), ..context };
+    let context = Context { principal: principal(call), client_id: Some(client_id(call)), ..context };
     ask_with(call, context, request).await
 }
 

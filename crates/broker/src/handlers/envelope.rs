@@ -41,6 +41,8 @@ pub(crate) struct Forwarded {
     pub(crate) request: Bytes,
     /// Who has sent it to the broker,
     pub(crate) principal: Principal,
+    /// with a delegation token,
+    pub(crate) by_token: bool,
     /// and from where.
     pub(crate) address: IpAddr,
 }
@@ -52,11 +54,12 @@ pub(crate) struct Forwarded {
 pub(crate) fn open(envelope: EnvelopeRequest) -> Result<Forwarded, ErrorCode> {
     let EnvelopeRequest { request_data, request_principal, client_host_address } = envelope;
     let address = address(&client_host_address).ok_or(ErrorCode::InvalidRequest)?;
-    let principal = request_principal.and_then(principal).ok_or(ErrorCode::PrincipalDeserializationFailure)?;
+    let (principal, by_token) =
+        request_principal.and_then(principal).ok_or(ErrorCode::PrincipalDeserializationFailure)?;
     let api = request_data.first_chunk::<2>().map(|api| i16::from_be_bytes(*api));
     let forwardable = api.and_then(ApiKey::from_i16).is_some_and(|api| FORWARDABLE.contains(&api));
     if forwardable {
-        Ok(Forwarded { request: request_data, principal, address })
+        Ok(Forwarded { request: request_data, principal, by_token, address })
     } else {
         Err(ErrorCode::InvalidRequest)
     }
@@ -67,13 +70,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
-fn principal(serialized: Bytes) -> Option<Principal> {
+/// A principal, and whether it has logged in with a delegation token.
+fn principal(serialized: Bytes) -> Option<(Principal, bool)> {
     let version = i16::from_be_bytes(*serialized.first_chunk::<2>()?);
     if version != PRINCIPAL_VERSION {
         return None;
     }
     let data = DefaultPrincipalData::decode(&mut Reader::new(serialized.slice(2..)), version).ok()?;
-    Some(Principal { kind: (&*data.type_).into(), name: (&*data.name).into() })
+    Some((Principal { kind: (&*data.type_).into(), name: (&*data.name).into() }, data.token_authenticated))
 }
 
 /// The envelope's answer, around the one to the request in it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use thalweg_base::{BrokerEpoch, NodeId, Timestamp, Uuid};
-use thalweg_controller::{Controller, Refusal, SessionTimes};
+use thalweg_controller::{Controller, Refusal, SessionTimes, TokenSettings};
 use thalweg_metadata::feature;
 use thalweg_raft::{Endpoint, KRaftVersion, Peer, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_storage::LogConfig;
@@ -17,7 +17,7 @@ use thalweg_wire::messages::{
 use tracing::{debug, info, warn};
 
 use super::Cause;
-use crate::config::{self, NodeConfig};
+use crate::config::{self, NodeConfig, TokenConfig};
 use crate::drivers::metadata::{
     Acting, Asker, Balancing, Ended, MetadataHandle, MetadataLog, QuorumDriver, QuorumSettings, Retention,
     SnapshotPolicy, TransportSettings, VoterRules,
@@ -76,6 +76,7 @@ impl Joining<'_> {
             partitions_default: config.topics.num_partitions,
             replication_factor_default: i16::try_from(config.topics.default_replication_factor).unwrap_or(1),
             delete_topic_enable: config.topics.delete_topic_enable,
+            tokens: token_settings(&config.access.tokens),
             remote_storage_enable: false,
             unstable_features: config.unstable_features,
         });
@@ -103,6 +104,8 @@ impl Joining<'_> {
             },
             session_times: session_times(config),
             balancing: Balancing { every: balancing_interval(config) },
+            tokens_every: millis(config.access.tokens.check_interval_ms),
+            mutation_windows: config.access.controller_quota_windows,
             snapshots: SnapshotPolicy {
                 bytes: u64::try_from(config.storage.metadata_log_max_record_bytes_between_snapshots)
                     .unwrap_or(u64::MAX),
@@ -291,6 +294,14 @@ fn session_times(config: &NodeConfig) -> SessionTimes {
     let timeout = millis(i64::from(config.replication.broker_session_timeout_ms));
     let is_set = config.properties.contains_key(SESSION_TIMEOUT);
     SessionTimes { timeout, grace: (!is_set).then_some(LOST_GRACE) }
+}
+
+fn token_settings(config: &TokenConfig) -> TokenSettings {
+    TokenSettings {
+        secret: config.secret.as_ref().map(|secret| secret.reveal().into()),
+        lifetime_max_ms: config.lifetime_max_ms,
+        renewal_ms: config.renewal_ms,
+    }
 }
 
 fn balancing_interval(config: &NodeConfig) -> Option<Duration> {

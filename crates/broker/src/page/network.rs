@@ -135,6 +135,11 @@ fn write_connections(page: &mut Page, broker: &Broker) {
     for view in &listeners {
         page.text.sample(&[("listener", &view.name)], view.refused);
     }
+    let throttled = "thalweg_connections_throttled_total";
+    page.text.family(throttled, Kind::Counter, "Connections closed because their address exceeds its quota.");
+    for view in &listeners {
+        page.text.sample(&[("listener", &view.name)], view.throttled);
+    }
     let expired: u64 = listeners.iter().map(|view| view.expired).sum();
     let help = "Connections that were closed because they were idle.";
     page.gauge("kafka_network_socketserver_expiredconnectionskilledcount", help, expired);

@@ -7,7 +7,8 @@ use thalweg_client::{ConnectionOptions, Encryption, SaslConfig};
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap};
 use tracing::{error, info, warn};
 
-use super::{KeyMaterial, Own, SecurityError, login_module, prefix};
+use super::jaas_file::JaasFile;
+use super::{KeyMaterial, Own, SecurityError, login_module};
 use crate::config::{NodeConfig, SecurityProtocol};
 use crate::format::is_alone;
 
@@ -32,16 +33,20 @@ impl Outgoings {
     /// Reads how this node connects to others, and the key material that this needs.
     pub(crate) fn read(config: &NodeConfig) -> Result<Self, SecurityError> {
         let network = &config.network;
+        let jaas = JaasFile::read().map_err(|why| SecurityError { listener: "KafkaServer".to_owned(), why })?;
         let controllers = network.controller_listener_names.first().map(|name| name.to_uppercase()).unwrap_or_default();
         Ok(Self {
             // A controller that is no broker connects to none.
             brokers: match config.roles.broker {
-                true => {
-                    Outgoing::read(config, &network.inter_broker_listener_name, "sasl.mechanism.inter.broker.protocol")?
-                }
+                true => Outgoing::read(
+                    config,
+                    &jaas,
+                    &network.inter_broker_listener_name,
+                    "sasl.mechanism.inter.broker.protocol",
+                )?,
                 false => Arc::new(Outgoing::plain(&network.inter_broker_listener_name)),
             },
-            controllers: Outgoing::read(config, &controllers, "sasl.mechanism.controller.protocol")?,
+            controllers: Outgoing::read(config, &jaas, &controllers, "sasl.mechanism.controller.protocol")?,
         })
     }
 
@@ -59,8 +64,13 @@ impl Outgoing {
 
     /// A node that is the only controller may have no other node to connect to: it starts without a login or key material for
     /// that.
-    fn read(config: &NodeConfig, listener: &str, mechanism_key: &str) -> Result<Arc<Self>, SecurityError> {
-        match Self::read_all(config, listener, mechanism_key) {
+    fn read(
+        config: &NodeConfig,
+        jaas: &JaasFile,
+        listener: &str,
+        mechanism_key: &str,
+    ) -> Result<Arc<Self>, SecurityError> {
+        match Self::read_all(config, jaas, listener, mechanism_key) {
             Ok(outgoing) => Ok(Arc::new(outgoing)),
             Err(why) if is_alone(config) => {
                 warn!("this node cannot connect to other nodes, if there are any: {why}");
@@ -70,10 +80,15 @@ impl Outgoing {
         }
     }
 
-    fn read_all(config: &NodeConfig, listener: &str, mechanism_key: &str) -> Result<Self, SecurityError> {
+    fn read_all(
+        config: &NodeConfig,
+        jaas: &JaasFile,
+        listener: &str,
+        mechanism_key: &str,
+    ) -> Result<Self, SecurityError> {
         let none = ConfigMap::new();
         let configs = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &config.properties };
-        let own = Own { prefix: prefix(listener), configs };
+        let own = Own::new(listener, configs, Some(jaas));
         let protocol = config.network.protocols.get(listener).copied().unwrap_or(SecurityProtocol::Plaintext);
         let fail = |why| SecurityError { listener: listener.to_owned(), why };
         let encryption = match protocol.encrypts() {
@@ -96,7 +111,7 @@ impl Outgoing {
     /// Reads key material again if its settings or files have changed. Material that cannot be used leaves what was there.
     fn refresh(&self, configs: BrokerConfigs<'_>) {
         let Some((encryption, material)) = &self.encryption else { return };
-        let own = Own { prefix: prefix(&self.listener), configs };
+        let own = Own::new(&self.listener, configs, None);
         match material.refresh(&own, |settings| encryption.replace(settings)) {
             Ok(false) => {}
             Ok(true) => info!(listener = %self.listener, "connections to other nodes use the new key material"),
@@ -123,5 +138,7 @@ fn sasl(own: &Own<'_>, mechanism_key: &str) -> Result<SaslConfig, String> {
         let key = format!("{}{}.sasl.jaas.config", own.prefix, mechanism.name().to_lowercase());
         format!("{key} is not set: it says how this node logs in at others ({mechanism_key}={name})")
     })?;
-    SaslConfig::from_module(mechanism, &module).map_err(|why| format!("the login of this node at others: {why}"))
+    let token_url = own.get("sasl.oauthbearer.token.endpoint.url").filter(|url| !url.is_empty());
+    SaslConfig::from_module(mechanism, &module, token_url.as_deref())
+        .map_err(|why| format!("the login of this node at others: {why}"))
 }

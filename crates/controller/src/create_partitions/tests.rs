@@ -16,7 +16,12 @@ fn grow(name: &str, count: i32, assignments: Option<&[&[i32]]>) -> CreatePartiti
 fn ask(cluster: &mut Cluster, topics: Vec<CreatePartitionsTopic>) -> Vec<String> {
     let request = CreatePartitionsRequest { topics, ..CreatePartitionsRequest::default() };
     let random = &mut cluster.random;
-    let decided = cluster.controller.create_partitions(&cluster.image, &mut || random.next(), &request);
+    let decided = cluster.controller.create_partitions(
+        &cluster.image,
+        &mut || random.next(),
+        &request,
+        &mut crate::Mutations::unlimited(),
+    );
     let response = cluster.apply(decided);
     let text = |r: &thalweg_wire::messages::create_partitions_response::CreatePartitionsTopicResult| {
         let code = ErrorCode::from_code(r.error_code).name();
@@ -78,6 +83,7 @@ fn validating_adds_nothing() {
         validate_only: true,
         ..CreatePartitionsRequest::default()
     };
-    let decided = cluster.controller.create_partitions(&cluster.image, &mut || 1, &request);
+    let decided =
+        cluster.controller.create_partitions(&cluster.image, &mut || 1, &request, &mut crate::Mutations::unlimited());
     assert_eq!((decided.records.len(), decided.response.results[0].error_code), (0, 0));
 }

@@ -32,7 +32,10 @@ fn the_records_are_topic_configs_partitions() {
     let topic = with_config(topic, "min.insync.replicas", Some("1"));
     let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
     let mut random = Seeded(7);
-    let decided = cluster.controller.create_topics(&cluster.image, &mut || random.next(), &request).expect("it fits");
+    let decided = cluster
+        .controller
+        .create_topics(&cluster.image, &mut || random.next(), &request, &mut crate::Mutations::unlimited())
+        .expect("it fits");
     let expected = [
         "Topic",
         "config 2/a min.insync.replicas=1",
@@ -107,7 +110,10 @@ fn too_many_partitions_refuse_the_whole_request() {
     let cluster = Cluster::of(1);
     let topics = vec![counted("a", 9_999, 1), counted("b", 2, 1)];
     let request = CreateTopicsRequest { topics, ..CreateTopicsRequest::default() };
-    let refused = cluster.controller.create_topics(&cluster.image, &mut || 1, &request).map_err(|e| e.to_string());
+    let refused = cluster
+        .controller
+        .create_topics(&cluster.image, &mut || 1, &request, &mut crate::Mutations::unlimited())
+        .map_err(|e| e.to_string());
     assert_eq!(refused, Err("POLICY_VIOLATION: Excessively large number of partitions per request.".to_owned()));
 }
 

@@ -14,7 +14,10 @@ fn states(topics: &[(Option<&str>, Uuid)]) -> DeleteTopicsRequest {
 
 /// Name, error and sentence of each answer.
 fn delete(cluster: &mut Cluster, request: &DeleteTopicsRequest) -> Vec<String> {
-    let decided = cluster.controller.delete_topics(&cluster.image, request, 6).expect("deletion is enabled");
+    let decided = cluster
+        .controller
+        .delete_topics(&cluster.image, request, 6, &mut crate::Mutations::unlimited())
+        .expect("deletion is enabled");
     let response = cluster.apply(decided);
     let text = |r: &thalweg_wire::messages::delete_topics_response::DeletableTopicResult| {
         let code = ErrorCode::from_code(r.error_code).name();
@@ -79,7 +82,11 @@ fn a_cluster_may_forbid_deletion() {
     let mut settings = cluster.controller.settings().clone();
     settings.delete_topic_enable = false;
     let controller = Controller::new(settings);
-    let code = |version| controller.delete_topics(&cluster.image, &states(&[]), version).map_err(|e| e.code);
+    let code = |version| {
+        controller
+            .delete_topics(&cluster.image, &states(&[]), version, &mut crate::Mutations::unlimited())
+            .map_err(|e| e.code)
+    };
     assert_eq!(code(6), Err(ErrorCode::TopicDeletionDisabled));
     assert_eq!(code(1), Err(ErrorCode::InvalidRequest));
 }

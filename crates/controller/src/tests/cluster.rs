@@ -56,6 +56,7 @@ impl Cluster {
             partitions_default: 1,
             replication_factor_default: 1,
             delete_topic_enable: true,
+            tokens: crate::TokenSettings::default(),
             remote_storage_enable: false,
             unstable_features: Unstable::Hidden,
         });
@@ -175,7 +176,12 @@ impl Cluster {
 
     pub fn create(&mut self, request: &CreateTopicsRequest) -> CreateTopicsResponse {
         let random = &mut self.random;
-        let decided = self.controller.create_topics(&self.image, &mut || random.next(), request);
+        let decided = self.controller.create_topics(
+            &self.image,
+            &mut || random.next(),
+            request,
+            &mut crate::Mutations::unlimited(),
+        );
         self.apply(decided.expect("the request is small"))
     }
 

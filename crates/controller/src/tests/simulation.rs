@@ -113,7 +113,10 @@ fn create(cluster: &mut Cluster) {
 fn delete(cluster: &mut Cluster) {
     let state = DeleteTopicState { name: Some(name(cluster).into()), ..DeleteTopicState::default() };
     let request = DeleteTopicsRequest { topics: vec![state], ..DeleteTopicsRequest::default() };
-    let decided = cluster.controller.delete_topics(&cluster.image, &request, 6).expect("deletion is enabled");
+    let decided = cluster
+        .controller
+        .delete_topics(&cluster.image, &request, 6, &mut crate::Mutations::unlimited())
+        .expect("deletion is enabled");
     cluster.apply(decided);
 }
 
@@ -122,7 +125,12 @@ fn grow(cluster: &mut Cluster) {
     let topic = CreatePartitionsTopic { name: name(cluster).into(), count, assignments: None };
     let request = CreatePartitionsRequest { topics: vec![topic], ..CreatePartitionsRequest::default() };
     let random = &mut cluster.random;
-    let decided = cluster.controller.create_partitions(&cluster.image, &mut || random.next(), &request);
+    let decided = cluster.controller.create_partitions(
+        &cluster.image,
+        &mut || random.next(),
+        &request,
+        &mut crate::Mutations::unlimited(),
+    );
     cluster.apply(decided);
     let id = broker(cluster);
     let request = AllocateProducerIdsRequest { broker_id: id, broker_epoch: cluster.alive(id).broker_epoch };

@@ -82,6 +82,8 @@ impl<S: Service> Node<S> {
             per_ip_max: usize::MAX,
             per_ip_overrides: HashMap::new(),
             creation_rate: NO_RATE,
+            ip_rates: std::collections::BTreeMap::new(),
+            ip_rate_default: None,
             listeners: std::collections::BTreeMap::new(),
             protected: Vec::new(),
         };

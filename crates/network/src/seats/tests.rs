@@ -1,5 +1,7 @@
-use std::future::Future;
+use std::future::{Future, pending};
 use std::task::{Context, Poll, Waker};
+
+use thalweg_sys::time::timeout;
 
 use super::*;
 use crate::limits::ListenerLimits;
@@ -12,7 +14,7 @@ fn clients() -> Arc<str> {
 }
 
 /// What comes of asking for a place right now: `None` while there is no room.
-fn ask(seats: &Arc<Seats>, listener: &Arc<str>, ip: IpAddr) -> Option<Option<Seat>> {
+fn ask(seats: &Arc<Seats>, listener: &Arc<str>, ip: IpAddr) -> Option<Result<Seat, NoSeat>> {
     let asked = pin!(seats.take(listener, ip));
     match asked.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(seat) => Some(seat),
@@ -21,7 +23,7 @@ fn ask(seats: &Arc<Seats>, listener: &Arc<str>, ip: IpAddr) -> Option<Option<Sea
 }
 
 fn given(seats: &Arc<Seats>, listener: &Arc<str>, ip: IpAddr) -> Seat {
-    ask(seats, listener, ip).flatten().expect("a place")
+    ask(seats, listener, ip).expect("there is room").expect("a place")
 }
 
 fn must_leave(seat: &Seat) -> bool {
@@ -36,7 +38,7 @@ async fn a_full_node_lets_new_connections_wait_until_another_ends() {
     let name = clients();
     assert!(ask(&seats, &name, B).is_none());
     let (second, ()) = tokio::join!(seats.take(&name, B), async { drop(first) });
-    assert!(second.is_some());
+    assert!(second.is_ok());
 }
 
 #[tokio::test]
@@ -45,9 +47,9 @@ async fn an_address_that_has_all_it_may_have_is_closed() {
     let seats = Seats::new(limits, usize::MAX);
     let held = [given(&seats, &clients(), A), given(&seats, &clients(), A), given(&seats, &clients(), B)];
     for ip in [A, B] {
-        assert!(matches!(ask(&seats, &clients(), ip), Some(None)), "{ip}");
+        assert!(matches!(ask(&seats, &clients(), ip), Some(Err(NoSeat::AddressFull))), "{ip}");
     }
-    let expected = ListenerView { name: clients(), open: 3, opened: 3, refused: 2, expired: 0 };
+    let expected = ListenerView { name: clients(), open: 3, opened: 3, refused: 2, throttled: 0, expired: 0 };
     assert_eq!(seats.listeners(), [expected]);
     drop(held);
     assert!(seats.state.lock().by_ip.is_empty() && seats.state.lock().occupants.is_empty());
@@ -85,7 +87,7 @@ async fn a_limit_that_is_lowered_closes_connections_and_one_that_is_raised_lets_
     let name = clients();
     let raise = async { assert!(seats.set_limits(SeatLimits { connections_max: 3, ..SeatLimits::none() })) };
     let (third, ()) = tokio::join!(seats.take(&name, A), raise);
-    assert!(third.is_some());
+    assert!(third.is_ok());
 }
 
 #[test]
@@ -100,4 +102,17 @@ fn a_burst_is_let_in_and_then_one_at_a_time() {
     assert_eq!(rate.wait(2, begin), RATE_WAIT_MAX, "nobody waits longer");
     assert_eq!(rate.wait(2, begin + Duration::from_secs(3)), Duration::ZERO);
     assert_eq!(rate.wait(NO_RATE, begin), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_comes_faster_than_its_quota_is_turned_away() {
+    let limits = SeatLimits { ip_rates: [(A, 1)].into(), ..SeatLimits::none() };
+    let seats = Seats::new(limits, usize::MAX);
+    let burst: Vec<_> = (0..10).map(|_| given(&seats, &clients(), A)).collect();
+    let refused = ask(&seats, &clients(), A).expect("it need not wait");
+    assert_eq!(refused.map(drop), Err(NoSeat::TooFast(Duration::from_secs(1))));
+    drop(given(&seats, &clients(), B));
+    let _ = timeout(Duration::from_secs(1), pending::<()>()).await;
+    drop(given(&seats, &clients(), A));
+    assert_eq!((seats.listeners()[0].throttled, burst.len()), (1, 10));
 }

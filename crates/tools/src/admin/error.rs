@@ -3,10 +3,13 @@
 use thalweg_client::Error;
 use thalweg_wire::ErrorCode;
 
-use crate::thrown::Thrown;
+use crate::thrown::{Thrown, authentication_failed};
 
 /// The exception for a request that has no answer.
 pub(super) fn thrown(call: &str, error: &Error) -> Thrown {
+    if let Some(reason) = error.authentication() {
+        return authentication_failed(reason);
+    }
     match error {
         Error::Refused { code, message, .. } => Thrown::of_code(*code, message.as_deref()),
         Error::UnsupportedVersion { api, .. } => {

@@ -1,9 +1,56 @@
 //! Unsecured JWTs (RFC 7515, appendix A.5), as Kafka's validator for tests takes them.
 
-use thalweg_base::Timestamp;
+use serde_json::{Map, Value};
+use thalweg_base::{Timestamp, base64};
 
 use super::claims::{Claims, InvalidToken, Token};
+use crate::Secret;
 use crate::jaas::LoginModule;
+
+/// How long a token lasts that a client makes for itself, in seconds, unless it says something else.
+const LIFETIME_DEFAULT_SECONDS: i64 = 3600;
+
+/// The token that a client makes for itself by the options `unsecuredLogin...` of its login module, as Kafka's clients do for
+/// tests: nobody has signed it.
+///
+/// # Errors
+/// When the options make no token.
+pub fn unsecured_token(module: &LoginModule, now: Timestamp) -> Result<Secret, String> {
+    let mut claims = Map::new();
+    let seconds = match module.option("unsecuredLoginLifetimeSeconds") {
+        None => LIFETIME_DEFAULT_SECONDS,
+        Some(text) => text.trim().parse().map_err(|_| format!("unsecuredLoginLifetimeSeconds is no number: {text}"))?,
+    };
+    let issued = now.0 / 1000;
+    claims.insert("iat".to_owned(), issued.into());
+    claims.insert("exp".to_owned(), issued.saturating_add(seconds).into());
+    for (name, value) in &module.options {
+        if let Some(claim) = name.strip_prefix("unsecuredLoginStringClaim_") {
+            claims.insert(claim.to_owned(), value.reveal().into());
+        } else if let Some(claim) = name.strip_prefix("unsecuredLoginNumberClaim_") {
+            let number: f64 = value.reveal().trim().parse().map_err(|_| format!("{name} is no number"))?;
+            claims.insert(claim.to_owned(), number.into());
+        } else if let Some(claim) = name.strip_prefix("unsecuredLoginListClaim_") {
+            claims.insert(claim.to_owned(), list(value.reveal()).into());
+        }
+    }
+    let principal = module.option("unsecuredLoginPrincipalClaimName").unwrap_or("sub");
+    if !claims.contains_key(principal) {
+        return Err(format!("it has no unsecuredLoginStringClaim_{principal}"));
+    }
+    let encode = |json: &str| url_safe(&base64::encode(json.as_bytes()));
+    Ok(Secret::new(format!("{}.{}.", encode("{\"alg\":\"none\"}"), encode(&Value::Object(claims).to_string()))))
+}
+
+/// A list, whose first character separates the others.
+fn list(text: &str) -> Vec<&str> {
+    let mut rest = text.chars();
+    rest.next().map_or_else(Vec::new, |separator| rest.as_str().split(separator).collect())
+}
+
+fn url_safe(encoded: &str) -> String {
+    encoded.trim_end_matches('=').replace('+', "-").replace('/', "_")
+}
 
 /// How unsigned tokens are checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

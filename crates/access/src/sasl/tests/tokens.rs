@@ -174,3 +174,15 @@ fn a_token_that_no_known_key_signed_is_refused() {
     assert_eq!(login(signed_server(|_| {}), unknown), invalid());
     assert!(SignedTokens::new("{}").is_err());
 }
+
+#[test]
+fn a_client_makes_the_token_that_its_options_say() {
+    let options = "unsecuredLoginStringClaim_sub=\"alice\" unsecuredLoginListClaim_scope=\",a,b\"";
+    let line = format!("org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required {options};");
+    let module = crate::jaas::parse_line(&line).expect("a login module");
+    let token = crate::sasl::unsecured_token(&module, Timestamp(SECONDS * 1000)).expect("a token");
+    assert_eq!(login(server(), token.reveal().to_owned()).map(|client| client.principal), Ok(Principal::user("alice")));
+    let nobody = crate::jaas::parse_line("OAuthBearerLoginModule required;").expect("a login module");
+    let refused = crate::sasl::unsecured_token(&nobody, Timestamp(0)).expect_err("it names nobody");
+    assert_eq!(refused, "it has no unsecuredLoginStringClaim_sub");
+}

@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 
-use thalweg_base::{Moment, Offset};
+use thalweg_access::quotas::MutationQuotas;
+use thalweg_base::{Moment, Offset, Timestamp};
 use thalweg_controller::{
     Cluster, Context, Controller, Decision, KRaftFeature, Refusal, Request, Response, SessionTimes, Sessions,
 };
 use thalweg_metadata::{MetadataImage, MetadataRecord};
 use thalweg_raft::{KRaftVersion, Quorum};
-use thalweg_sys::time::{Duration, Instant};
+use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
 use thalweg_wire::ErrorCode;
 use tokio::sync::oneshot;
 
+use super::mutation_quota::MutationQuota;
 use super::voters::refused_version;
 
 /// So many leaderships are given back at once; there may be more to do right after.
@@ -70,6 +72,8 @@ pub(super) struct Active {
     in_flight: VecDeque<InFlight>,
     balancing: Balancing,
     balance_at: Option<Moment>,
+    tokens_every: Duration,
+    look_at_tokens_at: Moment,
 }
 
 impl Active {
@@ -78,12 +82,15 @@ impl Active {
         controller: Controller,
         session_times: SessionTimes,
         balancing: Balancing,
+        tokens_every: Duration,
         image: &MetadataImage,
         now: Moment,
     ) -> Self {
         let sessions = Sessions::begin(session_times, image, now);
         let balance_at = balancing.every.map(|every| now.after(every));
-        Self { controller, sessions, in_flight: VecDeque::new(), balancing, balance_at }
+        let look_at_tokens_at = now.after(tokens_every);
+        let in_flight = VecDeque::new();
+        Self { controller, sessions, in_flight, balancing, balance_at, tokens_every, look_at_tokens_at }
     }
 
     /// A run of this broker is known to have ended: another one may register at once.
@@ -104,16 +111,30 @@ impl Active {
         now: Moment,
         context: &Context,
         request: &Request,
+        mutations: &mut MutationQuotas,
     ) -> Result<Decision, Refusal> {
+        let quota = MutationQuota::of(context, request, image, now);
+        let mutations_left = quota.as_ref().and_then(|quota| quota.left(mutations));
         let may_become = |level: i16| {
             let upgraded = quorum.may_upgrade(KRaftVersion(level.cast_unsigned()));
             upgraded.map(drop).map_err(|refusal| refused_version(refusal, level))
         };
         let kraft = KRaftFeature { level: quorum.kraft_version().0.cast_signed(), may_become: &may_become };
-        let cluster = Cluster { image, sessions: &self.sessions, now, next_offset: quorum.log_end(), kraft };
-        let decided = self.controller.decide(&cluster, &mut thalweg_sys::random::u64, context, request);
+        let cluster = Cluster {
+            image,
+            sessions: &self.sessions,
+            now,
+            wall_clock: Timestamp(wall_clock_ms()),
+            next_offset: quorum.log_end(),
+            mutations_left,
+            kraft,
+        };
+        let mut decided = self.controller.decide(&cluster, &mut thalweg_sys::random::u64, context, request);
         if let Some(contact) = decided.as_ref().ok().and_then(|decision| decision.contact) {
             self.sessions.note(contact, now);
+        }
+        if let (Some(quota), Ok(decision)) = (quota, &mut decided) {
+            quota.record(mutations, decision);
         }
         decided
     }
@@ -153,7 +174,7 @@ impl Active {
 
     /// When something is due.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.sessions.next_deadline().into_iter().chain(self.balance_at).min()
+        self.sessions.next_deadline().into_iter().chain(self.balance_at).chain([self.look_at_tokens_at]).min()
     }
 
     /// A broker whose session has ended, with the records that fence it. It is reported once.
@@ -165,6 +186,15 @@ impl Active {
         let broker = self.sessions.expired(now).first().copied()?;
         self.sessions.end(broker);
         Some((broker, self.controller.fence(image, broker)))
+    }
+
+    /// Delegation tokens that have ended go, if it is time to look for them.
+    pub(super) fn remove_tokens(&mut self, image: &MetadataImage, now: Moment) -> Vec<MetadataRecord> {
+        if now < self.look_at_tokens_at {
+            return Vec::new();
+        }
+        self.look_at_tokens_at = now.after(self.tokens_every);
+        self.controller.remove_expired_tokens(image, Timestamp(wall_clock_ms()))
     }
 
     /// Leaderships that go back to preferred replicas, if it is time for that.

@@ -25,9 +25,9 @@ impl QuorumDriver {
         }
         assert!(self.quorum.is_leader(), "only a leader was elected");
         let now = self.moment();
-        let QuorumSettings { session_times, balancing, .. } = self.settings;
+        let QuorumSettings { session_times, balancing, tokens_every, .. } = self.settings;
         let image = self.images.newest();
-        let mut active = Active::begin(self.controller.clone(), session_times, balancing, image, now);
+        let mut active = Active::begin(self.controller.clone(), session_times, balancing, tokens_every, image, now);
         // The run of this node's own broker that registered before is this one, or it has ended.
         active.end_session(self.controller.settings().node_id);
         if let Some(lost) = self.leader_lost.take() {
@@ -49,7 +49,7 @@ impl QuorumDriver {
                     info!(%broker, "the broker is fenced: its heartbeats have stopped");
                     records
                 }
-                None => active.balance(image, now),
+                None => [active.balance(image, now), active.remove_tokens(image, now)].concat(),
             };
             self.append_own(&records).await?;
         }
@@ -124,7 +124,7 @@ impl QuorumDriver {
     async fn decide_records(&mut self, context: &Context, request: &Request) -> Result<Decided, Ended> {
         let now = self.moment();
         let Some(active) = self.active.as_mut() else { return Ok(Err(Refusal::usual(ErrorCode::NotController))) };
-        let decided = active.decide(&self.quorum, self.images.newest(), now, context, request);
+        let decided = active.decide(&self.quorum, self.images.newest(), now, context, request, &mut self.mutations);
         let Decision { records, response, kraft_version, .. } = match decided {
             Ok(decision) => decision,
             Err(refusal) => return Ok(Err(refusal)),

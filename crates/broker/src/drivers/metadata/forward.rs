@@ -13,6 +13,7 @@ use thalweg_wire::messages::{DefaultPrincipalData, EnvelopeRequest, RequestHeade
 use thalweg_wire::{ApiKey, Codec, ErrorCode, Reader, Request, Writer};
 use tracing::debug;
 
+use super::transport::TransportSettings;
 use crate::security::Outgoing;
 
 /// Who asks, when it is not this node itself.
@@ -54,8 +55,14 @@ pub(super) enum NoAnswer {
 }
 
 impl Forwarder {
-    pub(super) fn new(node: thalweg_base::NodeId, listener: String, security: Arc<Outgoing>) -> Self {
-        Self { listener, security, client_id: format!("broker-{node}-to-controller").into(), lanes: Mutex::default() }
+    /// The way of this node, whose requests within the quorum are sent with these settings.
+    pub(super) fn new(settings: &TransportSettings) -> Self {
+        Self {
+            listener: settings.listener.clone(),
+            security: Arc::clone(&settings.security),
+            client_id: format!("broker-{}-to-controller", settings.node).into(),
+            lanes: Mutex::default(),
+        }
     }
 
     /// Sends a request to the controller that listens there, and gives its answer.
@@ -137,6 +144,7 @@ fn envelope<Q: Request>(client: &ForwardedClient, context: &Context, request: &Q
     let principal = DefaultPrincipalData {
         type_: context.principal.kind.clone(),
         name: context.principal.name.clone(),
+        // Who logs in with a token may ask for none.
         token_authenticated: false,
     };
     let mut serialized = Writer::new();

@@ -136,7 +136,13 @@ impl MetadataHandle {
     /// The context of a request whose sender waits for so long.
     pub(crate) fn context_within(&self, version: i16, timeout: Duration) -> Context {
         let deadline = self.moment().after(timeout);
-        Context { principal: Principal::anonymous(), version, deadline, unknown_hosts: Default::default() }
+        Context {
+            principal: Principal::anonymous(),
+            client_id: None,
+            version,
+            deadline,
+            unknown_hosts: Default::default(),
+        }
     }
 
     /// Has the active controller decide, and waits until what it decided is committed; if this node is asked on behalf of
@@ -209,7 +215,7 @@ impl MetadataHandle {
         let (to, receiver) = oneshot::channel();
         let asked = Asked { context, request: request.into_request(), when, to };
         let decided = async {
-            self.inbox.send(Event::Asked(asked)).await.map_err(|_| gone())?;
+            self.inbox.send(Event::Asked(Box::new(asked))).await.map_err(|_| gone())?;
             receiver.await.map_err(|_| gone())?
         };
         tokio::select! {

@@ -81,7 +81,7 @@ pub(crate) enum Rpc {
 /// Whatever comes in.
 #[derive(Debug)]
 pub(super) enum Event {
-    Asked(Asked),
+    Asked(Box<Asked>),
     Rpc(Rpc),
     /// The connection by which a broker reported has ended.
     BrokerLost(NodeId),

@@ -17,6 +17,7 @@ mod inbox;
 mod load_error;
 mod log;
 pub(crate) mod messages;
+mod mutation_quota;
 mod publisher;
 mod quorum;
 mod serving;

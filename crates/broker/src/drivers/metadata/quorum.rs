@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 use parking_lot::RwLock;
+use thalweg_access::quotas::{MutationQuotas, Windows};
 use thalweg_base::metrics::Spans;
 use thalweg_base::{Moment, NodeId, Offset, Timestamp};
 use thalweg_controller::{Controller, SessionTimes};
@@ -63,6 +64,10 @@ pub(crate) struct QuorumSettings {
     pub(crate) times: Settings,
     pub(crate) session_times: SessionTimes,
     pub(crate) balancing: Balancing,
+    /// `delegation.token.expiry.check.interval.ms`.
+    pub(crate) tokens_every: Duration,
+    /// `controller.quota.window.num` and `controller.quota.window.size.seconds`.
+    pub(crate) mutation_windows: Windows,
     pub(crate) snapshots: SnapshotPolicy,
     pub(crate) voter_rules: VoterRules,
     /// `controller.quorum.fetch.max.bytes`: so much of the log is sent at once.
@@ -88,6 +93,8 @@ pub(crate) struct QuorumDriver {
     pub(super) log: MetadataLog,
     pub(super) images: Images,
     pub(super) controller: Controller,
+    /// What users may still create and delete.
+    pub(super) mutations: MutationQuotas,
     pub(super) settings: QuorumSettings,
     pub(super) bootstrap: Vec<MetadataRecord>,
     pub(super) effects: VecDeque<Effect>,
@@ -147,9 +154,8 @@ impl QuorumDriver {
         started: Instant,
     ) -> (Self, Publisher, MetadataHandle) {
         let Loaded { log, image, local, election, bootstrap } = loaded;
-        let (listener, security) = (transport.listener.clone(), Arc::clone(&transport.security));
+        let forwarder = Arc::new(Forwarder::new(&transport));
         let (transport, answered) = Transport::new(transport);
-        let node = settings.local.key.id;
         let images = Images::restored(image, local.end, log.appended());
         let reconfigured = local.changes.last().map_or(Offset::ZERO, |(offset, _)| offset.next());
         let (mut quorum, effects) = Quorum::start(start(&settings, election, local), Moment(0));
@@ -169,8 +175,8 @@ impl QuorumDriver {
             changes: changed,
             quorum: Arc::clone(&view),
             leadership: leads,
-            node,
-            forwarder: Arc::new(Forwarder::new(node, listener, security)),
+            node: settings.local.key.id,
+            forwarder,
             started,
         };
         let publisher = Publisher { outlet: outlet.clone(), acting, published, changes };
@@ -179,6 +185,7 @@ impl QuorumDriver {
             log,
             images,
             controller,
+            mutations: MutationQuotas::new(settings.mutation_windows),
             settings,
             bootstrap,
             effects: effects.into(),
@@ -536,7 +543,7 @@ impl QuorumDriver {
 
     async fn handle_event(&mut self, event: Event) -> Result<(), Ended> {
         match event {
-            Event::Asked(asked) => self.decide(asked).await,
+            Event::Asked(asked) => self.decide(*asked).await,
             Event::Rpc(rpc) => self.serve(rpc).await,
             Event::BrokerLost(broker) => {
                 let now = self.moment();
