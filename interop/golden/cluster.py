@@ -34,9 +34,16 @@ def free_ports(count):
     return ports
 
 
-def tool(*arguments):
-    """One of Kafka's tools; what it prints."""
-    return subprocess.check_output([KAFKA, "bin", *map(str, arguments)], text=True, stdin=subprocess.DEVNULL).strip()
+def tool(program, *arguments):
+    """The storage tool of a program; the last line that it prints."""
+    command = [KAFKA, "bin", "kafka-storage.sh"] if program == "kafka" else [thalweg(), "storage"]
+    printed = subprocess.check_output([*command, *map(str, arguments)], text=True, stdin=subprocess.DEVNULL)
+    return printed.strip().splitlines()[-1]
+
+
+def thalweg():
+    """The binary that is tried."""
+    return os.environ.get("THALWEG", ROOT / "target" / "release" / "thalweg")
 
 
 def server_properties(node, number, ports, extra):
@@ -67,21 +74,20 @@ def server_properties(node, number, ports, extra):
 
 def up(program, home, count, extra):
     """Formats and starts a cluster, and waits until each broker answers."""
-    if program == "thalweg" and count > 1:
-        sys.exit("cluster: thalweg has no clusters of several nodes yet")
     ports = free_ports(2 * count)
     nodes = [home / f"node{number}" for number in range(1, count + 1)]
     for number, node in enumerate(nodes, 1):
         node.mkdir(parents=True, exist_ok=True)
         (node / "server.properties").write_text(server_properties(node, number, ports, extra))
-    if program == "kafka":
-        cluster = tool("kafka-storage.sh", "random-uuid")
+    if program == "kafka" or count > 1:  # one Thalweg node formats its own directory
+        storage = lambda *arguments: tool(program, *arguments)
+        cluster = storage("random-uuid")
         voters = ["--standalone"]
         if count > 1:
-            one = lambda number: f"{number}@127.0.0.1:{ports[2 * number - 1]}:{tool('kafka-storage.sh', 'random-uuid')}"
+            one = lambda number: f"{number}@127.0.0.1:{ports[2 * number - 1]}:{storage('random-uuid')}"
             voters = ["--initial-controllers", ",".join(one(number) for number in range(1, count + 1))]
         for node in nodes:
-            tool("kafka-storage.sh", "format", *voters, "-t", cluster, "-c", node / "server.properties")
+            storage("format", *voters, "-t", cluster, "-c", node / "server.properties")
     for node in nodes:
         start(program, node)
     boots = [f"127.0.0.1:{port}" for port in ports[::2]]
@@ -92,8 +98,7 @@ def up(program, home, count, extra):
 
 def start(program, node):
     """Starts one node; its process outlives this one."""
-    binary = os.environ.get("THALWEG", ROOT / "target" / "release" / "thalweg")
-    command = [KAFKA, "node"] if program == "kafka" else [binary, "serve"]
+    command = [KAFKA, "node"] if program == "kafka" else [thalweg(), "serve"]
     with open(node / "server.log", "a") as log:
         process = subprocess.Popen([*command, node / "server.properties"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     (node / "pid").write_text(str(process.pid))

@@ -125,6 +125,9 @@ impl Broker {
 
     /// Warns of settings that keep an internal topic from being created by the brokers that there are.
     pub(crate) fn warn_of_impossible_topics(&self) {
+        if !self.config.roles.broker {
+            return;
+        }
         let brokers = self.image().cluster().brokers().count();
         internal_topics::impossible(&self.config, brokers).iter().for_each(|why| warn!("{why}"));
     }

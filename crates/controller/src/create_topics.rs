@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thalweg_base::{LeaderEpoch, NodeId, Uuid};
 use thalweg_metadata::config::{ConfigMap, effective_topic_configs};
 use thalweg_metadata::image::partition::nodes;
-use thalweg_metadata::image::{LeaderRecoveryState, PartitionEpoch, PartitionRegistration};
+use thalweg_metadata::image::{BrokerRegistration, LeaderRecoveryState, PartitionEpoch, PartitionRegistration};
 use thalweg_metadata::{MetadataImage, MetadataRecord, topic_name};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::create_topics_request::CreatableTopic;
@@ -204,7 +204,9 @@ fn check_name(image: &MetadataImage, name: &str) -> Result<(), Refusal> {
 
 /// The brokers that may get new replicas.
 pub(crate) fn usable_brokers(image: &MetadataImage) -> Vec<UsableBroker> {
-    let usable = image.cluster().brokers().filter(|b| !b.in_controlled_shutdown && b.has_uncordoned_directory());
+    // A broker that has stopped may come back and is taken as those that are fenced; one that is about to stop is not.
+    let stops = |b: &BrokerRegistration| b.in_controlled_shutdown && !b.fenced;
+    let usable = image.cluster().brokers().filter(|b| !stops(b) && b.has_uncordoned_directory());
     usable.map(|b| UsableBroker { id: b.id, rack: b.rack.clone(), fenced: b.fenced }).collect()
 }
 

@@ -173,8 +173,10 @@ impl Serve {
         if self.ephemeral {
             println!("bootstrap.servers={bootstrap}");
         } else {
+            // A node without the role of a broker serves controllers and their clients only.
+            let listens = if bootstrap.is_empty() { node.bootstrap_controllers() } else { bootstrap };
             println!(
-                "Thalweg listens on {bootstrap}, its data is in {} ({}, cluster {}); Ctrl-C stops it",
+                "Thalweg listens on {listens}, its data is in {} ({}, cluster {}); Ctrl-C stops it",
                 dirs.join(","),
                 if is_new { "new" } else { "opened" },
                 node.cluster_id()

@@ -1,5 +1,5 @@
 use thalweg_wire::ErrorCode;
-use thalweg_wire::messages::CreateTopicsRequest;
+use thalweg_wire::messages::{BrokerHeartbeatRequest, CreateTopicsRequest};
 
 use crate::tests::cluster::{Cluster, Seeded, all_short, assigned, counted, with_config};
 
@@ -163,6 +163,19 @@ fn a_fenced_replica_is_not_in_the_first_isr() {
         "INVALID_REPLICA_ASSIGNMENT: All brokers specified in the manual partition assignment for partition 0 are \
          fenced or in controlled shutdown."
     );
+}
+
+/// As in Kafka, where a broker that has stopped counts like any other that is fenced.
+#[test]
+fn a_broker_that_has_stopped_gets_replicas_and_one_that_stops_does_not() {
+    let mut cluster = Cluster::of(3);
+    // It leads something, so that it may not stop at once.
+    cluster.topic("led", &[&[3, 1]]);
+    let leaving = BrokerHeartbeatRequest { want_shut_down: true, ..cluster.alive(3) };
+    cluster.heartbeat(&leaving).expect("it may hand over");
+    assert!(refusal(&mut cluster, counted("t", 1, 3)).contains("only 2 broker(s) are registered"));
+    cluster.fence(3);
+    assert_eq!(cluster.create_one(counted("t", 1, 3)).error_code, 0);
 }
 
 #[test]

@@ -116,10 +116,13 @@ fn request(node: NodeId, epoch: BrokerEpoch, proposed: &[Proposed]) -> AlterPart
                 known => known.map_or(-1, |known| known.0),
             },
         };
+        let mut isr: Vec<BrokerState> = proposal.isr.iter().map(member).collect();
+        // The order in which Kafka's leaders name them, and in which they are then described.
+        isr.sort_unstable_by_key(|member| member.broker_id);
         topics.entry(place.topic_id).or_default().push(PartitionData {
             partition_index: place.id.partition,
             leader_epoch: proposal.leader_epoch.0,
-            new_isr_with_epochs: proposal.isr.iter().map(member).collect(),
+            new_isr_with_epochs: isr,
             partition_epoch: proposal.partition_epoch.0,
             ..PartitionData::default()
         });
