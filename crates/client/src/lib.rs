@@ -1,6 +1,6 @@
 //! A client of any Kafka cluster: connections, metadata, administration, producer and consumer.
 //!
-//! [`Producer`] writes records and [`Consumer`] reads them. [`Client`] sends any request of the protocol to the node that it
+//! [`Producer`] writes records, [`Consumer`] reads them, and [`ShareConsumer`] shares them with other members as a queue. [`Client`] sends any request of the protocol to the node that it
 //! is for, keeps connections and metadata, and tries again. Below it, [`Channel`] keeps a connection to one address and makes it
 //! again when it breaks, and [`Connection`] is one such connection. docs/client.md says what each promises.
 //!
@@ -37,6 +37,7 @@ mod meter;
 mod peer;
 mod producer;
 mod properties;
+mod share_consumer;
 mod stream;
 mod versions;
 
@@ -58,5 +59,6 @@ pub use producer::{
     Acks, Delivery, GroupMetadata, Producer, ProducerConfig, ProducerRecord, RecordMetadata, murmur2, partition_for_key,
 };
 pub use properties::{ConfigError, Properties};
+pub use share_consumer::{Acknowledge, ShareConsumer, ShareRecord};
 pub use stream::Encryption;
 pub use versions::ApiVersions;

@@ -1,5 +1,6 @@
 //! Thalweg, the streaming platform: one binary, one file per command.
 
+mod completions;
 mod config;
 mod console;
 mod dev;
@@ -49,6 +50,8 @@ enum Command {
     Dev(dev::Dev),
     /// Make links named like Kafka's scripts.
     InstallTools(install::Install),
+    /// Print a script for the completion of command lines.
+    Completions(completions::Completions),
 }
 
 /// The tools that need the node's own code, beside those of the crate `thalweg-tools`.
@@ -77,5 +80,6 @@ fn main() -> ExitCode {
         Command::Console(console) => console.run(),
         Command::Dev(dev) => dev.run(),
         Command::InstallTools(install) => install.run(),
+        Command::Completions(completions) => completions.run(),
     }
 }

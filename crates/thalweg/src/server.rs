@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use thalweg_sys::{fs, process};
 use thalweg_tools::out::Out;
-use thalweg_tools::tool::Tool;
+use thalweg_tools::tool::{Grammar, Tool};
 
 /// `kafka-server-start.sh`.
 pub(crate) const START: Tool = Tool {
@@ -15,6 +15,7 @@ pub(crate) const START: Tool = Tool {
     classes: &["kafka.Kafka"],
     about: "Run a node: [-daemon] server.properties [--override KEY=VALUE]...",
     run: start,
+    grammar: Grammar::Words,
 };
 
 /// `kafka-server-stop.sh`.
@@ -24,6 +25,7 @@ pub(crate) const STOP: Tool = Tool {
     classes: &[],
     about: "Stop the nodes that run on this machine.",
     run: stop,
+    grammar: Grammar::Words,
 };
 
 /// `kafka-run-class.sh`.
@@ -33,6 +35,7 @@ pub(crate) const RUN_CLASS: Tool = Tool {
     classes: &[],
     about: "Run a tool by the name of its class in Kafka, such as kafka.tools.GetOffsetShell.",
     run: run_class,
+    grammar: Grammar::Words,
 };
 
 fn start(words: &[String], out: &mut Out) -> u8 {

@@ -12,7 +12,7 @@ use thalweg_tools::argparse::Parsed;
 use thalweg_tools::failure::Failure;
 use thalweg_tools::features::mapping;
 use thalweg_tools::out::Out;
-use thalweg_tools::tool::{Argparse, Tool, Uncaught, Wrong};
+use thalweg_tools::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
 
 /// The tool, as `thalweg-tools` lists it.
 pub(crate) const TOOL: Tool = Tool {
@@ -21,6 +21,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["kafka.tools.StorageTool"],
     about: "Format data directories and say what stands in them.",
     run: |words, out| STORAGE.run(words, out),
+    grammar: Grammar::Argparse(STORAGE.program),
 };
 
 const STORAGE: Argparse = Argparse {

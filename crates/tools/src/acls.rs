@@ -12,7 +12,7 @@ use crate::options::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG};
 use crate::out::Out;
 use crate::principal::Principal;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -21,6 +21,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.AclCommand", "kafka.admin.AclCommand"],
     about: "List, add and remove ACLs.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "This tool helps to manage acls on kafka.";

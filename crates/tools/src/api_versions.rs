@@ -14,7 +14,7 @@ use crate::java;
 use crate::jopt::Line;
 use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
 use crate::out::Out;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -23,6 +23,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.BrokerApiVersionsCommand", "kafka.admin.BrokerApiVersionsCommand"],
     about: "Print the versions of the APIs that brokers have.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const JOPT: Jopt = Jopt {

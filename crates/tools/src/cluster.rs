@@ -7,7 +7,7 @@ use crate::argparse::{Command, Group, Kind, Opt, Parsed, flag, value};
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Argparse, Tool, Uncaught, Wrong};
+use crate::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -16,6 +16,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.ClusterTool", "kafka.tools.ClusterTool"],
     about: "Print the cluster's id and endpoints; unregister brokers.",
     run: |words, out| ARGPARSE.run(words, out),
+    grammar: Grammar::Argparse(&PROGRAM),
 };
 
 const ARGPARSE: Argparse = Argparse {

@@ -13,7 +13,7 @@ use crate::jopt::{Line, Opt, flag, value};
 use crate::options::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG};
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 use entities::{Entities, Kind};
 
 /// The tool.
@@ -23,6 +23,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["kafka.admin.ConfigCommand", "org.apache.kafka.tools.ConfigCommand"],
     about: "Describe and alter configs, quotas and SCRAM credentials.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "This tool helps to manipulate and describe entity config for a topic, client, user, broker, ip, client-metrics or group";

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use thalweg_base::{Offset, TopicPartition};
 use thalweg_client::{Consumer, ConsumerRecord, Error, Start};
+use thalweg_metadata::topic_name;
 use thalweg_sys::time::{Instant, now};
+use thalweg_wire::ErrorCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{self, client_config, resolvable};
@@ -17,8 +19,9 @@ use crate::jopt::{Line, Opt, flag, value};
 use crate::options::BOOTSTRAP_SERVER;
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 use crate::topic_filter::IncludeList;
+pub(crate) use formatter::{Formatter, of_line as formatter_of};
 use settings::Settings;
 pub(crate) use settings::consumer_config;
 
@@ -29,6 +32,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.consumer.ConsoleConsumer", "kafka.tools.ConsoleConsumer"],
     about: "Print the records of topics.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "This tool helps to read data from Kafka topics and outputs it to standard output.";
@@ -47,7 +51,7 @@ const JOPT: Jopt = Jopt {
     run,
 };
 
-const FORMATTER: &str = "How records are printed: print.timestamp, print.key, print.offset, print.epoch, print.partition, \
+const FORMATTER: &str = "How records are printed: print.timestamp, print.key, print.offset, print.delivery, print.epoch, print.partition, \
     print.headers, print.value, key.separator, line.separator, headers.separator, null.literal, key.deserializer, \
     value.deserializer, headers.deserializer.";
 
@@ -122,6 +126,9 @@ async fn consume(line: &Line, settings: &Settings, out: &mut Out) -> Result<(), 
         );
     }
     let mut consumer = Consumer::new(config);
+    if let Some(topic) = line.value("topic")?.filter(|topic| topic_name::validate(topic).is_err()) {
+        return invalid_topic(topic, settings, out);
+    }
     begin(line, settings, &mut consumer)?;
     let mut printer = Printer { settings, count: 0, rest: Vec::new().into_iter() };
     let printed = printer.print(line, &mut consumer, out).await;
@@ -136,6 +143,19 @@ async fn consume(line: &Line, settings: &Settings, out: &mut Out) -> Result<(), 
     let _ = consumer.close(now() + CLOSE_MAX).await;
     out.error(format_args!("Processed a total of {} messages", printer.count));
     printed
+}
+
+/// Ends as Kafka's consumer does when brokers say that the name can be no topic's; the rule is the same here.
+fn invalid_topic(topic: &str, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
+    let property = |name: &str| settings.consumer.text(name).unwrap_or_default().to_owned();
+    let (client, group) = (property("client.id"), property("group.id"));
+    let text =
+        format!("[Consumer clientId={client}, groupId={group}] Metadata response reported invalid topics [{topic}]");
+    out.log("ERROR", text, "org.apache.kafka.clients.Metadata");
+    let invalid = Thrown::of_code(ErrorCode::InvalidTopicException, Some(&format!("Invalid topics: [{topic}]")));
+    log(out, "Error processing message, terminating consumer process: ", &invalid);
+    out.error("Processed a total of 0 messages");
+    Ok(())
 }
 
 /// Subscribes, or assigns the one partition.
@@ -188,7 +208,7 @@ impl Printer<'_> {
                 continue;
             };
             self.count += 1;
-            match self.settings.formatter.write(&record, out) {
+            match self.settings.formatter.write(&record, None, out) {
                 Err(thrown) if line.has("skip-message-on-error") => {
                     log(out, "Error processing message, skipping this message: ", &thrown);
                 }

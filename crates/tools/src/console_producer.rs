@@ -12,7 +12,7 @@ use crate::jopt::{Line, Opt, flag, key_values, optional, value};
 use crate::options::{self, BOOTSTRAP_SERVER};
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 use reader::LineReader;
 
 /// The tool.
@@ -22,6 +22,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.ConsoleProducer", "kafka.tools.ConsoleProducer"],
     about: "Write the lines of standard input to a topic.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "This tool helps to read data from standard input and publish it to Kafka.";
@@ -284,6 +285,9 @@ pub(crate) fn thrown(error: &Error) -> Thrown {
                  max.request.size configuration."
             );
             Thrown::of_code(thalweg_wire::ErrorCode::MessageTooLarge, Some(&text))
+        }
+        Error::Topic { topic, code: code @ thalweg_wire::ErrorCode::TopicAuthorizationFailed } => {
+            Thrown::of_code(*code, Some(&format!("Not authorized to access topics: [{topic}]")))
         }
         Error::Topic { topic, code: thalweg_wire::ErrorCode::InvalidTopicException } => {
             Thrown::of_code(thalweg_wire::ErrorCode::InvalidTopicException, Some(&format!("Invalid topics: [{topic}]")))

@@ -16,7 +16,7 @@ use crate::jopt::{Line, Opt, flag, optional, value};
 use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -25,6 +25,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "kafka.admin.ConsumerGroupCommand"],
     about: "List, describe and delete consumer groups; reset their offsets.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "This tool helps to list all consumer groups, describe a consumer group, delete consumer group info, or reset consumer group offsets.";

@@ -17,7 +17,7 @@ use crate::jopt::{Line, Opt, flag, key_values, optional_number, value};
 use crate::options::BOOTSTRAP_SERVER;
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 use crate::topic_filter::IncludeList;
 
 /// The tool.
@@ -27,6 +27,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.ConsumerPerformance", "kafka.tools.ConsumerPerformance"],
     about: "Measure how fast records are read.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "This tool is used to verify the consumer performance.";
@@ -223,7 +224,7 @@ async fn measure(line: &Line, properties: &Properties, plan: &Plan, out: &mut Ou
 }
 
 /// So many a second, as Java prints it.
-fn rate(amount: f64, time: Duration) -> String {
+pub(crate) fn rate(amount: f64, time: Duration) -> String {
     let rate = amount / time.as_secs_f64();
     match rate {
         rate if rate.is_nan() => "NaN".into(),

@@ -21,7 +21,7 @@ use crate::options::BOOTSTRAP_SERVER;
 use crate::out::Out;
 use crate::principal::Principal;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -30,6 +30,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.DelegationTokenCommand", "kafka.admin.DelegationTokenCommand"],
     about: "Create, renew, expire and describe delegation tokens.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "This tool helps to create, renew, expire, or describe delegation tokens.";

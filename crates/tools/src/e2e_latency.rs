@@ -18,7 +18,7 @@ use crate::java;
 use crate::jopt::{Line, Opt, optional, optional_number, value};
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -27,6 +27,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.EndToEndLatency", "kafka.tools.EndToEndLatency"],
     about: "Measure how long a record takes from a producer to a consumer.",
     run: run_words,
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "This tool measures end-to-end latency in Kafka by sending messages and timing their reception.";

@@ -6,7 +6,7 @@ use crate::jopt::{Line, flag, value};
 use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -15,6 +15,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.GroupsCommand"],
     about: "List groups of every kind.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const JOPT: Jopt = Jopt {

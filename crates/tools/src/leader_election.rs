@@ -15,7 +15,7 @@ use crate::json;
 use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -24,6 +24,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.LeaderElectionCommand", "kafka.admin.LeaderElectionCommand"],
     about: "Elect the preferred leaders of partitions, or replicas that are not in sync.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "This tool attempts to elect a new leader for a set of topic partitions. The type of elections supported are preferred replicas and unclean replicas.";

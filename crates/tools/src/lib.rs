@@ -10,9 +10,11 @@ mod api_versions;
 pub mod argparse;
 mod client_metrics;
 mod cluster;
+pub mod completions;
 mod configs;
 mod console_consumer;
 mod console_producer;
+mod console_share_consumer;
 mod consumer_groups;
 mod consumer_perf;
 pub mod date;
@@ -37,6 +39,7 @@ pub mod principal;
 mod producer_perf;
 mod reassign;
 pub mod schema;
+mod share_consumer_perf;
 mod share_groups;
 mod streams_groups;
 mod streams_reset;
@@ -61,6 +64,7 @@ pub const TOOLS: &[Tool] = &[
     configs::TOOL,
     console_producer::TOOL,
     console_consumer::TOOL,
+    console_share_consumer::TOOL,
     consumer_groups::TOOL,
     groups::TOOL,
     share_groups::TOOL,
@@ -81,6 +85,7 @@ pub const TOOLS: &[Tool] = &[
     dump_log::TOOL,
     producer_perf::TOOL,
     consumer_perf::TOOL,
+    share_consumer_perf::TOOL,
     e2e_latency::TOOL,
     verifiable_producer::TOOL,
     verifiable_consumer::TOOL,

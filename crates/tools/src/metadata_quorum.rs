@@ -19,7 +19,7 @@ use crate::java;
 use crate::out::Out;
 use crate::table;
 use crate::thrown::Thrown;
-use crate::tool::{Argparse, Tool, Uncaught, Wrong};
+use crate::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -28,6 +28,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.MetadataQuorumCommand", "kafka.admin.MetadataQuorumCommand"],
     about: "Describe and change the quorum of controllers.",
     run: |words, out| ARGPARSE.run(words, out),
+    grammar: Grammar::Argparse(&PROGRAM),
 };
 
 const ARGPARSE: Argparse = Argparse {

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::jopt::key_values;
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Argparse, Tool, Uncaught, Wrong};
+use crate::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -24,6 +24,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.ProducerPerformance"],
     about: "Measure how fast records are written.",
     run: |words, out| ARGPARSE.run(words, out),
+    grammar: Grammar::Argparse(&PROGRAM),
 };
 
 const ARGPARSE: Argparse = Argparse {

@@ -18,7 +18,7 @@ use crate::jopt::{Line, Opt, flag, value};
 use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -27,6 +27,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.StreamsResetter", "kafka.tools.StreamsResetter"],
     about: "Bring an application of Kafka Streams back to where it began.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const ABOUT: &str = "Sets the offsets of an application's input topics back, and deletes the internal topics that Kafka Streams made for it. \

@@ -195,6 +195,17 @@ impl Argparse {
     }
 }
 
+/// How a tool's command line is read, for help and completion.
+#[derive(Clone, Copy, Debug)]
+pub enum Grammar {
+    /// By the rules of jopt-simple.
+    Jopt(&'static Jopt),
+    /// By the rules of argparse4j.
+    Argparse(&'static Command),
+    /// Word by word: it has no options.
+    Words,
+}
+
 /// A tool by all of its names.
 #[derive(Clone, Copy, Debug)]
 pub struct Tool {
@@ -208,4 +219,6 @@ pub struct Tool {
     pub about: &'static str,
     /// Runs it on the words of its command line; gives the exit code.
     pub run: fn(&[String], &mut Out) -> u8,
+    /// How its command line is read.
+    pub grammar: Grammar,
 }

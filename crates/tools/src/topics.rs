@@ -19,7 +19,7 @@ use crate::jopt::{Line, Opt, flag, value};
 use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Jopt, ParseErrors, Tool, Uncaught};
+use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 use crate::topic_filter::IncludeList;
 
 /// The tool.
@@ -29,6 +29,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.TopicCommand", "kafka.admin.TopicCommand"],
     about: "Create, list, describe, alter and delete topics.",
     run: |words, out| JOPT.run(words, out),
+    grammar: Grammar::Jopt(&JOPT),
 };
 
 const JOPT: Jopt = Jopt {

@@ -22,7 +22,7 @@ use crate::java;
 use crate::out::Out;
 use crate::table;
 use crate::thrown::Thrown;
-use crate::tool::{Argparse, Tool, Uncaught, Wrong};
+use crate::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -31,6 +31,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.TransactionsCommand", "kafka.admin.TransactionsCommand"],
     about: "List, describe and abort transactions, and find those that hang.",
     run: |words, out| ARGPARSE.run(words, out),
+    grammar: Grammar::Argparse(&PROGRAM),
 };
 
 const ARGPARSE: Argparse = Argparse {

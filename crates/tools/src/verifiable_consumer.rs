@@ -17,7 +17,7 @@ use crate::console_consumer::{consumer_config, thrown};
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Argparse, Tool, Uncaught, Wrong};
+use crate::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
 use crate::verifiable_producer::event;
 
 /// The tool.
@@ -27,6 +27,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.VerifiableConsumer"],
     about: "Read a topic as a member of a group and print what happens, as JSON.",
     run: |words, out| ARGPARSE.run(words, out),
+    grammar: Grammar::Argparse(&PROGRAM),
 };
 
 const ARGPARSE: Argparse = Argparse {

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::java;
 use crate::out::Out;
 use crate::thrown::Thrown;
-use crate::tool::{Argparse, Tool, Uncaught, Wrong};
+use crate::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -23,6 +23,7 @@ pub(crate) const TOOL: Tool = Tool {
     classes: &["org.apache.kafka.tools.VerifiableProducer"],
     about: "Produce increasing numbers and print what was acknowledged, as JSON.",
     run: |words, out| ARGPARSE.run(words, out),
+    grammar: Grammar::Argparse(&PROGRAM),
 };
 
 const ARGPARSE: Argparse = Argparse {

@@ -11,7 +11,7 @@ use crate::admin::{self, Admin, NodeInfo};
 use crate::failure::Failure;
 use crate::legacy::{BOOTSTRAP_VARIABLE, bootstrap_of};
 use crate::out::Out;
-use crate::tool::Tool;
+use crate::tool::{Grammar, Tool};
 
 /// `zookeeper-server-start.sh`.
 pub(crate) const START: Tool = Tool {
@@ -20,6 +20,7 @@ pub(crate) const START: Tool = Tool {
     classes: &["org.apache.zookeeper.server.quorum.QuorumPeerMain"],
     about: "Does nothing: no ZooKeeper is needed.",
     run: not_needed,
+    grammar: Grammar::Words,
 };
 
 /// `zookeeper-server-stop.sh`.
@@ -29,6 +30,7 @@ pub(crate) const STOP: Tool = Tool {
     classes: &[],
     about: "Does nothing: no ZooKeeper is needed.",
     run: not_needed,
+    grammar: Grammar::Words,
 };
 
 /// `zookeeper-shell.sh`.
@@ -38,6 +40,7 @@ pub(crate) const SHELL: Tool = Tool {
     classes: &["org.apache.zookeeper.ZooKeeperMainWithTlsSupportForKafka", "org.apache.zookeeper.ZooKeeperMain"],
     about: "Answer ls and get of /brokers and /controller from the cluster's metadata.",
     run: shell,
+    grammar: Grammar::Words,
 };
 
 fn not_needed(_: &[String], out: &mut Out) -> u8 {

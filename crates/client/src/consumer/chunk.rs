@@ -163,7 +163,13 @@ fn is_abort_marker(batch: &BatchView, reading: Reading) -> Result<bool, BatchErr
     Ok(ControlType::parse_key(&key)? == Some(ControlType::Abort))
 }
 
-fn consumer_record(partition: &TopicPartition, header: &BatchHeader, offset: Offset, record: Record) -> ConsumerRecord {
+/// A record of a batch, as consumers give it.
+pub(crate) fn consumer_record(
+    partition: &TopicPartition,
+    header: &BatchHeader,
+    offset: Offset,
+    record: Record,
+) -> ConsumerRecord {
     ConsumerRecord {
         topic: Arc::clone(&partition.topic),
         partition: partition.partition,

@@ -170,7 +170,7 @@ impl GroupConfig {
         const STRATEGY: &str = "partition.assignment.strategy";
         let known = |name: &str| {
             Assignor::from_name(name)
-                .ok_or_else(|| invalid(STRATEGY, name, "it is none of range, roundrobin, cooperative-sticky"))
+                .ok_or_else(|| invalid(STRATEGY, name, "it is none of range, roundrobin, sticky, cooperative-sticky"))
         };
         let named: Vec<Assignor> = properties.list(STRATEGY).into_iter().map(known).collect::<Result<_, _>>()?;
         if !named.is_empty() {

@@ -4,6 +4,7 @@ mod assignors;
 mod classic;
 mod modern;
 mod offsets;
+mod sticky;
 mod subscription;
 
 use std::collections::BTreeSet;
@@ -61,6 +62,8 @@ pub(super) struct State {
     pub(super) member: String,
     /// The generation of a classic group, or the epoch of the member.
     pub(super) generation: i32,
+    /// What the member was given last, for the `sticky` assignor.
+    pub(super) kept: sticky::Kept,
     /// What the consumer reads.
     pub(super) owned: BTreeSet<TopicPartition>,
     /// What it is to read; `None` when that is what it owns.
@@ -104,6 +107,7 @@ impl State {
             subscriptions: 1,
             member: String::new(),
             generation: -1,
+            kept: (BTreeSet::new(), -1),
             owned: BTreeSet::new(),
             target: None,
             lost: false,

@@ -12,9 +12,10 @@ use thalweg_wire::messages::delete_topics_request::DeleteTopicState;
 
 use crate::node::{Running, append, create, soon};
 
-const PROTOCOLS: [(&str, &[(&str, &str)]); 4] = [
+const PROTOCOLS: [(&str, &[(&str, &str)]); 5] = [
     ("range", &[("partition.assignment.strategy", "range")]),
     ("roundrobin", &[("partition.assignment.strategy", "roundrobin")]),
+    ("sticky", &[("partition.assignment.strategy", "sticky")]),
     ("cooperative", &[("partition.assignment.strategy", "cooperative-sticky")]),
     ("consumer", &[("group.protocol", "consumer")]),
 ];

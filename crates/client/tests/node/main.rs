@@ -4,3 +4,4 @@ mod consuming;
 mod grouping;
 mod node;
 mod producing;
+mod sharing;

@@ -83,11 +83,16 @@ impl Admin {
     /// When its coordinator does not answer, or refuses.
     pub async fn describe_consumer_group(&self, group: &str) -> Result<ConsumerGroup, Thrown> {
         let request = ConsumerGroupDescribeRequest { group_ids: vec![group.into()], ..Default::default() };
+        // What the coordinator says of a group that is neither of the new protocol nor of the classic one.
+        let mut neither = None;
         match self.coordinator("describeConsumerGroups", group, &request).await {
             Ok(response) => {
                 if let Some(found) = response.groups.into_iter().next() {
                     match ErrorCode::from(found.error_code) {
-                        ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion => {}
+                        ErrorCode::UnsupportedVersion => {}
+                        ErrorCode::GroupIdNotFound => {
+                            neither = check(found.error_code, found.error_message.as_deref()).err();
+                        }
                         _ => {
                             check(found.error_code, found.error_message.as_deref())?;
                             return Ok(of_new(found));
@@ -102,8 +107,10 @@ impl Admin {
         let response = self.coordinator("describeConsumerGroups", group, &request).await?;
         let found = response.groups.into_iter().next();
         let found = found.ok_or_else(|| Thrown::of_code(ErrorCode::GroupIdNotFound, None))?;
-        check(found.error_code, found.error_message.as_deref())?;
-        Ok(of_classic(&found))
+        match (check(found.error_code, found.error_message.as_deref()), neither) {
+            (Err(thrown), Some(neither)) if thrown.is("GroupIdNotFoundException") => Err(neither),
+            (checked, _) => checked.map(|()| of_classic(&found)),
+        }
     }
 
     /// Sends a request that names topics to a group's coordinator, at a version that does so.

@@ -114,10 +114,9 @@ pub(super) fn help(path: &[&'static Command]) -> String {
 pub(super) fn justified(text: &str) -> String {
     let mut lines: Vec<Vec<String>> = vec![Vec::new()];
     let mut width = 0;
-    let mut words = text.split(' ').peekable();
-    while let Some(word) = words.next() {
-        // The blank behind a word must fit too, as if it were a part of it.
-        let blank = usize::from(words.peek().is_some());
+    for word in text.split(' ') {
+        // The blank behind a word, or the line's end, must fit too, as if it were a part of it.
+        let blank = 1;
         let pieces = pieces(word);
         let last = pieces.len() - 1;
         for (at, piece) in pieces.into_iter().enumerate() {

@@ -20,7 +20,7 @@ const LOGGER: &str = "org.apache.kafka.tools.consumer.DefaultMessageFormatter";
 
 /// How records are printed.
 #[derive(Clone, Debug)]
-pub(super) enum Formatter {
+pub(crate) enum Formatter {
     /// As Kafka's `DefaultMessageFormatter`.
     Default(Box<Layout>),
     /// Records of one of Kafka's own topics as JSON, those of these types.
@@ -60,10 +60,11 @@ fn write_internal(schemas: &Schemas, kinds: &[i16], record: &ConsumerRecord, out
 
 /// Which parts of a record are printed, and what stands between them.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     timestamp: bool,
     partition: bool,
     offset: bool,
+    delivery: bool,
     epoch: bool,
     headers: bool,
     key: bool,
@@ -77,7 +78,7 @@ pub(super) struct Layout {
     headers_deserializer: Option<Deserializer>,
 }
 
-pub(super) fn of_line(line: &Line, out: &mut Out) -> Result<Formatter, Failure> {
+pub(crate) fn of_line(line: &Line, out: &mut Out) -> Result<Formatter, Failure> {
     let class = line.value("formatter")?.unwrap_or("org.apache.kafka.tools.consumer.DefaultMessageFormatter");
     let simple =
         ["org.apache.kafka.tools.consumer.", "kafka.tools."].iter().find_map(|package| class.strip_prefix(package));
@@ -128,6 +129,7 @@ impl Layout {
             timestamp: is_true("print.timestamp", false),
             partition: is_true("print.partition", false),
             offset: is_true("print.offset", false),
+            delivery: is_true("print.delivery", false),
             epoch: is_true("print.epoch", false),
             headers: is_true("print.headers", false),
             key: is_true("print.key", false),
@@ -142,9 +144,18 @@ impl Layout {
         }
     }
 
-    fn write(&self, record: &ConsumerRecord, out: &mut Out) -> Result<(), Thrown> {
+    fn write(&self, record: &ConsumerRecord, delivery: Option<i16>, out: &mut Out) -> Result<(), Thrown> {
         // Behind each part stands the separator of parts, or that of lines if it is the last one.
-        let shown = [self.timestamp, self.partition, self.offset, self.epoch, self.headers, self.key, self.value];
+        let shown = [
+            self.timestamp,
+            self.partition,
+            self.offset,
+            self.delivery,
+            self.epoch,
+            self.headers,
+            self.key,
+            self.value,
+        ];
         let behind = |at: usize| {
             if shown[at + 1..].contains(&true) { &self.key_separator } else { &self.line_separator }
         };
@@ -163,18 +174,25 @@ impl Layout {
             out.text(format_args!("Offset:{}", record.offset.0));
             out.bytes(behind(2));
         }
+        if self.delivery {
+            match delivery {
+                Some(count) => out.text(format_args!("Delivery:{count}")),
+                None => out.text("Delivery:NOT_PRESENT"),
+            }
+            out.bytes(behind(3));
+        }
         if self.epoch {
             // Kafka's tool drops the epoch before it prints.
             out.text("Epoch:NOT_PRESENT");
-            out.bytes(behind(3));
+            out.bytes(behind(4));
         }
         if self.headers {
             self.write_headers(record, out)?;
-            out.bytes(behind(4));
+            out.bytes(behind(5));
         }
         if self.key {
             self.write_value(record.key.as_ref(), self.key_deserializer, out)?;
-            out.bytes(behind(5));
+            out.bytes(behind(6));
         }
         if self.value {
             self.write_value(record.value.as_ref(), self.value_deserializer, out)?;
@@ -209,13 +227,13 @@ impl Layout {
 }
 
 impl Formatter {
-    /// Prints a record.
+    /// Prints a record, which a share group has delivered so often.
     ///
     /// # Errors
     /// When a deserializer refuses it.
-    pub(super) fn write(&self, record: &ConsumerRecord, out: &mut Out) -> Result<(), Thrown> {
+    pub(crate) fn write(&self, record: &ConsumerRecord, delivery: Option<i16>, out: &mut Out) -> Result<(), Thrown> {
         match self {
-            Self::Default(layout) => layout.write(record, out),
+            Self::Default(layout) => layout.write(record, delivery, out),
             Self::Internal(schemas, kinds) => write_internal(schemas, kinds, record, out),
             Self::NoOp => Ok(()),
         }

@@ -32,7 +32,7 @@ pub(super) async fn describe(line: &Line, admin: &Admin, out: &mut Out) -> Resul
             state(id, group, verbose, admin, out).await?;
         } else {
             let offsets = admin.share_offsets(id).await?;
-            if is_worth_a_table(id, group, offsets.len(), out) {
+            if !offsets.is_empty() && &*group.group_state != "Dead" {
                 print_offsets(id, &offsets, verbose, out);
             }
         }

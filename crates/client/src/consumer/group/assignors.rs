@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use thalweg_base::TopicPartition;
 
 /// A way to distribute partitions over the members of a classic group (`partition.assignment.strategy`).
@@ -11,12 +12,14 @@ pub enum Assignor {
     Range,
     /// All partitions one after the other.
     RoundRobin,
+    /// Balanced, with as few moves as possible; members give all up before they join.
+    Sticky,
     /// Balanced, with as few moves as possible; members keep reading what they keep (KIP-429).
     CooperativeSticky,
 }
 
 impl Assignor {
-    const ALL: [Self; 3] = [Self::Range, Self::RoundRobin, Self::CooperativeSticky];
+    const ALL: [Self; 4] = [Self::Range, Self::RoundRobin, Self::Sticky, Self::CooperativeSticky];
 
     /// The name that members know it by.
     #[must_use]
@@ -24,6 +27,7 @@ impl Assignor {
         match self {
             Self::Range => "range",
             Self::RoundRobin => "roundrobin",
+            Self::Sticky => "sticky",
             Self::CooperativeSticky => "cooperative-sticky",
         }
     }
@@ -34,6 +38,7 @@ impl Assignor {
         let class = |assignor: Self| match assignor {
             Self::Range => "org.apache.kafka.clients.consumer.RangeAssignor",
             Self::RoundRobin => "org.apache.kafka.clients.consumer.RoundRobinAssignor",
+            Self::Sticky => "org.apache.kafka.clients.consumer.StickyAssignor",
             Self::CooperativeSticky => "org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
         };
         Self::ALL.into_iter().find(|assignor| assignor.name() == name || class(*assignor) == name)
@@ -53,6 +58,8 @@ pub(super) struct Member {
     pub(super) topics: BTreeSet<String>,
     pub(super) owned: BTreeSet<TopicPartition>,
     pub(super) generation: i32,
+    /// What only its assignor understands.
+    pub(super) user_data: Bytes,
 }
 
 /// What each member gets, by its id.
@@ -66,6 +73,7 @@ pub(super) fn assign(assignor: Assignor, members: &[Member], counts: &BTreeMap<S
     match assignor {
         Assignor::Range => range(&sorted, counts),
         Assignor::RoundRobin => round_robin(&sorted, counts),
+        Assignor::Sticky => sticky(&sorted, &owners(&sorted, counts), counts),
         Assignor::CooperativeSticky => cooperative_sticky(&sorted, counts),
     }
 }
@@ -119,8 +127,18 @@ fn all(counts: &BTreeMap<String, i32>) -> Vec<TopicPartition> {
 
 fn cooperative_sticky(members: &[&Member], counts: &BTreeMap<String, i32>) -> Given {
     let owners = owners(members, counts);
+    let mut given = sticky(members, &owners, counts);
+    // What moves is given to nobody now: its owner gives it up, and the next round gives it away.
+    for (member, partitions) in &mut given {
+        partitions.retain(|partition| owners.get(partition).is_none_or(|owner| owner == member));
+    }
+    given
+}
+
+/// Leaves partitions with their owners, gives the others to those that have least, and moves some until all is balanced.
+fn sticky(members: &[&Member], owners: &BTreeMap<TopicPartition, String>, counts: &BTreeMap<String, i32>) -> Given {
     let mut given = nothing(members);
-    for (partition, owner) in &owners {
+    for (partition, owner) in owners {
         give(&mut given, owner, partition.clone());
     }
     let eligible = |member: &&&Member, partition: &TopicPartition| member.topics.contains(&*partition.topic);
@@ -138,10 +156,6 @@ fn cooperative_sticky(members: &[&Member], counts: &BTreeMap<String, i32>) -> Gi
             partitions.remove(&partition);
         }
         give(&mut given, &to, partition);
-    }
-    // What moves is given to nobody now: its owner gives it up, and the next round gives it away.
-    for (member, partitions) in &mut given {
-        partitions.retain(|partition| owners.get(partition).is_none_or(|owner| owner == member));
     }
     given
 }
@@ -192,6 +206,7 @@ mod tests {
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             owned: owned.iter().map(|(topic, index)| TopicPartition::new(*topic, *index)).collect(),
             generation,
+            user_data: Bytes::new(),
         }
     }
 
@@ -230,6 +245,14 @@ mod tests {
         assert_eq!(result, expected(&[("a", "t-0 t-1"), ("b", "")]));
         let second = [member("a", &["t"], &[("t", 0), ("t", 1)], 2), member("b", &["t"], &[], 2)];
         let result = given(Assignor::CooperativeSticky, &second, &[("t", 4)]);
+        assert_eq!(result, expected(&[("a", "t-0 t-1"), ("b", "t-2 t-3")]));
+    }
+
+    #[test]
+    fn sticky_moves_at_once_and_as_little_as_it_can() {
+        let all: Vec<(&str, i32)> = (0..4).map(|index| ("t", index)).collect();
+        let members = [member("a", &["t"], &all, 1), member("b", &["t"], &[], -1)];
+        let result = given(Assignor::Sticky, &members, &[("t", 4)]);
         assert_eq!(result, expected(&[("a", "t-0 t-1"), ("b", "t-2 t-3")]));
     }
 

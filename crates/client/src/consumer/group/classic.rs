@@ -13,7 +13,7 @@ use thalweg_wire::messages::sync_group_request::SyncGroupRequestAssignment;
 use thalweg_wire::{ErrorCode, Reader, Writer};
 
 use super::assignors::{Assignor, Member, assign};
-use super::{Setback, Shared};
+use super::{Setback, Shared, sticky};
 
 /// What kind of group it is, for the coordinator.
 const PROTOCOL_TYPE: &str = "consumer";
@@ -67,6 +67,7 @@ async fn join_and_stay(shared: &Shared) -> Result<std::convert::Infallible, Setb
     let given_up = {
         let mut state = shared.state.lock();
         state.generation = joined.generation_id;
+        state.kept = (target.clone(), joined.generation_id);
         state.owned.difference(&target).next().is_some()
     };
     hand_over(shared, target).await?;
@@ -123,11 +124,12 @@ async fn join(shared: &Shared) -> Result<m::JoinGroupResponse, Setback> {
     let config = &shared.config;
     let request = {
         let state = shared.state.lock();
-        let subscription = subscription(&state.topics, &state.owned, state.generation)?;
-        let protocol = |assignor: &Assignor| JoinGroupRequestProtocol {
-            name: assignor.name().into(),
-            metadata: subscription.clone(),
-        };
+        let mut protocols = Vec::new();
+        for assignor in &config.assignors {
+            let user_data = (*assignor == Assignor::Sticky).then(|| sticky::write(&state.kept));
+            let metadata = subscription(&state.topics, &state.owned, state.generation, user_data)?;
+            protocols.push(JoinGroupRequestProtocol { name: assignor.name().into(), metadata });
+        }
         m::JoinGroupRequest {
             group_id: config.id.as_str().into(),
             session_timeout_ms: millis(config.session_timeout),
@@ -135,7 +137,7 @@ async fn join(shared: &Shared) -> Result<m::JoinGroupResponse, Setback> {
             member_id: state.member.as_str().into(),
             group_instance_id: config.instance_id.as_deref().map(Into::into),
             protocol_type: PROTOCOL_TYPE.into(),
-            protocols: config.assignors.iter().map(protocol).collect(),
+            protocols,
             ..m::JoinGroupRequest::default()
         }
     };
@@ -174,12 +176,15 @@ async fn sync(
     let protocol = joined.protocol_name.as_deref().unwrap_or_default();
     let mut assignments = Vec::new();
     if joined.leader == joined.member_id && !joined.skip_assignment {
-        let members: Vec<Member> = joined
-            .members
-            .iter()
-            .map(|member| read_member(&member.member_id, member.group_instance_id.as_deref(), &member.metadata))
-            .collect();
         let assignor = Assignor::from_name(protocol).unwrap_or(Assignor::Range);
+        let mut members: Vec<Member> = Vec::new();
+        for member in &joined.members {
+            let mut read = read_member(&member.member_id, member.group_instance_id.as_deref(), &member.metadata);
+            if assignor == Assignor::Sticky {
+                (read.owned, read.generation) = sticky::read(&read.user_data);
+            }
+            members.push(read);
+        }
         for (member_id, partitions) in assign(assignor, &members, counts) {
             let assignment = write_assignment(&partitions)?;
             assignments.push(SyncGroupRequestAssignment { member_id: member_id.into(), assignment });
@@ -259,6 +264,7 @@ fn subscription(
     topics: &BTreeSet<String>,
     owned: &BTreeSet<TopicPartition>,
     generation: i32,
+    user_data: Option<Bytes>,
 ) -> Result<Bytes, Setback> {
     use m::consumer_protocol_subscription::TopicPartition as Owned;
     let owned = by_topic(owned).map(|(topic, partitions)| Owned { topic: topic.into(), partitions });
@@ -266,6 +272,7 @@ fn subscription(
         topics: topics.iter().map(|topic| topic.as_str().into()).collect(),
         owned_partitions: owned.collect(),
         generation_id: generation,
+        user_data,
         ..m::ConsumerProtocolSubscription::default()
     };
     let mut writer = Writer::new();
@@ -314,6 +321,7 @@ fn read_member(id: &str, instance: Option<&str>, metadata: &Bytes) -> Member {
         topics: said.topics.iter().map(ToString::to_string).collect(),
         owned,
         generation: said.generation_id,
+        user_data: said.user_data.unwrap_or_default(),
     }
 }
 
