@@ -103,10 +103,10 @@ impl SharePartitions {
 
     /// Where a partition ends, wherever it is led; `None` if its leader does not say.
     pub(crate) async fn log_end(&self, image: &MetadataImage, topic: Uuid, partition: i32) -> Option<Offset> {
-        if let Ok(place) = self.partitions.find(TopicRef::Id(topic), partition) {
-            let Ok(Position::Known(end)) = place.position(OffsetQuery::Latest, Isolation::ReadUncommitted, None) else {
-                return None;
-            };
+        // A follower does not say where its partition ends.
+        if let Ok(place) = self.partitions.find(TopicRef::Id(topic), partition)
+            && let Ok(Position::Known(end)) = place.position(OffsetQuery::Latest, Isolation::ReadUncommitted, None)
+        {
             return end.map(|end| end.offset);
         }
         let found = image.topics().by_id(topic)?;
