@@ -16,7 +16,7 @@ const OWN: [(&str, &str, &str); 4] = [
     ),
     (
         CONSOLE,
-        "on; read-only where thalweg.http.listen is no loopback address",
+        "on; off where thalweg.http.listen is no loopback address",
         "Whether the web console is served at thalweg.http.listen: on, read-only or off.",
     ),
     (HTTP_LISTEN, "none", "HOST:PORT at which /metrics, /healthz, /readyz and the web console are served over HTTP."),

@@ -48,15 +48,22 @@ impl Offer {
     /// Opens the console of a node that serves; gives its address.
     pub(super) fn open(self, node: &Node) -> Option<String> {
         let local = node.http_address()?;
-        let servers = node.bootstrap_servers();
-        let server: SocketAddr = servers.split(',').nth(self.plain)?.parse().ok()?;
-        let client = [("bootstrap.servers", reachable(server).to_string())].into_iter().collect();
-        let mut settings = Settings::new(client, local.ip());
-        let by_default = if local.ip().is_loopback() { ConsoleAccess::On } else { ConsoleAccess::ReadOnly };
-        settings.writes = match self.access.unwrap_or(by_default) {
+        let by_default = if local.ip().is_loopback() { ConsoleAccess::On } else { ConsoleAccess::Off };
+        let writes = match self.access.unwrap_or(by_default) {
             ConsoleAccess::On => Writes::ALL,
-            ConsoleAccess::ReadOnly | ConsoleAccess::Off => Writes::NONE,
+            ConsoleAccess::ReadOnly => Writes::NONE,
+            ConsoleAccess::Off => {
+                info!(
+                    "there is no console at thalweg.http.listen, since other machines reach it: thalweg.console=read-only \
+                     or thalweg.console=on shows records to all of them"
+                );
+                return None;
+            }
         };
+        let servers = node.bootstrap_servers();
+        let client = [("bootstrap.servers", servers.split(',').nth(self.plain)?.to_owned())].into_iter().collect();
+        let mut settings = Settings::new(client, local.ip());
+        settings.writes = writes;
         match Console::new(settings) {
             Ok(console) => node.answer_http_with(console.handler()),
             Err(e) => {
