@@ -28,7 +28,7 @@ fn a_node_without_a_file_is_a_cluster_of_one_on_loopback() {
     assert_eq!(notices, []);
     assert_eq!((config.node_id, config.roles), (NodeId(1), Roles { broker: true, controller: true }));
     let addresses: Vec<_> = config.network.broker_listeners().map(|l| (l.host.as_deref(), l.port)).collect();
-    assert_eq!(addresses, [(Some("127.0.0.1"), 9092)]);
+    assert_eq!(addresses, [(Some("localhost"), 9092)]);
     assert_eq!(config.storage.directories(), [std::path::PathBuf::from("./thalweg-data")]);
 }
 
