@@ -139,11 +139,11 @@ async fn start_with_quotas() -> (Cluster, thalweg_base::Uuid) {
     let properties = [("log.dirs", log_dirs.as_str()), ("quota.window.num", "2")];
     let mut cluster = Cluster::start_in(dir, &properties).await;
     let topic = cluster.create("t", &[]).await;
-    let entries = ["producer_byte_rate", "consumer_byte_rate"]
-        .map(|key| quota("user", None, key, 10_000.0))
-        .into_iter()
-        .collect();
-    cluster.ask(&m::AlterClientQuotasRequest { entries, validate_only: false }, 1).await;
+    // An entity is named once in a request, with all of its quotas.
+    let mut everybody = quota("user", None, "producer_byte_rate", 10_000.0);
+    everybody.ops.extend(quota("user", None, "consumer_byte_rate", 10_000.0).ops);
+    let request = m::AlterClientQuotasRequest { entries: vec![everybody], validate_only: false };
+    assert_eq!(cluster.ask(&request, 1).await.entries[0].error_code, 0);
     (cluster, topic)
 }
 
