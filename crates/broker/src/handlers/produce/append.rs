@@ -47,8 +47,11 @@ pub(super) fn append_and_reply(call: Call, request: ProduceRequest, guards: &Gua
     let deadline = now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let no_answer = request.acks == 0;
     // The connection is muted now: it may have sent more already.
-    let throttle_ms =
-        call.broker.quotas.record(QuotaKind::Produce, call.user(), call.request_bytes as f64, call.broker.moment());
+    let quotas = &call.broker.quotas;
+    let throttle_ms = match quotas.is_idle() {
+        true => 0,
+        false => quotas.record(QuotaKind::Produce, call.user(), call.request_bytes as f64, call.broker.moment()),
+    };
     call.mute(throttle_ms);
     let (mut response, waiting) = append_all(&call, request, guards);
     response.throttle_time_ms = i32::try_from(throttle_ms).unwrap_or(i32::MAX);
