@@ -399,8 +399,8 @@ impl Starting {
         let (share, images) = (Arc::clone(&broker.share), metadata.clone());
         let changes = metadata.changes();
         task::spawn(share.run(move || images.image(), changes, self.closing_drivers.closing()));
-        let listener = &self.config.network.inter_broker_listener_name;
-        broker.transactions.begin_with(Arc::clone(&broker.producer_ids), metadata.clone(), listener);
+        let security = &self.outgoings.brokers;
+        broker.transactions.begin_with(Arc::clone(&broker.producer_ids), metadata.clone(), security);
         // What was published meanwhile has not been acted upon.
         partitions.apply(metadata.image()).await;
         let presence = self.begin_presence(metadata, partitions, epoch).await;
@@ -462,9 +462,9 @@ impl Starting {
         let groups = Groups::new(node_id, config.groups.clone(), Arc::clone(partitions), self.started);
         let transactions =
             Transactions::new(node_id, config.transactions.clone(), Arc::clone(partitions), &groups, self.started);
-        let listener = config.network.inter_broker_listener_name.clone();
+        let security = Arc::clone(&self.outgoings.brokers);
         let share_coordinators =
-            ShareCoordinators::new(node_id, config.share.clone(), listener, Arc::clone(partitions), self.started);
+            ShareCoordinators::new(node_id, config.share.clone(), security, Arc::clone(partitions), self.started);
         Acting { partitions: Arc::clone(partitions), groups, transactions, share_coordinators }
     }
 

@@ -1,6 +1,7 @@
 //! Requests of this broker to other brokers, beside those of its fetchers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytestring::ByteString;
 use parking_lot::Mutex;
@@ -11,19 +12,20 @@ use thalweg_sys::time::{Duration, now};
 use thalweg_wire::{ErrorCode, Request};
 use tracing::debug;
 
+use crate::security::Outgoing;
+
 /// A channel to each broker that was asked something. There are never more than registered brokers.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    /// `inter.broker.listener.name`
-    listener: String,
+    security: Arc<Outgoing>,
     client_id: ByteString,
     channels: Mutex<BTreeMap<NodeId, Channel>>,
 }
 
 impl Peers {
     /// Channels that say `broker-N-PURPOSE` as their `client.id`.
-    pub(crate) fn new(node: NodeId, listener: String, purpose: &str) -> Self {
-        Self { listener, client_id: format!("broker-{node}-{purpose}").into(), channels: Mutex::default() }
+    pub(crate) fn new(node: NodeId, security: Arc<Outgoing>, purpose: &str) -> Self {
+        Self { security, client_id: format!("broker-{node}-{purpose}").into(), channels: Mutex::default() }
     }
 
     /// Sends a request to a broker, and waits no longer than `timeout` for its answer.
@@ -49,7 +51,7 @@ impl Peers {
     }
 
     fn channel(&self, image: &MetadataImage, to: NodeId) -> Option<Channel> {
-        let endpoint = image.cluster().broker(to)?.endpoint(&self.listener)?;
+        let endpoint = image.cluster().broker(to)?.endpoint(self.security.listener())?;
         let peer = Peer::new(&*endpoint.host, endpoint.port);
         let mut channels = self.channels.lock();
         if let Some(channel) = channels.get(&to).filter(|channel| *channel.peer() == peer) {
@@ -57,6 +59,7 @@ impl Peers {
         }
         channels.retain(|node, _| image.cluster().broker(*node).is_some());
         let connection = ConnectionOptions { client_id: Some(self.client_id.clone()), ..ConnectionOptions::default() };
+        let connection = self.security.secure(connection);
         let channel = Channel::new(peer, ChannelOptions { connection, ..ChannelOptions::default() });
         channels.insert(to, channel.clone());
         Some(channel)

@@ -102,6 +102,11 @@ impl Outgoing {
         Ok(Self { listener: listener.to_owned(), encryption, sasl })
     }
 
+    /// The name of the listener of others.
+    pub(crate) fn listener(&self) -> &str {
+        &self.listener
+    }
+
     /// The same connection, as this listener of others wants it.
     pub(crate) fn secure(&self, options: ConnectionOptions) -> ConnectionOptions {
         let encryption = self.encryption.as_ref().map(|(encryption, _)| encryption.clone());

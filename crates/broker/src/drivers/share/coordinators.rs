@@ -18,6 +18,7 @@ use crate::config::ShareConfig;
 use crate::drivers::coordination::{self, Coordinator, Coordinators, Role, Storage};
 use crate::drivers::partitions::Partitions;
 use crate::drivers::peers::Peers;
+use crate::security::Outgoing;
 
 /// How long the coordinator of another node has for an answer: more than it may wait for its replicas.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,11 +79,11 @@ impl ShareCoordinators {
     pub(crate) fn new(
         node_id: NodeId,
         config: ShareConfig,
-        listener: String,
+        security: Arc<Outgoing>,
         partitions: Arc<Partitions>,
         started: Instant,
     ) -> Arc<Self> {
-        let peers = Peers::new(node_id, listener, "share-coordinator");
+        let peers = Peers::new(node_id, security, "share-coordinator");
         Self::of(ShareRole { config, peers }, node_id, partitions, started)
     }
 

@@ -25,6 +25,7 @@ use crate::drivers::coordination::leader;
 use crate::drivers::marker::Marker;
 use crate::drivers::metadata::MetadataHandle;
 use crate::drivers::peers::Peers;
+use crate::security::Outgoing;
 
 /// How long another node has for an answer: Kafka's `request.timeout.ms` of brokers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -138,8 +139,8 @@ impl Question {
 }
 
 impl Elsewhere {
-    pub(super) fn new(node: NodeId, listener: &str, metadata: MetadataHandle) -> Self {
-        let peers = |purpose| Peers::new(node, listener.to_owned(), purpose);
+    pub(super) fn new(node: NodeId, security: &Arc<Outgoing>, metadata: MetadataHandle) -> Self {
+        let peers = |purpose| Peers::new(node, Arc::clone(security), purpose);
         let (marker_senders, verifiers) = (peers("txn-marker-sender"), peers("add-partitions-to-txn-manager"));
         Self { marker_senders, verifiers, metadata }
     }

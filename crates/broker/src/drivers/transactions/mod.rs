@@ -28,6 +28,7 @@ use super::partitions::Partitions;
 use super::producer_ids::ProducerIds;
 use crate::config::TransactionsConfig;
 use crate::drivers::groups::Groups;
+use crate::security::Outgoing;
 
 /// How long a write may wait for the replicas before its client is told to ask again.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -141,10 +142,15 @@ impl Transactions {
     }
 
     /// The node is registered and its logs were opened: the coordinators are loaded. Producer ids come from `producer_ids`,
-    /// and other nodes are reached at `listener`.
-    pub(crate) fn begin_with(&self, producer_ids: Arc<ProducerIds>, metadata: MetadataHandle, listener: &str) {
+    /// and other nodes are reached as `security` says.
+    pub(crate) fn begin_with(
+        &self,
+        producer_ids: Arc<ProducerIds>,
+        metadata: MetadataHandle,
+        security: &Arc<Outgoing>,
+    ) {
         let image = metadata.image();
-        let elsewhere = Arc::new(Elsewhere::new(self.node_id(), listener, metadata.clone()));
+        let elsewhere = Arc::new(Elsewhere::new(self.node_id(), security, metadata.clone()));
         // A node begins once.
         let _ = self.role().registered.set(Registered { producer_ids, metadata, elsewhere });
         self.begin(image);
