@@ -8,8 +8,10 @@ mod classic;
 mod consumer;
 mod describe;
 mod group;
+mod millis;
 mod offsets;
 mod outbox;
+mod own_config;
 pub mod records;
 mod request;
 mod settings;
@@ -21,11 +23,12 @@ mod tests;
 mod walk;
 
 pub use census::{Census, Tally};
+pub use own_config::Bounded;
 pub use request::{Answer, Caller, Request};
 pub use settings::{MigrationPolicy, Settings};
 pub use shard::Shard;
 pub use share::{
-    Bounded, Initialize, Partitions, ResetStrategy, ShareSettings, allows_renewal, reads_committed, reset_strategy,
+    Initialize, Partitions, ResetStrategy, ShareSettings, allows_renewal, reads_committed, reset_strategy,
 };
 pub use streams::StreamsSettings;
 pub use thalweg_coordinator::Now;

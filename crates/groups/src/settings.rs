@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use thalweg_metadata::MetadataImage;
-use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 
 use crate::consumer::{Refusal, validate};
+use crate::own_config::own;
 use crate::share::ShareSettings;
 use crate::streams::StreamsSettings;
 
@@ -156,7 +156,7 @@ impl Settings {
     /// The session timeout of members of the consumer group `group`: its own if it has one that the broker allows.
     #[must_use]
     pub fn consumer_session_timeout_of(&self, image: &MetadataImage, group: &str) -> Duration {
-        own(image, group, "consumer.session.timeout.ms").map_or(self.consumer_session_timeout, |own| {
+        own_time(image, group, "consumer.session.timeout.ms").map_or(self.consumer_session_timeout, |own| {
             within(own, self.consumer_session_timeout_min, self.consumer_session_timeout_max)
         })
     }
@@ -164,7 +164,7 @@ impl Settings {
     /// How often members of the consumer group `group` are to send heartbeats.
     #[must_use]
     pub fn consumer_heartbeat_interval_of(&self, image: &MetadataImage, group: &str) -> Duration {
-        own(image, group, "consumer.heartbeat.interval.ms").map_or(self.consumer_heartbeat_interval, |own| {
+        own_time(image, group, "consumer.heartbeat.interval.ms").map_or(self.consumer_heartbeat_interval, |own| {
             within(own, self.consumer_heartbeat_interval_min, self.consumer_heartbeat_interval_max)
         })
     }
@@ -172,17 +172,15 @@ impl Settings {
     /// The least time between two assignments of the consumer group `group`.
     #[must_use]
     pub fn consumer_assignment_interval_of(&self, image: &MetadataImage, group: &str) -> Duration {
-        own(image, group, "consumer.assignment.interval.ms").map_or(self.consumer_assignment_interval, |own| {
+        own_time(image, group, "consumer.assignment.interval.ms").map_or(self.consumer_assignment_interval, |own| {
             within(own, self.consumer_assignment_interval_min, self.consumer_assignment_interval_max)
         })
     }
 }
 
 /// A duration that the group's own dynamic configuration sets.
-fn own(image: &MetadataImage, group: &str, name: &str) -> Option<Duration> {
-    let resource = ConfigResource { kind: ConfigResourceType::Group, name: group.into() };
-    let ms = image.configs().value(&resource, name)?.trim().parse().ok()?;
-    Some(Duration::from_millis(ms))
+fn own_time(image: &MetadataImage, group: &str, name: &str) -> Option<Duration> {
+    Some(Duration::from_millis(own(image, group, name)?.trim().parse().ok()?))
 }
 
 /// `value`, moved to the nearest bound when it lies outside: bounds may be set in a broker's file after a group's own
@@ -194,6 +192,7 @@ fn within(value: Duration, min: Duration, max: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use thalweg_base::Offset;
+    use thalweg_metadata::image::ConfigResourceType;
     use thalweg_wire::messages::ConfigRecord;
 
     use super::*;

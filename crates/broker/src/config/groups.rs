@@ -78,10 +78,7 @@ fn rules(properties: &Properties) -> Settings {
 
 /// `group.streams.*`
 fn streams(properties: &Properties) -> StreamsSettings {
-    let bounded = |name: &str| {
-        let value = |prefix: &str| properties.int(&format!("group.streams.{prefix}{name}"));
-        Bounded { value: value(""), min: value("min."), max: value("max.") }
-    };
+    let bounded = |name: &str| super::share::bounded(properties, "streams", name);
     let unbounded = |name: &str, max: i32| Bounded { value: properties.int(name), min: 0, max };
     StreamsSettings {
         session_timeout_ms: bounded("session.timeout.ms"),

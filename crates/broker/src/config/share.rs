@@ -52,13 +52,16 @@ impl ShareConfig {
     }
 }
 
+/// `group.KIND.NAME`, with the bounds `group.KIND.min.NAME` and `group.KIND.max.NAME`.
+pub(super) fn bounded(properties: &Properties, kind: &str, name: &str) -> Bounded {
+    let value = |prefix: &str| properties.int(&format!("group.{kind}.{prefix}{name}"));
+    Bounded { value: value(""), min: value("min."), max: value("max.") }
+}
+
 /// `group.share.*`, as the groups need it.
 pub(super) fn settings(properties: &Properties) -> ShareSettings {
     let size = |name| usize::try_from(properties.int(name)).unwrap_or(0);
-    let bounded = |name: &str| {
-        let value = |prefix: &str| properties.int(&format!("group.share.{prefix}{name}"));
-        Bounded { value: value(""), min: value("min."), max: value("max.") }
-    };
+    let bounded = |name: &str| bounded(properties, "share", name);
     let retry = properties.int("group.share.initialize.retry.interval.ms");
     ShareSettings {
         session_timeout_ms: bounded("session.timeout.ms"),

@@ -3,6 +3,7 @@
 use thalweg_access::acl::{Operation, Resource, ResourceType};
 use thalweg_access::sasl::token_hmac;
 use thalweg_access::{Principal, Secret};
+use thalweg_controller::Ask;
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::image::DelegationToken;
 use thalweg_wire::ErrorCode;
@@ -79,27 +80,29 @@ pub(crate) async fn create(call: Call, request: CreateDelegationTokenRequest) ->
 }
 
 pub(crate) async fn renew(call: Call, request: RenewDelegationTokenRequest) -> RenewDelegationTokenResponse {
-    let refused = |error: ErrorCode| RenewDelegationTokenResponse {
+    forward(&call, request, |error| RenewDelegationTokenResponse {
         error_code: error.code(),
         expiry_timestamp_ms: NO_TIME,
         throttle_time_ms: 0,
-    };
-    if !may_ask(&call) {
-        return refused(ErrorCode::DelegationTokenRequestNotAllowed);
-    }
-    ask(&call, request).await.unwrap_or_else(|refusal| refused(refusal.code))
+    })
+    .await
 }
 
 pub(crate) async fn expire(call: Call, request: ExpireDelegationTokenRequest) -> ExpireDelegationTokenResponse {
-    let refused = |error: ErrorCode| ExpireDelegationTokenResponse {
+    forward(&call, request, |error| ExpireDelegationTokenResponse {
         error_code: error.code(),
         expiry_timestamp_ms: NO_TIME,
         throttle_time_ms: 0,
-    };
-    if !may_ask(&call) {
+    })
+    .await
+}
+
+/// Has the controller answer a client that may ask for tokens.
+async fn forward<Q: Ask>(call: &Call, request: Q, refused: impl Fn(ErrorCode) -> Q::Response) -> Q::Response {
+    if !may_ask(call) {
         return refused(ErrorCode::DelegationTokenRequestNotAllowed);
     }
-    ask(&call, request).await.unwrap_or_else(|refusal| refused(refusal.code))
+    ask(call, request).await.unwrap_or_else(|refusal| refused(refusal.code))
 }
 
 pub(crate) fn describe(call: &Call, request: DescribeDelegationTokenRequest) -> DescribeDelegationTokenResponse {

@@ -16,7 +16,7 @@ use thalweg_wire::messages::{
 };
 use tracing::{debug, info, warn};
 
-use super::Cause;
+use super::{Cause, millis};
 use crate::config::{self, NodeConfig, TokenConfig};
 use crate::drivers::metadata::{
     Acting, Asker, Balancing, Ended, MetadataHandle, MetadataLog, QuorumDriver, QuorumSettings, Retention,
@@ -318,8 +318,4 @@ fn metadata_log_config(config: &NodeConfig) -> LogConfig {
         delete: false,
         ..LogConfig::default()
     }
-}
-
-fn millis(ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

@@ -8,7 +8,7 @@ use thalweg_wire::messages::DescribeConfigsRequest;
 use thalweg_wire::messages::describe_configs_request::DescribeConfigsResource;
 use thalweg_wire::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
 
-use super::Kafka;
+use super::{Kafka, Snapshot};
 use crate::trouble::Trouble;
 
 /// So many topics are asked for at once.
@@ -109,12 +109,13 @@ impl Kafka {
         Ok(configs)
     }
 
-    /// What has been set of each of these topics, by name.
+    /// What has been set of each topic, by name.
     pub(crate) async fn configs_of_topics(
         &self,
-        names: &[&str],
+        snapshot: &Snapshot,
     ) -> Result<BTreeMap<String, BTreeMap<String, Option<String>>>, Trouble> {
         let mut found = BTreeMap::new();
+        let names: Vec<&str> = snapshot.topics.keys().map(|name| &**name).collect();
         for names in names.chunks(TOPICS_MAX) {
             let resources = names.iter().map(|name| ConfigScope::Topic(name).resource()).collect();
             let request = DescribeConfigsRequest { resources, ..DescribeConfigsRequest::default() };

@@ -6,10 +6,11 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
 use super::group::{ClassicGroup, State};
-use super::member::{Member, Protocols, millis, timeouts};
+use super::member::{Member, Protocols, timeouts};
 use super::rebalance::{Desk, NEW_MEMBER_JOIN_TIMEOUT};
 use super::replay;
 use crate::group::{Group, owned};
+use crate::millis::millis;
 use crate::outbox::After;
 use crate::request::{Answer, Caller, Request, refused_join};
 use crate::shard::Shard;

@@ -10,6 +10,7 @@ use thalweg_wire::messages as m;
 use thalweg_wire::messages::join_group_request::JoinGroupRequestProtocol;
 
 use crate::group::owned;
+use crate::millis::millis;
 
 /// The protocols that a member supports, in the order of its preference; what each means is the members' affair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,9 +105,4 @@ pub(super) fn timeouts(request: &m::JoinGroupRequest, version: i16) -> (Duration
     // Version 0 has one time limit for both.
     let rebalance = if version == 0 { session } else { millis(request.rebalance_timeout_ms) };
     (rebalance, session)
-}
-
-/// A number of milliseconds from the network or the disk; what is negative is none.
-pub(crate) fn millis(ms: i32) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

@@ -7,8 +7,9 @@ use thalweg_wire::messages as m;
 use thalweg_wire::messages::group_metadata_value::MemberMetadata;
 
 use super::group::ClassicGroup;
-use super::member::{Member, Protocols, millis};
+use super::member::{Member, Protocols};
 use crate::group::{Group, owned};
+use crate::millis::millis;
 use crate::outbox::Timer;
 use crate::records::Record;
 use crate::shard::Shard;

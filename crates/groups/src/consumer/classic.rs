@@ -14,11 +14,12 @@ use thalweg_wire::messages::leave_group_response::MemberResponse;
 
 use super::decision::{Context, Decision, Timer};
 use super::group::ConsumerGroup;
-use super::heartbeat::{Settled, Subscriber, millis};
+use super::heartbeat::{Settled, Subscriber};
 use super::member::{Member, MemberState, copy, without_epochs};
 use super::migrate::{Downgrade, PROTOCOL_TYPE, classic_metadata, first_metadata};
 use super::protocol;
 use crate::classic::Protocols;
+use crate::millis::millis;
 use crate::records::Record;
 use crate::request::{Caller, refused_join};
 use crate::settings::MigrationPolicy;

@@ -18,6 +18,7 @@ use super::reconcile::Step;
 use super::refusal::Refusal;
 use super::regex::RegexUpdate;
 use super::target::{Target, target_record};
+use crate::millis::millis;
 use crate::records::Record;
 use crate::request::Caller;
 
@@ -366,11 +367,6 @@ fn next_step(
     let (image, target_epoch, target) = (context.at.image, target.epoch, &*target.assignment);
     let next = Step { group, image, target_epoch, target, subscription_changed, owned }.take(member)?;
     Ok((next != *member).then_some(next))
-}
-
-/// A time from the wire; a negative one is none.
-pub(super) fn millis(ms: i32) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// The record of a group's epoch.

@@ -18,12 +18,13 @@ use super::assignor::{Assignment, remove};
 use super::decision::Context;
 use super::group::ConsumerGroup;
 use super::hash::metadata_hash;
-use super::heartbeat::{epoch_record, millis};
+use super::heartbeat::epoch_record;
 use super::member::{ClassicMetadata, Member, with_epoch};
 use super::protocol;
 use super::refusal::Refusal;
 use super::target::target_record;
 use crate::classic::{self, ClassicGroup, Protocols};
+use crate::millis::millis;
 use crate::records::Record;
 use crate::settings::Settings;
 

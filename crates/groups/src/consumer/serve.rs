@@ -8,12 +8,13 @@ use thalweg_wire::messages as m;
 
 use super::decision::{Context, Decision, Timer};
 use super::group::{ConsumerGroup, Refresh};
-use super::heartbeat::{Heartbeat, millis, validate};
+use super::heartbeat::{Heartbeat, validate};
 use super::leave::left;
 use super::member::{LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberState};
 use super::migrate::{Downgrade, may_upgrade};
 use super::refusal::Refusal;
 use crate::group::{Group, owned};
+use crate::millis::millis;
 use crate::outbox;
 use crate::records::Record;
 use crate::request::{Answer, Caller, refused_join};

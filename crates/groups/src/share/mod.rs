@@ -17,5 +17,4 @@ mod tests;
 pub use group::Partitions;
 pub(crate) use group::ShareGroup;
 pub use heartbeat::Initialize;
-pub(crate) use settings::bounded_of;
-pub use settings::{Bounded, ResetStrategy, ShareSettings, allows_renewal, reads_committed, reset_strategy};
+pub use settings::{ResetStrategy, ShareSettings, allows_renewal, reads_committed, reset_strategy};

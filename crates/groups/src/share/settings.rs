@@ -3,18 +3,8 @@
 use std::time::Duration;
 
 use thalweg_metadata::MetadataImage;
-use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 
-/// A value with the bounds that a group's own may not leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounded {
-    /// The broker's value.
-    pub value: i32,
-    /// The least that a group may set.
-    pub min: i32,
-    /// The most.
-    pub max: i32,
-}
+use crate::own_config::{Bounded, own};
 
 /// Where a group begins in a partition that it never read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,37 +61,37 @@ impl ShareSettings {
     /// `share.session.timeout.ms`: how long a member of the group may be silent.
     #[must_use]
     pub fn session_timeout(&self, image: &MetadataImage, group: &str) -> Duration {
-        millis(bounded_of(self.session_timeout_ms, image, group, "share.session.timeout.ms"))
+        self.session_timeout_ms.time_of(image, group, "share.session.timeout.ms")
     }
 
     /// `share.heartbeat.interval.ms`: how often members of the group are to send heartbeats.
     #[must_use]
     pub fn heartbeat_interval_ms(&self, image: &MetadataImage, group: &str) -> i32 {
-        bounded_of(self.heartbeat_interval_ms, image, group, "share.heartbeat.interval.ms")
+        self.heartbeat_interval_ms.of(image, group, "share.heartbeat.interval.ms")
     }
 
     /// `share.assignment.interval.ms`: the least time between two assignments of the group.
     #[must_use]
     pub fn assignment_interval(&self, image: &MetadataImage, group: &str) -> Duration {
-        millis(bounded_of(self.assignment_interval_ms, image, group, "share.assignment.interval.ms"))
+        self.assignment_interval_ms.time_of(image, group, "share.assignment.interval.ms")
     }
 
     /// `share.record.lock.duration.ms`: how long a member of the group may hold a record.
     #[must_use]
     pub fn record_lock_duration_ms(&self, image: &MetadataImage, group: &str) -> i32 {
-        bounded_of(self.record_lock_duration_ms, image, group, "share.record.lock.duration.ms")
+        self.record_lock_duration_ms.of(image, group, "share.record.lock.duration.ms")
     }
 
     /// `share.delivery.count.limit`: how often a record is delivered to the group at most.
     #[must_use]
     pub fn delivery_count_limit(&self, image: &MetadataImage, group: &str) -> i32 {
-        bounded_of(self.delivery_count_limit, image, group, "share.delivery.count.limit")
+        self.delivery_count_limit.of(image, group, "share.delivery.count.limit")
     }
 
     /// `share.partition.max.record.locks`: how many records of a partition may be on their way to the group.
     #[must_use]
     pub fn partition_max_record_locks(&self, image: &MetadataImage, group: &str) -> i32 {
-        bounded_of(self.partition_max_record_locks, image, group, "share.partition.max.record.locks")
+        self.partition_max_record_locks.of(image, group, "share.partition.max.record.locks")
     }
 }
 
@@ -130,11 +120,6 @@ pub fn reset_strategy(image: &MetadataImage, group: &str) -> ResetStrategy {
     }
 }
 
-fn own<'a>(image: &'a MetadataImage, group: &str, name: &str) -> Option<&'a str> {
-    let resource = ConfigResource { kind: ConfigResourceType::Group, name: group.into() };
-    image.configs().value(&resource, name).map(|text| &**text)
-}
-
 /// An ISO 8601 duration of days, hours, minutes and seconds in milliseconds; fractions of these are cut off.
 fn duration_ms(text: &str) -> Option<i64> {
     let mut total: i64 = 0;
@@ -161,19 +146,10 @@ fn duration_ms(text: &str) -> Option<i64> {
     Some(total)
 }
 
-/// The group's own value within the broker's bounds, which may have been set after it was accepted.
-pub(crate) fn bounded_of(bounded: Bounded, image: &MetadataImage, group: &str, name: &str) -> i32 {
-    let own: Option<i32> = own(image, group, name).and_then(|text| text.trim().parse().ok());
-    own.map_or(bounded.value, |own| own.min(bounded.max).max(bounded.min))
-}
-
-fn millis(ms: i32) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use thalweg_base::Offset;
+    use thalweg_metadata::image::ConfigResourceType;
     use thalweg_wire::messages::ConfigRecord;
 
     use super::*;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thalweg_metadata::MetadataImage;
 
-use crate::share::{Bounded, bounded_of};
+use crate::own_config::Bounded;
 
 /// The broker's configuration of streams groups. The defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,34 +41,30 @@ impl StreamsSettings {
     /// `streams.session.timeout.ms`: how long a member of the group may be silent.
     #[must_use]
     pub fn session_timeout(&self, image: &MetadataImage, group: &str) -> Duration {
-        millis(bounded_of(self.session_timeout_ms, image, group, "streams.session.timeout.ms"))
+        self.session_timeout_ms.time_of(image, group, "streams.session.timeout.ms")
     }
 
     /// `streams.heartbeat.interval.ms`: how often members of the group are to send heartbeats.
     #[must_use]
     pub fn heartbeat_interval_ms(&self, image: &MetadataImage, group: &str) -> i32 {
-        bounded_of(self.heartbeat_interval_ms, image, group, "streams.heartbeat.interval.ms")
+        self.heartbeat_interval_ms.of(image, group, "streams.heartbeat.interval.ms")
     }
 
     /// `streams.assignment.interval.ms`: the least time between two assignments of the group.
     #[must_use]
     pub fn assignment_interval(&self, image: &MetadataImage, group: &str) -> Duration {
-        millis(bounded_of(self.assignment_interval_ms, image, group, "streams.assignment.interval.ms"))
+        self.assignment_interval_ms.time_of(image, group, "streams.assignment.interval.ms")
     }
 
     /// `streams.num.standby.replicas`: how many standby copies each task with state has.
     #[must_use]
     pub fn standby_replicas(&self, image: &MetadataImage, group: &str) -> i32 {
-        bounded_of(self.standby_replicas, image, group, "streams.num.standby.replicas")
+        self.standby_replicas.of(image, group, "streams.num.standby.replicas")
     }
 
     /// `streams.initial.rebalance.delay.ms`: how long a group that was empty waits for more members.
     #[must_use]
     pub fn initial_rebalance_delay(&self, image: &MetadataImage, group: &str) -> Duration {
-        millis(bounded_of(self.initial_rebalance_delay_ms, image, group, "streams.initial.rebalance.delay.ms"))
+        self.initial_rebalance_delay_ms.time_of(image, group, "streams.initial.rebalance.delay.ms")
     }
-}
-
-fn millis(ms: i32) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }

@@ -8,6 +8,7 @@ use thalweg_access::acl::{Operation, Resource};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
+use super::described::{describe, described, refuses_member};
 use super::{Attempt, Gate, Guarded, Restricted, split};
 use crate::handlers::groups::serves_consumer_protocol;
 
@@ -64,20 +65,15 @@ impl Guarded for m::SyncGroupRequest {
 
 impl Guarded for m::ConsumerGroupHeartbeatRequest {
     fn restrict(&mut self, gate: &Arc<Gate>) -> Restricted<Self::Response> {
-        let refused =
-            |error_code| Restricted::Refused(m::ConsumerGroupHeartbeatResponse { error_code, ..Default::default() });
         if !serves_consumer_protocol(&gate.call) {
             return Restricted::Allowed;
         }
-        if !gate.may(Operation::Read, Resource::group(&self.group_id)) {
-            return refused(FAILED);
-        }
-        let names: BTreeSet<&ByteString> = self.subscribed_topic_names.iter().flatten().collect();
-        let may_describe = |name: &&ByteString| gate.may(Operation::Describe, Resource::topic(name));
-        // Every name is looked at, so that the audit log has all of them.
-        match names.iter().filter(|name| may_describe(name)).count() == names.len() {
-            true => Restricted::Allowed,
-            false => refused(TOPIC_FAILED),
+        match refuses_member(gate, &self.group_id, self.subscribed_topic_names.iter().flatten()) {
+            None => Restricted::Allowed,
+            Some(error) => Restricted::Refused(m::ConsumerGroupHeartbeatResponse {
+                error_code: error.code(),
+                ..Default::default()
+            }),
         }
     }
 }
@@ -104,48 +100,23 @@ impl Guarded for m::DescribeGroupsRequest {
 
 impl Guarded for m::ConsumerGroupDescribeRequest {
     fn restrict(&mut self, gate: &Arc<Gate>) -> Restricted<Self::Response> {
-        use m::consumer_group_describe_response::DescribedGroup;
         if !serves_consumer_protocol(&gate.call) {
             return Restricted::Allowed;
         }
-        let groups = std::mem::take(&mut self.group_ids);
-        let (allowed, refused): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|group| gate.may(Operation::Describe, Resource::group(group)));
-        self.group_ids = allowed;
-        let gate = Arc::clone(gate);
-        Restricted::filtered(move |response: &mut m::ConsumerGroupDescribeResponse| {
-            let mut known: BTreeMap<ByteString, bool> = BTreeMap::new();
-            for group in &mut response.groups {
-                if group.authorized_operations != i32::MIN {
-                    group.authorized_operations = gate.operations(Resource::group(&group.group_id));
-                }
-                let assignments =
-                    group.members.iter().flat_map(|member| [&member.assignment, &member.target_assignment]);
-                let topics: BTreeSet<&ByteString> =
-                    assignments.flat_map(|a| &a.topic_partitions).map(|topic| &topic.topic_name).collect();
-                let mut hidden = false;
-                for topic in topics {
-                    let may_see = || gate.may(Operation::Describe, Resource::topic(topic));
-                    hidden |= !*known.entry(topic.clone()).or_insert_with(may_see);
-                }
-                if hidden {
-                    let text = "The group has described topic(s) that the client is not authorized to describe.";
-                    *group = DescribedGroup {
-                        group_id: group.group_id.clone(),
-                        error_code: TOPIC_FAILED,
-                        error_message: Some(text.into()),
-                        ..Default::default()
-                    };
-                }
-            }
-            response.groups.extend(refused.iter().map(|group| DescribedGroup {
-                error_code: FAILED,
-                group_id: group.clone(),
-                ..Default::default()
-            }));
-        })
+        describe(gate, &mut self.group_ids, |response: &mut m::ConsumerGroupDescribeResponse| &mut response.groups)
     }
 }
+
+described!(
+    m::consumer_group_describe_response::DescribedGroup,
+    "The group has described topic(s) that the client is not authorized to describe.",
+    |group| {
+        let assignments = group.members.iter().flat_map(|member| [&member.assignment, &member.target_assignment]);
+        let topics = assignments.flat_map(|assignment| &assignment.topic_partitions);
+        let names: BTreeSet<&ByteString> = topics.map(|topic| &topic.topic_name).collect();
+        names.into_iter().cloned().collect()
+    }
+);
 
 impl Guarded for m::ListGroupsRequest {
     fn restrict(&mut self, gate: &Arc<Gate>) -> Restricted<Self::Response> {

@@ -7,6 +7,7 @@
 
 mod cluster;
 mod configs;
+mod described;
 mod groups;
 mod open;
 mod share;

@@ -1,6 +1,5 @@
 //! APIs of share groups. What a member may read is looked at by the handlers, with every fetch: its session outlives ACLs.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -8,6 +7,7 @@ use thalweg_access::acl::{Operation, Resource};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
+use super::described::{describe, described, refuses_member};
 use super::{Gate, Guarded, Restricted, split};
 
 const FAILED: i16 = ErrorCode::GroupAuthorizationFailed.code();
@@ -34,59 +34,29 @@ members! {
 
 impl Guarded for m::ShareGroupHeartbeatRequest {
     fn restrict(&mut self, gate: &Arc<Gate>) -> Restricted<Self::Response> {
-        let refused =
-            |error_code| Restricted::Refused(m::ShareGroupHeartbeatResponse { error_code, ..Default::default() });
-        if !gate.may(Operation::Read, Resource::group(&self.group_id)) {
-            return refused(FAILED);
-        }
-        let names: BTreeSet<&ByteString> = self.subscribed_topic_names.iter().flatten().collect();
-        let may_describe = |name: &&ByteString| gate.may(Operation::Describe, Resource::topic(name));
-        // Every name is looked at, so that the audit log has all of them.
-        match names.iter().filter(|name| may_describe(name)).count() == names.len() {
-            true => Restricted::Allowed,
-            false => refused(TOPIC_FAILED),
+        match refuses_member(gate, &self.group_id, self.subscribed_topic_names.iter().flatten()) {
+            None => Restricted::Allowed,
+            Some(error) => {
+                Restricted::Refused(m::ShareGroupHeartbeatResponse { error_code: error.code(), ..Default::default() })
+            }
         }
     }
 }
 
 impl Guarded for m::ShareGroupDescribeRequest {
     fn restrict(&mut self, gate: &Arc<Gate>) -> Restricted<Self::Response> {
-        use m::share_group_describe_response::DescribedGroup;
-        let groups = std::mem::take(&mut self.group_ids);
-        let (allowed, refused): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|group| gate.may(Operation::Describe, Resource::group(group)));
-        self.group_ids = allowed;
-        let gate = Arc::clone(gate);
-        Restricted::filtered(move |response: &mut m::ShareGroupDescribeResponse| {
-            let mut known: BTreeMap<ByteString, bool> = BTreeMap::new();
-            for group in &mut response.groups {
-                if group.authorized_operations != i32::MIN {
-                    group.authorized_operations = gate.operations(Resource::group(&group.group_id));
-                }
-                let topics = group.members.iter().flat_map(|member| &member.assignment.topic_partitions);
-                let mut hidden = false;
-                for topic in topics.map(|topic| &topic.topic_name) {
-                    let may_see = || gate.may(Operation::Describe, Resource::topic(topic));
-                    hidden |= !*known.entry(topic.clone()).or_insert_with(may_see);
-                }
-                if hidden {
-                    let text = "The group has described topic(s) that the client is not authorized to describe.";
-                    *group = DescribedGroup {
-                        group_id: group.group_id.clone(),
-                        error_code: TOPIC_FAILED,
-                        error_message: Some(text.into()),
-                        ..Default::default()
-                    };
-                }
-            }
-            response.groups.extend(refused.iter().map(|group| DescribedGroup {
-                error_code: FAILED,
-                group_id: group.clone(),
-                ..Default::default()
-            }));
-        })
+        describe(gate, &mut self.group_ids, |response: &mut m::ShareGroupDescribeResponse| &mut response.groups)
     }
 }
+
+described!(
+    m::share_group_describe_response::DescribedGroup,
+    "The group has described topic(s) that the client is not authorized to describe.",
+    |group| {
+        let topics = group.members.iter().flat_map(|member| &member.assignment.topic_partitions);
+        topics.map(|topic| topic.topic_name.clone()).collect()
+    }
+);
 
 /// What brokers ask the share coordinator needs CLUSTER_ACTION.
 macro_rules! of_brokers {

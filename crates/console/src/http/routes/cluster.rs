@@ -18,8 +18,7 @@ pub(super) async fn overview(
     let work = async {
         let snapshot = shared.kafka.snapshot().await?;
         if Wants::of(&headers, Wants::Html) == Wants::Json {
-            let names: Vec<&str> = snapshot.topics.keys().map(|name| &**name).collect();
-            let mut configs = shared.kafka.configs_of_topics(&names).await?;
+            let mut configs = shared.kafka.configs_of_topics(&snapshot).await?;
             return Ok(Answer::json(&ClusterInfo::new(&snapshot, &mut configs)));
         }
         let list = TopicList::new(format!("{}/", shared.base), &snapshot, &queried(query)?);

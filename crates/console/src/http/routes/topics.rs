@@ -26,8 +26,7 @@ pub(super) async fn list(
     let work = async {
         let snapshot = shared.kafka.snapshot().await?;
         if Wants::of(&headers, Wants::Json) == Wants::Json {
-            let names: Vec<&str> = snapshot.topics.keys().map(|name| &**name).collect();
-            let mut configs = shared.kafka.configs_of_topics(&names).await?;
+            let mut configs = shared.kafka.configs_of_topics(&snapshot).await?;
             return Ok(Answer::json(&kafdrop::topics(&snapshot, &mut configs)));
         }
         let list = TopicList::new(format!("{}/topic", shared.base), &snapshot, &queried(query)?);
