@@ -254,7 +254,11 @@ impl Shared {
         let names = [Arc::clone(topic)];
         let mut attempts = crate::client::Attempts::new(&self.config.client, deadline);
         loop {
-            let cluster = self.client.topics(&names, deadline).await?;
+            let cluster = match self.client.topics(&names, deadline).await {
+                Ok(cluster) => cluster,
+                // Time was up in the middle of an attempt: an earlier one may have said what is wrong with the topic.
+                Err(error) => return Err(attempts.most_telling(error)),
+            };
             let is_known = {
                 let mut accumulator = self.accumulator.lock();
                 accumulator.learn(&cluster, &names)?;
@@ -265,10 +269,11 @@ impl Shared {
                 return Ok(());
             }
             self.client.mark_outdated();
+            let code = cluster.topics.get(topic).map(|topic| topic.error).filter(|code| code.is_error());
+            let code = code.unwrap_or(thalweg_wire::ErrorCode::LeaderNotAvailable);
+            let error = attempts.most_telling(Error::Topic { topic: Arc::clone(topic), code });
             if !attempts.again().await {
-                let code = cluster.topics.get(topic).map(|topic| topic.error).filter(|code| code.is_error());
-                let code = code.unwrap_or(thalweg_wire::ErrorCode::LeaderNotAvailable);
-                return Err(Error::Topic { topic: Arc::clone(topic), code });
+                return Err(error);
             }
         }
     }
