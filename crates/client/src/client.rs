@@ -129,7 +129,10 @@ impl Client {
     }
 
     /// As [`Client::send_by`], at a version of at most `limit`.
-    pub(crate) async fn send_limited<Q: Request>(
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_limited<Q: Request>(
         &self,
         destination: &Destination,
         request: &Q,

@@ -47,12 +47,6 @@ impl Console {
         Ok(Self { router: http::router(&shared), shared })
     }
 
-    /// Whether requests to this path are the console's.
-    #[must_use]
-    pub fn serves(&self, path: &str) -> bool {
-        path.strip_prefix(&self.shared.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
     /// What an HTTP server calls for each request.
     #[must_use]
     pub fn handler(&self) -> Handler {

@@ -11,7 +11,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use thalweg_sys::closing::Closing;
 use thalweg_sys::net::{Acceptor, SocketOptions, TcpStream, listen_on};
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, now, sleep, sleep_until};
+use thalweg_sys::time::{Duration, sleep, timeout};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
@@ -46,15 +45,10 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// and have no more headers than this.
 const HEADERS_MAX: usize = 64;
-/// The whole answer must be taken within this time, however large it is, unless it has an [`AnswerTime`].
+/// The whole answer must be taken within this time, however large it is.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long to wait before accepting again when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// An extension of an answer that takes longer than a minute by its nature, such as a page that is kept up to date: how long
-/// it may take, from the first byte of the request on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnswerTime(pub Duration);
 
 /// An extension of every request: where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,18 +114,10 @@ impl Server {
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, handler: Handler) {
-    let began = now();
-    let time_max_ms = Arc::new(AtomicU64::new(millis(ANSWER_TIME_MAX)));
     let service = service_fn(|mut request: Request| {
         request.extensions_mut().insert(From(peer));
-        let (answering, time_max_ms) = (handler(request), Arc::clone(&time_max_ms));
-        async move {
-            let response = answering.await;
-            if let Some(AnswerTime(time)) = response.extensions().get() {
-                time_max_ms.store(millis(*time), Ordering::Relaxed);
-            }
-            Ok::<_, Infallible>(response)
-        }
+        let answering = handler(request);
+        async move { Ok::<_, Infallible>(answering.await) }
     });
     let served = http1::Builder::new()
         .keep_alive(false)
@@ -140,25 +126,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, handler: Handler) {
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(served);
-    loop {
-        let deadline = began + Duration::from_millis(time_max_ms.load(Ordering::Relaxed));
-        if deadline <= now() {
-            return debug!(%peer, "an HTTP connection was closed: its answer was not taken in time");
-        }
-        tokio::select! {
-            biased;
-            served = &mut served => {
-                if let Err(e) = served {
-                    debug!(%peer, error = %e, "an HTTP connection was closed");
-                }
-                return;
-            }
-            () = sleep_until(deadline) => {}
-        }
+    match timeout(ANSWER_TIME_MAX, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => debug!(%peer, error = %e, "an HTTP connection was closed"),
+        Err(_) => debug!(%peer, "an HTTP connection was closed: its answer was not taken in time"),
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

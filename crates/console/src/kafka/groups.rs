@@ -95,17 +95,16 @@ impl Kafka {
     pub(crate) async fn group(&self, id: &str) -> Result<Option<Group>, Trouble> {
         let to = Destination::GroupCoordinator(id.into());
         let request = ConsumerGroupDescribeRequest { group_ids: vec![id.into()], ..Default::default() };
-        // Brokers before Kafka 4.0 do not have this request.
-        if let Ok(response) = self.ask(to.clone(), &request).await
-            && let Some(found) = response.groups.into_iter().next()
+        let response = self.ask_if_served(&to, &request).await?;
+        if let Some(found) = response.and_then(|response| response.groups.into_iter().next())
             && !is_of_another_kind(found.error_code)
         {
             Trouble::check(format!("group {id}"), found.error_code, found.error_message.as_deref())?;
             return Ok(Some(of_consumer(found)));
         }
         let request = ShareGroupDescribeRequest { group_ids: vec![id.into()], ..Default::default() };
-        if let Ok(response) = self.ask(to.clone(), &request).await
-            && let Some(found) = response.groups.into_iter().next()
+        let response = self.ask_if_served(&to, &request).await?;
+        if let Some(found) = response.and_then(|response| response.groups.into_iter().next())
             && !is_of_another_kind(found.error_code)
         {
             Trouble::check(format!("group {id}"), found.error_code, found.error_message.as_deref())?;
@@ -125,10 +124,7 @@ impl Kafka {
     pub(crate) async fn committed(&self, group: &str) -> Result<Committed, Trouble> {
         let asked = OffsetFetchRequestGroup { group_id: group.into(), topics: None, ..Default::default() };
         let request = OffsetFetchRequest { groups: vec![asked], ..Default::default() };
-        // It finds the coordinator, and waits until it has loaded the group.
         let to = Destination::GroupCoordinator(group.into());
-        let probe = DescribeGroupsRequest { groups: vec![group.into()], ..Default::default() };
-        self.ask(to.clone(), &probe).await?;
         let response = self.ask_up_to(&to, &request, NAMES_UP_TO).await?;
         let mut offsets = Committed::new();
         for found in &response.groups {

@@ -21,7 +21,7 @@ const BATCH_BYTES_MAX: usize = 128 << 20;
 pub(crate) struct ReadLimits {
     /// So many records at most.
     pub(crate) records: usize,
-    /// No further record once there are so many bytes of keys and values.
+    /// No further record once there are so many bytes of them in memory.
     pub(crate) bytes: usize,
 }
 
@@ -85,7 +85,7 @@ impl Kafka {
         while !open.is_empty() && now() < deadline && bytes < limits.bytes {
             for record in consumer.poll(deadline).await? {
                 let partition = TopicPartition { topic: Arc::clone(&record.topic), partition: record.partition };
-                bytes += bytes_of(&record);
+                bytes += bytes_of(&record) + size_of::<ConsumerRecord>();
                 if !reads.get_mut(&partition).is_some_and(|read| read.take(record, limits)) {
                     consumer.pause(&partition);
                     open.remove(&partition);

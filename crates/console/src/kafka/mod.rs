@@ -14,7 +14,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use thalweg_base::NodeId;
-use thalweg_client::{Client, ClientConfig, ConfigError, Destination, Lane, Properties};
+use thalweg_client::{Client, ClientConfig, ConfigError, Destination, Properties};
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now};
 use thalweg_wire::Request;
@@ -70,17 +70,23 @@ impl Kafka {
         Ok(self.client.send_by(&to, request, Self::deadline()).await?)
     }
 
-    /// Asks once, at a version of at most `version_max`.
+    /// As `ask`, at a version of at most `version_max`.
     async fn ask_up_to<Q: Request>(
         &self,
         to: &Destination,
         request: &Q,
         version_max: i16,
     ) -> Result<Q::Response, Trouble> {
-        let deadline = Self::deadline();
-        let connection = self.client.connection(to, Lane::Requests, deadline).await?;
-        let version = connection.version(Q::API)?.min(version_max);
-        Ok(connection.send_at(request, version, deadline).await?)
+        Ok(self.client.send_limited(to, request, version_max, Self::deadline()).await?)
+    }
+
+    /// As `ask`; `None` from a broker that is too old for the request.
+    async fn ask_if_served<Q: Request>(&self, to: &Destination, request: &Q) -> Result<Option<Q::Response>, Trouble> {
+        match self.client.send_by(to, request, Self::deadline()).await {
+            Ok(response) => Ok(Some(response)),
+            Err(thalweg_client::Error::UnsupportedVersion { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -150,7 +150,7 @@ impl Hunt {
         span.at = offset + 1;
         span.records += 1;
         self.records += 1;
-        self.bytes += bytes_of(record) as u64;
+        self.bytes = self.bytes.saturating_add(bytes_of(record) as u64);
         self.last_ms = Some(record.timestamp.0);
         let fits = self.needle.fits(record);
         self.found += usize::from(fits);
@@ -236,7 +236,9 @@ impl FromStr for Cursor {
         let parsed = || {
             let mut parts = text.splitn(3, ';');
             let (found, bytes) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-            let spans = parts.next()?.split(',').map(parse_span).collect::<Option<_>>()?;
+            let spans = parts.next()?.split(',').map(parse_span).collect::<Option<BTreeMap<i32, Span>>>()?;
+            // An address may say anything: what a search adds up must not overflow.
+            spans.values().try_fold(0_i64, |all, span| all.checked_add(span.end - span.from))?;
             Some(Self { found, bytes, spans })
         };
         parsed().ok_or_else(|| Trouble::Bad(format!("`{text}` is no cursor")))
@@ -422,6 +424,9 @@ mod tests {
         {
             assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
         }
+        let max = i64::MAX;
+        let overflowing = format!("1;2;0:0:{max}:{max}:{max},1:0:{max}:{max}:1");
+        assert!(overflowing.parse::<Cursor>().is_err(), "what is added up overflows");
     }
 
     #[test]

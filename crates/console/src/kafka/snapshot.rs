@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use thalweg_base::Uuid;
 use thalweg_client::Destination;
-use thalweg_sys::time::{Duration, now};
+use thalweg_sys::time::{Duration, now, timeout};
 use thalweg_wire::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use thalweg_wire::messages::{MetadataRequest, MetadataResponse};
 
-use super::Kafka;
+use super::{ASK_TIME_MAX, Kafka};
 use crate::trouble::Trouble;
 
 /// A snapshot serves those who ask within this time after it was taken, so that many open pages cost the cluster no more than
@@ -146,7 +146,9 @@ fn partition(partition: MetadataResponsePartition) -> Partition {
 impl Kafka {
     /// The cluster, as it was within the last second. Whoever comes while it is being asked waits for that answer.
     pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, Trouble> {
-        let mut kept = self.kept.lock().await;
+        // Whoever asks has the lock for so long at most: those behind do not wait for all before them.
+        let kept = timeout(ASK_TIME_MAX, self.kept.lock()).await;
+        let mut kept = kept.map_err(|_| Trouble::Busy("the cluster is being asked for others; try again"))?;
         if let Some((taken, snapshot)) = &*kept
             && now().saturating_duration_since(*taken) < FRESH
         {

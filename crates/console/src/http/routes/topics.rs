@@ -38,28 +38,20 @@ pub(super) async fn list(
 
 /// A topic.
 pub(super) async fn one(State(shared): Console, headers: HeaderMap, Path(name): Path<String>) -> Response {
-    let wants = Wants::of(&headers, Wants::Html);
-    answered(&shared, &headers, Wants::Html, detail(&shared, &headers, &name, wants, None)).await
+    answered(&shared, &headers, Wants::Html, detail(&shared, &headers, &name)).await
 }
 
-/// A topic; `error` is why something that was to be done with it was not.
-pub(super) async fn detail(
-    shared: &Shared,
-    headers: &HeaderMap,
-    name: &str,
-    wants: Wants,
-    error: Option<String>,
-) -> Result<Answer, Trouble> {
+async fn detail(shared: &Shared, headers: &HeaderMap, name: &str) -> Result<Answer, Trouble> {
     let snapshot = shared.kafka.snapshot_with(name).await?;
     let topic = snapshot.topic(name)?;
     let ranges = shared.kafka.topic_ranges(name, topic).await?;
     let configs = shared.kafka.configs(ConfigScope::Topic(name)).await;
-    if wants == Wants::Json {
+    if Wants::of(headers, Wants::Html) == Wants::Json {
         let set = configs.unwrap_or_default().into_iter().filter(crate::kafka::Config::is_set);
         let set = set.map(|config| (config.name, config.value)).collect();
         return Ok(Answer::json(&kafdrop::Topic::new(name, topic, set, Some(&ranges))));
     }
-    let error = error.or_else(|| configs.as_ref().err().map(ToString::to_string));
+    let error = configs.as_ref().err().map(ToString::to_string);
     let part = text::part(name);
     let frame = shared
         .frame(headers)
