@@ -98,9 +98,16 @@ impl Call {
         User { principal: &self.principal, client_id: self.client_id.as_deref().unwrap_or_default() }
     }
 
+    /// Whether the time that the request takes counts against nobody's quota: none is set, or only nodes ask so. What fetches
+    /// from a controller is a node.
+    pub(crate) fn is_unmeasured(&self) -> bool {
+        let is_of_quorum = self.api == ApiKey::Fetch && self.listener_type == ListenerType::Controller;
+        self.broker.quotas.is_idle() || quotas::is_exempt(self.api) || is_of_quorum
+    }
+
     /// For how many milliseconds the client is throttled because of the time that its requests take.
     pub(crate) fn request_throttle_ms(&self) -> u32 {
-        if self.broker.quotas.is_idle() || quotas::is_exempt(self.api) {
+        if self.is_unmeasured() {
             return 0;
         }
         self.broker.quotas.record(QuotaKind::Request, self.user(), 0.0, self.broker.moment())

@@ -15,7 +15,6 @@ use crate::call::{Call, Identity};
 use crate::config::NodeConfig;
 use crate::handlers as h;
 use crate::handlers::authorization::{Guarded, guard};
-use crate::quotas;
 
 type Handle = fn(Call, &mut Reader) -> Result<Reply, DecodeError>;
 
@@ -299,7 +298,7 @@ pub(crate) fn open(
 
 /// Handles a request. What the node works on it counts against the quota of its client, in answers to later requests.
 pub(crate) fn handle(opened: Opened) -> Reply {
-    if opened.call.broker.quotas.is_idle() || quotas::is_exempt(opened.call.api) {
+    if opened.call.is_unmeasured() {
         return reply(opened);
     }
     let (call, began) = (opened.call.clone(), now());

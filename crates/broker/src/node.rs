@@ -281,8 +281,9 @@ impl Starting {
     async fn begin(config: NodeConfig, loggers: Loggers) -> Result<Node, Cause> {
         let (started, started_at) = (now(), Timestamp(wall_clock_ms()));
         let watch = watch(&config).await?;
-        let securities = security::read(&config)?;
-        let outgoings = Outgoings::read(&config)?;
+        let jaas = security::jaas(&config)?;
+        let securities = security::read(&config, &jaas)?;
+        let outgoings = Outgoings::read(&config, &jaas)?;
         let listeners = bind(&config, &securities).await?;
         let (dirs, cluster_id) = open_dirs(&config)?;
         let this = Self {
@@ -625,7 +626,6 @@ fn fetching(config: &NodeConfig, outgoings: &Outgoings) -> FetchingConfig {
         backoff: ms(replication.replica_fetch_backoff_ms),
         timeout: ms(replication.replica_socket_timeout_ms),
         receive_buffer_bytes: u32::try_from(replication.replica_socket_receive_buffer_bytes).ok(),
-        listener: config.network.inter_broker_listener_name.clone(),
         security: Arc::clone(&outgoings.brokers),
     }
 }

@@ -21,7 +21,7 @@ use thalweg_tls::{TlsError, TlsSettings, distinguished_name};
 use tracing::{error, info};
 
 use crate::config::{NodeConfig, SecurityProtocol};
-use jaas_file::JaasFile;
+pub(crate) use jaas_file::JaasFile;
 pub(crate) use outgoing::{Outgoing, Outgoings};
 
 /// Why a listener cannot be secured as the properties say. Names the listener, never a secret.
@@ -145,15 +145,28 @@ impl<'a> Own<'a> {
     }
 }
 
+/// The JAAS file of `KAFKA_OPTS`, if clients or nodes log in anywhere.
+pub(crate) fn jaas(config: &NodeConfig) -> Result<JaasFile, SecurityError> {
+    let network = &config.network;
+    let controllers = network.controller_listener_names.first().map(|name| name.to_uppercase());
+    let of_others = [Some(&network.inter_broker_listener_name), controllers.as_ref()].into_iter().flatten();
+    let mut protocols = of_others
+        .filter_map(|name| network.protocols.get(name).copied())
+        .chain(network.listeners.iter().map(|listener| listener.protocol));
+    match protocols.any(|protocol| protocol.authenticates()) {
+        true => JaasFile::read().map_err(|why| SecurityError { listener: "KafkaServer".to_owned(), why }),
+        false => Ok(JaasFile::default()),
+    }
+}
+
 /// Reads how every listener of the node is secured, and the key material that this needs.
-pub(crate) fn read(config: &NodeConfig) -> Result<Securities, SecurityError> {
+pub(crate) fn read(config: &NodeConfig, jaas: &JaasFile) -> Result<Securities, SecurityError> {
     let none = ConfigMap::new();
     let decoy_key = Secret::new(thalweg_base::base64::encode(&thalweg_sys::random::bytes16()));
-    let jaas = JaasFile::read().map_err(|why| SecurityError { listener: "KafkaServer".to_owned(), why })?;
     let mut all = Securities::new();
     for listener in &config.network.listeners {
         let configs = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &config.properties };
-        let own = Own::new(&listener.name, configs, Some(&jaas));
+        let own = Own::new(&listener.name, configs, Some(jaas));
         let name: Arc<str> = listener.name.as_str().into();
         let read = ListenerSecurity::read(&name, listener.protocol, &own, &decoy_key);
         let security = read.map_err(|why| SecurityError { listener: listener.name.clone(), why })?;

@@ -289,7 +289,15 @@ impl ShareConsumer {
                     }
                 }
                 let read = records::acquired(&partition, &data, self.config.check_crcs, self.config.batch_bytes_max);
-                for (offset, found) in read? {
+                let read = match read {
+                    Ok(read) => read,
+                    // What other partitions gave is handed over all the same: it would count as accepted otherwise.
+                    Err(error) => {
+                        failure.get_or_insert(error);
+                        continue;
+                    }
+                };
+                for (offset, found) in read {
                     let how = if found.is_some() { Acknowledge::Accept } else { Acknowledge::Gap };
                     self.acknowledgements.add(node, &partition, offset, how);
                     records.extend(found);

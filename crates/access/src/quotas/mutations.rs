@@ -71,7 +71,9 @@ impl MutationQuotas {
             (bucket.tokens + limit.rate * passed).min(full)
         };
         if self.buckets.len() >= MEASURED_MAX && !self.buckets.contains_key(&limit.measured) {
-            self.buckets.retain(|_, bucket| bucket.tokens + limit.rate < full);
+            // Nobody who was not heard of for all windows owes anything to speak of.
+            let span_ms = i64::from(self.windows.count).saturating_mul(self.windows.size_ms);
+            self.buckets.retain(|_, bucket| now.0 - bucket.counted.0 < span_ms);
             if self.buckets.len() >= MEASURED_MAX {
                 return None;
             }

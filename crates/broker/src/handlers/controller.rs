@@ -18,6 +18,15 @@ pub(super) fn context(call: &Call) -> Context {
     }
 }
 
+/// The context of what is asked in the name of a client, at a version and within a time of its own.
+pub(super) fn context_within(call: &Call, version: i16, timeout: Duration) -> Context {
+    Context {
+        principal: principal(call),
+        client_id: Some(client_id(call)),
+        ..call.broker.metadata.context_within(version, timeout)
+    }
+}
+
 fn client_id(call: &Call) -> ByteString {
     call.client_id.clone().unwrap_or_default()
 }
@@ -37,9 +46,7 @@ pub(super) async fn ask<Q: Ask>(call: &Call, request: Q) -> Result<Q::Response, 
 pub(super) async fn ask_within<Q: Ask>(call: &Call, timeout_ms: i32, request: Q) -> Result<Q::Response, Refusal> {
     let timeout = u64::try_from(timeout_ms).ok().filter(|ms| *ms > 0);
     let Some(ms) = timeout else { return Err(Refusal::bare(ErrorCode::RequestTimedOut)) };
-    let context = call.broker.metadata.context_within(call.version, Duration::from_millis(ms));
-    let context = Context { principal: principal(call), client_id: Some(client_id(call)), ..context };
-    ask_with(call, context, request).await
+    ask_with(call, context_within(call, call.version, Duration::from_millis(ms)), request).await
 }
 
 /// Sends a request that only the leader of the quorum can answer to where that is; `None` when it is not reached in time.

@@ -16,7 +16,7 @@ use thalweg_wire::messages::{CreateTopicsRequest, StreamsGroupHeartbeatRequest, 
 use tracing::{debug, warn};
 
 use super::authorization::Gate;
-use super::controller::ask_with;
+use super::controller::{ask_with, context_within};
 use super::groups::{caller, reply, serves_streams_protocol};
 use crate::call::Call;
 
@@ -94,7 +94,7 @@ fn create(
 }
 
 async fn create_topics(call: Call, topics: Vec<CreatableTopic>) {
-    let context = call.broker.metadata.context_within(*CreateTopicsRequest::VERSIONS.end(), CREATE_TIMEOUT);
+    let context = context_within(&call, *CreateTopicsRequest::VERSIONS.end(), CREATE_TIMEOUT);
     match ask_with(&call, context, CreateTopicsRequest { topics, ..Default::default() }).await {
         Ok(response) => {
             let errors = response.topics.iter().map(|result| (result, ErrorCode::from(result.error_code)));

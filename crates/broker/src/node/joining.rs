@@ -130,7 +130,6 @@ impl Joining<'_> {
             node: self.config.node_id,
             cluster_id: self.cluster_id.to_owned(),
             bootstrap: quorum.bootstrap_servers.clone(),
-            listener: default_listener(self.config),
             security: Arc::clone(&self.outgoings.controllers),
             request_timeout: millis(i64::from(quorum.request_timeout_ms)),
             fetch_bytes_max: quorum.fetch_max_bytes,

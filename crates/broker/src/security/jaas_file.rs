@@ -10,7 +10,7 @@ use thalweg_sys::fs;
 
 /// The contexts of a JAAS file by their names; none where there is no file.
 #[derive(Debug, Default)]
-pub(super) struct JaasFile(BTreeMap<String, Vec<LoginModule>>);
+pub(crate) struct JaasFile(BTreeMap<String, Vec<LoginModule>>);
 
 impl JaasFile {
     /// Reads the file that `-Djava.security.auth.login.config=` in the environment variable `KAFKA_OPTS` names, if it is set.

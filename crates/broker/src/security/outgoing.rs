@@ -8,7 +8,7 @@ use thalweg_metadata::config::{BrokerConfigs, ConfigMap};
 use tracing::{error, info, warn};
 
 use super::jaas_file::JaasFile;
-use super::{KeyMaterial, Own, SecurityError, login_module};
+use super::{KeyMaterial, Own, SecurityError, jaas_key, login_module};
 use crate::config::{NodeConfig, SecurityProtocol};
 use crate::format::is_alone;
 
@@ -31,22 +31,21 @@ pub(crate) struct Outgoings {
 
 impl Outgoings {
     /// Reads how this node connects to others, and the key material that this needs.
-    pub(crate) fn read(config: &NodeConfig) -> Result<Self, SecurityError> {
+    pub(crate) fn read(config: &NodeConfig, jaas: &JaasFile) -> Result<Self, SecurityError> {
         let network = &config.network;
-        let jaas = JaasFile::read().map_err(|why| SecurityError { listener: "KafkaServer".to_owned(), why })?;
         let controllers = network.controller_listener_names.first().map(|name| name.to_uppercase()).unwrap_or_default();
         Ok(Self {
             // A controller that is no broker connects to none.
             brokers: match config.roles.broker {
                 true => Outgoing::read(
                     config,
-                    &jaas,
+                    jaas,
                     &network.inter_broker_listener_name,
                     "sasl.mechanism.inter.broker.protocol",
                 )?,
                 false => Arc::new(Outgoing::plain(&network.inter_broker_listener_name)),
             },
-            controllers: Outgoing::read(config, &jaas, &controllers, "sasl.mechanism.controller.protocol")?,
+            controllers: Outgoing::read(config, jaas, &controllers, "sasl.mechanism.controller.protocol")?,
         })
     }
 
@@ -140,7 +139,7 @@ fn sasl(own: &Own<'_>, mechanism_key: &str) -> Result<SaslConfig, String> {
     })?;
     let module = login_module(own, mechanism)?;
     let module = module.ok_or_else(|| {
-        let key = format!("{}{}.sasl.jaas.config", own.prefix, mechanism.name().to_lowercase());
+        let key = format!("{}{}", own.prefix, jaas_key(mechanism));
         format!("{key} is not set: it says how this node logs in at others ({mechanism_key}={name})")
     })?;
     let token_url = own.get("sasl.oauthbearer.token.endpoint.url").filter(|url| !url.is_empty());

@@ -159,11 +159,12 @@ impl Shard {
         if commit.metadata.is_some_and(|text| text.encode_utf16().count() > self.settings.offset_metadata_max) {
             return Ok(ErrorCode::OffsetMetadataTooLarge.code());
         }
-        if let Some(Group::Consumer(group)) = self.groups.get(group_id) {
-            group.validate_commit_partition(check, commit.topic_id, commit.topic, commit.partition)?;
-        }
-        if let Some(Group::Streams(group)) = self.groups.get(group_id) {
-            group.validate_commit_partition(check, commit.topic, commit.partition)?;
+        match self.groups.get(group_id) {
+            Some(Group::Consumer(group)) => {
+                group.validate_commit_partition(check, commit.topic_id, commit.topic, commit.partition)?;
+            }
+            Some(Group::Streams(group)) => group.validate_commit_partition(check, commit.topic, commit.partition)?,
+            _ => {}
         }
         let (group, topic, partition) = (group_id.clone(), commit.topic.clone(), commit.partition);
         let key = m::OffsetCommitKey { group, topic, partition };

@@ -20,15 +20,16 @@ impl Shard {
         require_stable: bool,
     ) -> OffsetFetchResponseGroup {
         let mut response = OffsetFetchResponseGroup { group_id: request.group_id.clone(), ..Default::default() };
-        if let Some(Group::Consumer(group)) = self.groups.get(&request.group_id)
-            && let Err(error) = group.validate_offset_fetch(request.member_id.as_deref(), request.member_epoch)
-        {
-            response.error_code = error.code();
-            return response;
-        }
-        if let Some(Group::Streams(group)) = self.groups.get(&request.group_id)
-            && let Err(error) = group.validate_offset_fetch(request.member_id.as_ref(), request.member_epoch)
-        {
+        let checked = match self.groups.get(&request.group_id) {
+            Some(Group::Consumer(group)) => {
+                group.validate_offset_fetch(request.member_id.as_deref(), request.member_epoch)
+            }
+            Some(Group::Streams(group)) => {
+                group.validate_offset_fetch(request.member_id.as_ref(), request.member_epoch)
+            }
+            _ => Ok(()),
+        };
+        if let Err(error) = checked {
             response.error_code = error.code();
             return response;
         }

@@ -73,6 +73,8 @@ struct Looked {
     hash: i64,
     /// Whether the tasks are to be assigned anew for it.
     changed: bool,
+    /// Whether the topics were looked at, and not what was known of them.
+    at_topics: bool,
 }
 
 impl StreamsGroup {
@@ -142,7 +144,7 @@ impl StreamsGroup {
             response.partitions_by_user_endpoint = Some(self.endpoints(at.image, id, &next, &looked.configured));
         }
         let missing = looked.configured.missing.clone();
-        let looked_at = bump.then_some(epoch);
+        let looked_at = (bump || looked.at_topics).then_some(epoch);
         let configured = Some(looked.configured);
         Ok(Beat { records, response, missing, configured, looked_at, endpoint_epoch, delay, rebalance_timeout })
     }
@@ -204,7 +206,14 @@ impl StreamsGroup {
         let known = self.configured.as_ref().filter(|_| self.topology.is_some());
         let is_due = self.refresh.is_none_or(|(due, epoch)| at.now.moment >= due || self.epoch < epoch);
         if let Some(configured) = known.filter(|_| !is_due) {
-            return Ok(Looked { topology, record, configured: Arc::clone(configured), hash, changed: false });
+            return Ok(Looked {
+                topology,
+                record,
+                configured: Arc::clone(configured),
+                hash,
+                changed: false,
+                at_topics: false,
+            });
         }
         hash = hash_of_topics(topology.required_topics().into_iter(), at.image);
         let changed = hash != self.metadata_hash;
@@ -212,7 +221,7 @@ impl StreamsGroup {
             Some(configured) => Arc::clone(configured),
             None => Arc::new(topology.configure(at.image)?),
         };
-        Ok(Looked { topology, record, configured, hash, changed })
+        Ok(Looked { topology, record, configured, hash, changed, at_topics: true })
     }
 
     /// The topology that counts after this heartbeat, and its record if it is new.

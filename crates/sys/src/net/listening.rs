@@ -96,7 +96,8 @@ pub async fn listen_on(host: &str, port: u16, options: SocketOptions) -> io::Res
         addresses.extend(loopback.map(|ip| SocketAddr::new(ip, port)));
     }
     addresses.sort_by_key(SocketAddr::is_ipv6);
-    addresses.dedup_by_key(|address| address.ip());
+    let mut seen = std::collections::BTreeSet::new();
+    addresses.retain(|address| seen.insert(address.ip()));
     let mut tries = 1;
     loop {
         match listen_on_all(&addresses, options).await {

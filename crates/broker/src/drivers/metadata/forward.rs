@@ -38,8 +38,7 @@ enum Lane {
 /// The way to the active controller.
 #[derive(Debug)]
 pub(super) struct Forwarder {
-    /// The listener of controllers to which this node connects.
-    listener: String,
+    /// The listener of controllers to which this node connects, and how.
     security: Arc<Outgoing>,
     client_id: ByteString,
     lanes: Mutex<Vec<(Lane, Channel)>>,
@@ -58,7 +57,6 @@ impl Forwarder {
     /// The way of this node, whose requests within the quorum are sent with these settings.
     pub(super) fn new(settings: &TransportSettings) -> Self {
         Self {
-            listener: settings.listener.clone(),
             security: Arc::clone(&settings.security),
             client_id: format!("broker-{}-to-controller", settings.node).into(),
             lanes: Mutex::default(),
@@ -74,7 +72,7 @@ impl Forwarder {
         request: &Q,
         deadline: Instant,
     ) -> Result<Q::Response, NoAnswer> {
-        let named = endpoints.iter().find(|endpoint| endpoint.listener == self.listener);
+        let named = endpoints.iter().find(|endpoint| endpoint.listener == self.security.listener());
         let endpoint = named.or(endpoints.first()).ok_or(NoAnswer::Again)?;
         let address = Address::new(endpoint.host.as_str(), endpoint.port);
         let channel = self.channel(&address, lane(Q::API));

@@ -34,9 +34,7 @@ pub(crate) struct TransportSettings {
     pub(crate) cluster_id: String,
     /// `controller.quorum.bootstrap.servers`.
     pub(crate) bootstrap: Vec<(String, u16)>,
-    /// The listener of other controllers to which this node connects.
-    pub(crate) listener: String,
-    /// How connections to it are encrypted and logged in.
+    /// The listener of other controllers to which this node connects, and how connections to it are encrypted and logged in.
     pub(crate) security: Arc<Outgoing>,
     /// `controller.quorum.request.timeout.ms`.
     pub(crate) request_timeout: Duration,
@@ -108,7 +106,7 @@ impl Transport {
         let of_leader = if quorum.leader() == Some(id) { quorum.leader_endpoints() } else { &[] };
         let of_voter = quorum.voters().get(id).map(|voter| &voter.endpoints[..]).unwrap_or_default();
         let endpoints = if of_leader.is_empty() { of_voter } else { of_leader };
-        let named = endpoints.iter().find(|endpoint| endpoint.listener == settings.listener);
+        let named = endpoints.iter().find(|endpoint| endpoint.listener == settings.security.listener());
         named.or(endpoints.first()).map(|endpoint| Address::new(endpoint.host.as_str(), endpoint.port))
     }
 
@@ -141,7 +139,7 @@ impl Shared {
 
     async fn ask(&self, link: &Link, request: &Request, deadline: Instant) -> Result<(Response, Bytes), Error> {
         let (settings, cluster_id) = (&self.settings, self.settings.cluster_id.as_str());
-        let listener = settings.listener.as_str();
+        let listener = settings.security.listener();
         let response = match request {
             Request::Vote(vote) => {
                 let answer = link.others.send(&convert::vote_request(cluster_id, vote), deadline).await?;

@@ -152,7 +152,7 @@ impl Fetching {
     fn log_failure(&self, failed: &Failed, failing: bool) {
         let (leader, fetcher) = (self.leader.0, self.index);
         let why = match failed {
-            Failed::NoAddress => format!("it is not registered on the listener {}", self.config.listener),
+            Failed::NoAddress => format!("it is not registered on the listener {}", self.config.security.listener()),
             Failed::Request(error) => error.to_string(),
             Failed::Session(refusal) => format!("{refusal:?}"),
             Failed::Refused(error) => error.name().to_owned(),
@@ -194,7 +194,7 @@ impl Fetching {
     /// Where the leader serves other brokers.
     fn peer(&self) -> Option<Peer> {
         let image = Arc::clone(&self.known.read());
-        let endpoint = image.cluster().broker(self.leader)?.endpoint(&self.config.listener)?;
+        let endpoint = image.cluster().broker(self.leader)?.endpoint(self.config.security.listener())?;
         Some(Peer::new(&*endpoint.host, endpoint.port))
     }
 

@@ -38,9 +38,7 @@ pub(crate) struct FetchingConfig {
     pub(crate) timeout: Duration,
     /// `replica.socket.receive.buffer.bytes`; `None` leaves it to the kernel.
     pub(crate) receive_buffer_bytes: Option<u32>,
-    /// `inter.broker.listener.name`
-    pub(crate) listener: String,
-    /// How connections to that listener are encrypted and logged in.
+    /// `inter.broker.listener.name`, and how connections to it are encrypted and logged in.
     pub(crate) security: Arc<Outgoing>,
 }
 

@@ -8,7 +8,7 @@ use thalweg_metadata::topic_name::SHARE_GROUP_STATE;
 use thalweg_replica::Acks;
 use thalweg_share::Shard;
 use thalweg_share::state::{Answer, Errand, Failure, Key, Request, State};
-use thalweg_sys::time::{Duration, Instant, sleep};
+use thalweg_sys::time::{Duration, Instant, now, sleep};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::ListOffsetsRequest;
 use tracing::debug;
@@ -90,29 +90,31 @@ impl ShareCoordinators {
     /// Asks the coordinator of a share partition, wherever it is, and waits for its answer. One that is moving or being
     /// loaded is asked again.
     pub(crate) async fn ask(&self, key: &Key, request: &Request) -> Result<Option<State>, Failure> {
+        let deadline = now() + ANSWER_TIMEOUT;
         let mut pause = PAUSE;
         for _ in 1..ATTEMPTS_MAX {
-            match self.ask_once(key, request).await {
-                Err(failure) if may_come(failure.code) => {}
+            let failure = match self.ask_once(key, request, deadline).await {
+                Err(failure) if may_come(failure.code) => failure,
                 answered => return answered,
+            };
+            if now() + pause >= deadline {
+                return Err(failure);
             }
             sleep(pause).await;
             pause *= 2;
         }
-        self.ask_once(key, request).await
+        self.ask_once(key, request, deadline).await
     }
 
-    async fn ask_once(&self, key: &Key, request: &Request) -> Result<Option<State>, Failure> {
-        let index = self.partition_of(&key.coordinator_key());
-        let image = self.image();
-        let topic = image.topics().by_name(SHARE_GROUP_STATE);
-        let leader = topic.and_then(|topic| topic.partition(index)).map(|partition| partition.leader);
-        match leader {
-            Some(node) if node != self.node_id() && node.0 >= 0 => {
-                let remote = Remote { peers: &self.role().peers, image: &image, node, timeout: ANSWER_TIMEOUT };
+    async fn ask_once(&self, key: &Key, request: &Request, deadline: Instant) -> Result<Option<State>, Failure> {
+        let leader = self.leader_of(self.partition_of(&key.coordinator_key()));
+        match leader.filter(|leader| *leader != self.node_id()) {
+            Some(node) => {
+                let timeout = deadline.saturating_duration_since(now());
+                let remote = Remote { peers: &self.role().peers, image: &self.image(), node, timeout };
                 remote.ask(key, request).await
             }
-            _ => self.ask_here(key, request).await,
+            None => self.ask_here(key, request).await,
         }
     }
 

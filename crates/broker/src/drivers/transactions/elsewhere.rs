@@ -219,16 +219,17 @@ fn write_request(markers: &[Marker]) -> WriteTxnMarkersRequest {
 
 /// What became of `markers`; what is not named is not said to be written.
 fn written(response: WriteTxnMarkersResponse, markers: &[Marker]) -> Vec<Written> {
+    let asked: BTreeMap<(&str, i32), &Marker> =
+        markers.iter().map(|marker| ((&*marker.topic, marker.partition), marker)).collect();
     let mut results = Vec::with_capacity(markers.len());
     for topic in response.markers.into_iter().flat_map(|marker| marker.topics) {
         for partition in topic.partitions {
-            let is_this =
-                |marker: &&Marker| *marker.topic == *topic.name && marker.partition == partition.partition_index;
             let result = match ErrorCode::from(partition.error_code) {
                 ErrorCode::None => Ok(()),
                 error => Err(error),
             };
-            results.extend(markers.iter().find(is_this).map(|marker| marker.written(result)));
+            let marker = asked.get(&(&*topic.name, partition.partition_index));
+            results.extend(marker.map(|marker| marker.written(result)));
         }
     }
     results

@@ -116,7 +116,9 @@ impl Fetch {
             Answering::Session(lent) => lent.id,
         };
         let throttle_time_ms = i32::try_from(throttle_ms).unwrap_or(i32::MAX);
-        Some(call.answer(&FetchResponse { session_id: session_id.0, throttle_time_ms, ..FetchResponse::default() }))
+        call.mute(throttle_ms);
+        let response = FetchResponse { session_id: session_id.0, throttle_time_ms, ..FetchResponse::default() };
+        Some(call.answer_at(call.version, &response))
     }
 
     /// The answer as a frame.
