@@ -87,9 +87,10 @@ _thalweg_names() {
 }
 "#;
 
-/// Finds the tool of the line and completes its words.
+/// Finds the tool of the line and completes its words. `compgen -W` expands its list as a shell does, commands in it
+/// too: it may have our own words only, and never names, which whoever made a group chose.
 const BASH_COMPLETE: &str = r#"_thalweg() {
-    local tool=${1##*/} current=$2 previous=$3 names words
+    local tool=${1##*/} current=$2 previous=$3 name words
     COMPREPLY=()
     tool=${tool%.sh}
     if [[ $tool == thalweg ]]; then
@@ -101,8 +102,9 @@ const BASH_COMPLETE: &str = r#"_thalweg() {
     fi
     case $previous in
         --topic | --group | --group-id | --application-id)
-            names=$(_thalweg_names "$previous")
-            mapfile -t COMPREPLY < <(compgen -W "$names" -- "$current")
+            while IFS= read -r name; do
+                if [[ -n $name && $name == "$current"* ]]; then printf -v name %q "$name"; COMPREPLY+=("$name"); fi
+            done < <(_thalweg_names "$previous")
             return
             ;;
         *-file | *config | --files)
@@ -185,6 +187,48 @@ mod tests {
         assert!(words("topics").contains(&"--replication-factor".to_owned()));
         assert!(words("features").contains(&"describe".to_owned()));
         assert!(text.contains(" kafka-topics kafka-topics.sh"));
+    }
+
+    /// What bash completes `start` to after `--group`, where the brokers have a topic and groups of these names.
+    /// `None` where there is no bash.
+    fn completed(names: &str, option: &str, start: &str) -> Option<String> {
+        const STUB: &str = r#"
+thalweg() { case $1 in topics) echo "$NAMES" ;; groups) echo 'GROUP TYPE'; echo "$NAMES" ;; esac; }
+complete() { :; }
+"#;
+        let press = r#"
+COMP_WORDS=(thalweg groups "$OPTION" "$START") COMP_CWORD=3
+_thalweg thalweg "$START" "$OPTION"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+        let text = format!("{STUB}{}{press}", script(Shell::Bash, &[]));
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["--norc", "--noprofile", "-c", &text]);
+        bash.envs([("NAMES", names), ("OPTION", option), ("START", start)]);
+        let output = match bash.output() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                eprintln!("not tried: there is no bash");
+                return None;
+            }
+            output => output.unwrap(),
+        };
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        Some(String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn names_complete_in_bash_and_nothing_in_them_runs() {
+        let Some(ordinary) = completed("orders Consumer\nother Share\nolder", "--group", "o") else { return };
+        assert_eq!(ordinary, "orders\nother\nolder\n");
+        assert_eq!(completed("orders\nother", "--topic", "ord").unwrap(), "orders\n");
+        let mark = std::env::temp_dir().join(format!("thalweg-completed-{}", std::process::id()));
+        let name = format!("$(touch${{IFS}}{})abc", mark.display());
+        for option in ["--group", "--group-id", "--application-id", "--topic"] {
+            let whole = completed(&name, option, "").unwrap();
+            assert!(!mark.exists(), "{option} ran what a name says");
+            assert_eq!(whole, format!("\\$\\(touch\\$\\{{IFS\\}}{}\\)abc\n", mark.display()), "{option}");
+        }
+        assert_eq!(completed("`id`x", "--group", "`").unwrap(), "\\`id\\`x\n");
     }
 
     #[test]
