@@ -7,6 +7,7 @@ mod decode;
 mod text;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
@@ -152,8 +153,9 @@ impl Schemas {
 
     /// What consumers say of themselves in groups, and the control records of the metadata log.
     #[must_use]
-    pub fn data() -> Self {
-        Self::of(DATA)
+    pub fn data() -> &'static Self {
+        static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| Schemas::of(DATA));
+        &SCHEMAS
     }
 
     fn find(&self, kind: &str, key: i32) -> Option<&Message> {

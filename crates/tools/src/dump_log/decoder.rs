@@ -14,9 +14,7 @@ use crate::thrown::Thrown;
 pub(super) enum Decoder {
     /// As text.
     Text,
-    /// As records of `__consumer_offsets`.
-    Groups(Schemas),
-    /// As records of another coordinator.
+    /// As records of a coordinator.
     Coordinator(Schemas),
     /// As records of the metadata log, which have no keys.
     Metadata(Schemas),
@@ -26,7 +24,7 @@ impl Decoder {
     /// The decoder that the line names first in Kafka's order.
     pub(super) fn of_line(line: &Line) -> Self {
         if line.has("offsets-decoder") {
-            return Self::Groups(Schemas::groups());
+            return Self::Coordinator(Schemas::groups());
         }
         if line.has("transaction-log-decoder") {
             return Self::Coordinator(Schemas::transactions());
@@ -52,7 +50,6 @@ impl Decoder {
         let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
         match self {
             Self::Text => Ok((record.key.as_ref().map(text), record.value.as_ref().map(text))),
-            Self::Groups(schemas) => coordinator(schemas, record, offset, shown, out),
             Self::Coordinator(schemas) => coordinator(schemas, record, offset, shown, out),
             Self::Metadata(schemas) => {
                 let text = match schemas.metadata_record(record.value.as_deref().unwrap_or_default()) {
