@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use thalweg_base::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use thalweg_base::{LeaderEpoch, Offset, TopicPartition};
 use thalweg_client::{Consumer, Properties, RebalanceListener};
 use thalweg_sys::random;
 use thalweg_sys::time::{self, Instant, now};
 
-use crate::admin::{self, block_on, client_config, resolvable};
+use crate::admin::{block_on, client_config, resolvable};
 use crate::console_consumer::{consumer_config, thrown};
-use crate::date;
 use crate::failure::Failure;
-use crate::jopt::{Line, Opt, flag, key_values, optional_number, value};
+use crate::jopt::{Line, Opt, flag, optional_number, value};
 use crate::options::BOOTSTRAP_SERVER;
 use crate::out::Out;
+use crate::perf::{self, Count, Plan, rate};
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 use crate::topic_filter::IncludeList;
@@ -70,26 +70,11 @@ const OPTIONS: &[Opt] = &[
     flag("hide-header", "Print no head line."),
 ];
 
-const DATE_FORMAT: &str = "yyyy-MM-dd HH:mm:ss:SSS";
-
 fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     line.require(&["bootstrap-server"])?;
     line.require_one_of(&["topic", "include"])?;
-    line.require_one_of(&["messages", "num-records"])?;
-    line.forbid("consumer.config", &["command-config"])?;
-    if line.has("messages") {
-        out.line("Warning: --messages is deprecated. Use --num-records instead.");
-    }
-    if line.has("consumer.config") {
-        out.line("Warning: --consumer.config is deprecated. Use --command-config instead.");
-    }
-    let plan = Plan {
-        records: line.number::<i64>("messages")?.or(line.number("num-records")?).unwrap_or(0),
-        timeout: millis(line.number::<i64>("timeout")?.unwrap_or(10_000)),
-        interval: millis(line.number::<i64>("reporting-interval")?.unwrap_or(5000)),
-        is_detailed: line.has("show-detailed-stats"),
-        date_format: line.value("date-format")?.unwrap_or(DATE_FORMAT).to_owned(),
-    };
+    perf::check_renamed(line, out)?;
+    let plan = Plan::of_line(line)?;
     if !line.has("hide-header") {
         let first = if plan.is_detailed { "time, threadId" } else { "start.time, end.time" };
         out.line(format_args!(
@@ -101,17 +86,8 @@ fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     block_on(measure(line, &properties, &plan, out))
 }
 
-fn millis(ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-}
-
 fn properties(line: &Line) -> Result<Properties, Thrown> {
-    let path = line.value("consumer.config")?.or(line.value("command-config")?);
-    let mut properties = admin::properties_of(path)?;
-    for (key, value) in key_values(line.values("command-property")) {
-        properties.set(&key, &value);
-    }
-    properties.set("bootstrap.servers", line.value("bootstrap-server")?.unwrap_or_default());
+    let mut properties = perf::properties(line)?;
     let own = format!("perf-consumer-{}", random::u64() % 100_000);
     properties.set("group.id", line.value("group")?.unwrap_or(&own));
     let fetch = line.number::<i32>("fetch-size")?.unwrap_or(1024 * 1024);
@@ -120,15 +96,6 @@ fn properties(line: &Line) -> Result<Properties, Thrown> {
     properties.set("check.crcs", "false");
     properties.set_default("client.id", "perf-consumer-client");
     Ok(properties)
-}
-
-/// What is measured.
-struct Plan {
-    records: i64,
-    timeout: Duration,
-    interval: Duration,
-    is_detailed: bool,
-    date_format: String,
 }
 
 /// How long rebalances took.
@@ -170,15 +137,6 @@ impl RebalanceListener for Listener {
     }
 }
 
-/// Records and their bytes.
-#[derive(Clone, Copy, Default)]
-struct Count {
-    records: i64,
-    bytes: u64,
-}
-
-const MEGABYTE: f64 = 1024.0 * 1024.0;
-
 async fn measure(line: &Line, properties: &Properties, plan: &Plan, out: &mut Out) -> Result<(), Failure> {
     let constructed = |cause: Thrown| {
         Thrown::caused_by("org.apache.kafka.common.KafkaException", "Failed to construct kafka consumer", cause)
@@ -205,12 +163,12 @@ async fn measure(line: &Line, properties: &Properties, plan: &Plan, out: &mut Ou
     // What cannot be committed any more is of no interest here.
     let _ = consumer.close(now() + Duration::from_secs(30)).await;
     if !plan.is_detailed {
-        let megabytes = count.bytes as f64 / MEGABYTE;
+        let megabytes = count.megabytes();
         let fetching = took.saturating_sub(rebalancing);
         out.line(format_args!(
             "{}, {}, {megabytes:.4}, {}, {}, {}, {}, {}, {}, {}",
-            date::formatted(&plan.date_format, Timestamp(began_ms)),
-            date::formatted(&plan.date_format, Timestamp(ended_ms)),
+            plan.date(began_ms),
+            plan.date(ended_ms),
             rate(megabytes, took),
             count.records,
             rate(count.records as f64, took),
@@ -223,30 +181,16 @@ async fn measure(line: &Line, properties: &Properties, plan: &Plan, out: &mut Ou
     Ok(())
 }
 
-/// So many a second, as Java prints it.
-pub(crate) fn rate(amount: f64, time: Duration) -> String {
-    let rate = amount / time.as_secs_f64();
-    match rate {
-        rate if rate.is_nan() => "NaN".into(),
-        rate if rate.is_infinite() => "Infinity".into(),
-        rate => format!("{rate:.4}"),
-    }
-}
-
 async fn read(consumer: &mut Consumer, plan: &Plan, joining: &Mutex<Joining>, out: &mut Out) -> Result<Count, Failure> {
     let (mut count, mut reported) = (Count::default(), Count::default());
     let (mut reported_at, mut consumed_at) = (now(), now());
-    while count.records < plan.records && now().saturating_duration_since(consumed_at) <= plan.timeout {
+    while count.records < plan.records && !plan.is_over(now().saturating_duration_since(consumed_at)) {
         let records = consumer.poll_for(Duration::from_millis(100)).await.map_err(|e| thrown(&e))?;
         if records.is_empty() {
             continue;
         }
         consumed_at = now();
-        count.records += i64::try_from(records.len()).unwrap_or(i64::MAX);
-        for record in &records {
-            let len = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, |part| part.len() as u64);
-            count.bytes += len(&record.key) + len(&record.value);
-        }
+        records.iter().for_each(|record| count.add(record));
         let interval = consumed_at.saturating_duration_since(reported_at);
         if interval >= plan.interval {
             let rebalancing = std::mem::take(&mut joining.lock().in_interval);
@@ -256,26 +200,20 @@ async fn read(consumer: &mut Consumer, plan: &Plan, joining: &Mutex<Joining>, ou
             (reported, reported_at) = (count, consumed_at);
         }
     }
-    if count.records < plan.records {
-        out.line(format_args!(
-            "WARNING: Exiting before consuming the expected number of records: timeout ({} ms) exceeded. You can use the \
-             --timeout option to increase the timeout.",
-            plan.timeout.as_millis()
-        ));
-    }
+    plan.warn_of_missing(count.records, out);
     Ok(count)
 }
 
 /// The line of an interval.
 fn progress(plan: &Plan, count: Count, before: Count, interval: Duration, rebalancing: Duration, out: &mut Out) {
-    let megabytes = (count.bytes - before.bytes) as f64 / MEGABYTE;
-    let records = (count.records - before.records) as f64;
+    let new = count.since(before);
+    let (megabytes, records) = (new.megabytes(), new.records as f64);
     let fetching = interval.saturating_sub(rebalancing);
     let fetched = |amount: f64| if fetching.is_zero() { 0.0 } else { amount / fetching.as_secs_f64() };
     out.line(format_args!(
         "{}, 0, {:.4}, {}, {}, {}, {}, {}, {:.4}, {:.4}",
-        date::formatted(&plan.date_format, Timestamp(time::wall_clock_ms())),
-        count.bytes as f64 / MEGABYTE,
+        plan.date(time::wall_clock_ms()),
+        count.megabytes(),
         rate(megabytes, interval),
         count.records,
         rate(records, interval),

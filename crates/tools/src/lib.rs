@@ -35,6 +35,7 @@ mod log_dirs;
 mod metadata_quorum;
 pub mod options;
 pub mod out;
+mod perf;
 pub mod principal;
 mod producer_perf;
 mod reassign;

@@ -14,6 +14,7 @@ use crate::console_producer;
 use crate::failure::Failure;
 use crate::jopt::key_values;
 use crate::out::Out;
+use crate::perf;
 use crate::thrown::Thrown;
 use crate::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
 
@@ -216,7 +217,7 @@ impl Stats {
         let count = self.latencies.len();
         let sum: u64 = self.latencies.iter().map(|ms| u64::from(*ms)).sum();
         let max = self.latencies.iter().copied().max().unwrap_or(0);
-        let megabytes = self.bytes as f64 / (1024.0 * 1024.0);
+        let megabytes = perf::megabytes(self.bytes);
         (count as f64 / seconds, megabytes / seconds, sum as f64 / count.max(1) as f64, max)
     }
 

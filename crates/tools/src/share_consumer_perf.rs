@@ -4,19 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use thalweg_base::Timestamp;
 use thalweg_client::{Properties, ShareConsumer};
 use thalweg_sys::task;
 use thalweg_sys::time::{self, Instant, now};
 
-use crate::admin::{self, block_on, client_config, resolvable};
+use crate::admin::{block_on, client_config, resolvable};
 use crate::console_consumer::{consumer_config, thrown};
-use crate::consumer_perf::rate;
-use crate::date;
 use crate::failure::Failure;
-use crate::jopt::{Line, Opt, flag, key_values, optional_number, value};
+use crate::jopt::{Line, Opt, flag, optional_number, value};
 use crate::options::BOOTSTRAP_SERVER;
 use crate::out::Out;
+use crate::perf::{self, Count, Plan, millis, rate};
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
@@ -74,40 +72,20 @@ const MEMBERS_MAX: i32 = 1000;
 
 fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     line.require(&["topic", "bootstrap-server"])?;
-    line.require_one_of(&["messages", "num-records"])?;
-    line.forbid("consumer.config", &["command-config"])?;
-    if line.has("messages") {
-        out.line("Warning: --messages is deprecated. Use --num-records instead.");
-    }
-    if line.has("consumer.config") {
-        out.line("Warning: --consumer.config is deprecated. Use --command-config instead.");
-    }
-    let millis = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-    let plan = Plan {
-        topic: line.value("topic")?.unwrap_or_default().to_owned(),
-        records: line.number::<i64>("messages")?.or(line.number("num-records")?).unwrap_or(0).max(0).unsigned_abs(),
-        timeout: millis(line.number::<i64>("timeout")?.unwrap_or(10_000)),
-        interval: millis(line.number::<i64>("reporting-interval")?.unwrap_or(5000)),
-        is_detailed: line.has("show-detailed-stats"),
-        date_format: line.value("date-format")?.unwrap_or("yyyy-MM-dd HH:mm:ss:SSS").to_owned(),
-        read: AtomicU64::new(0),
-    };
+    perf::check_renamed(line, out)?;
+    let topic = line.value("topic")?.unwrap_or_default().to_owned();
+    let work = Work { topic, plan: Plan::of_line(line)?, read: AtomicU64::new(0) };
     let members = line.number::<i32>("threads")?.unwrap_or(1).clamp(1, MEMBERS_MAX);
     if !line.has("hide-header") {
         out.line("start.time, end.time, data.consumed.in.MB, MB.sec, nMsg.sec, data.consumed.in.nMsg, fetch.time.ms");
     }
     out.flush();
     let properties = properties(line)?;
-    block_on(measure(line, &properties, Arc::new(plan), members, out))
+    block_on(measure(line, &properties, Arc::new(work), members, out))
 }
 
 fn properties(line: &Line) -> Result<Properties, Thrown> {
-    let path = line.value("consumer.config")?.or(line.value("command-config")?);
-    let mut properties = admin::properties_of(path)?;
-    for (key, value) in key_values(line.values("command-property")) {
-        properties.set(&key, &value);
-    }
-    properties.set("bootstrap.servers", line.value("bootstrap-server")?.unwrap_or_default());
+    let mut properties = perf::properties(line)?;
     properties.set("group.id", line.value("group")?.unwrap_or("perf-share-consumer"));
     let fetch = line.number::<i32>("fetch-size")?.unwrap_or(1024 * 1024);
     properties.set("fetch.max.bytes", &fetch.to_string());
@@ -116,56 +94,37 @@ fn properties(line: &Line) -> Result<Properties, Thrown> {
     Ok(properties)
 }
 
-/// What is measured.
-struct Plan {
+/// What all members do together.
+struct Work {
     topic: String,
-    records: u64,
-    timeout: Duration,
-    interval: Duration,
-    is_detailed: bool,
-    date_format: String,
-    /// What all members have read.
+    plan: Plan,
+    /// What all of them have read.
     read: AtomicU64,
 }
 
-impl Plan {
-    fn date(&self, at: i64) -> String {
-        date::formatted(&self.date_format, Timestamp(at))
-    }
-
-    /// A line of numbers: what was read between two times.
-    fn stats(&self, count: Count, began: i64, ended: i64) -> String {
-        let took = Duration::from_millis(u64::try_from(ended - began).unwrap_or(0));
-        let megabytes = count.bytes as f64 / MEGABYTE;
-        format!(
-            "{}, {}, {megabytes:.4}, {}, {}, {}, {}",
-            self.date(began),
-            self.date(ended),
-            rate(megabytes, took),
-            rate(count.records as f64, took),
-            count.records,
-            took.as_millis()
-        )
-    }
-}
-
-const MEGABYTE: f64 = 1024.0 * 1024.0;
-
-/// Records and their bytes.
-#[derive(Clone, Copy, Default)]
-struct Count {
-    records: u64,
-    bytes: u64,
+/// A line of numbers: what was read between two times.
+fn stats(plan: &Plan, count: Count, began: i64, ended: i64) -> String {
+    let (took, megabytes) = (millis(ended - began), count.megabytes());
+    format!(
+        "{}, {}, {megabytes:.4}, {}, {}, {}, {}",
+        plan.date(began),
+        plan.date(ended),
+        rate(megabytes, took),
+        rate(count.records as f64, took),
+        count.records,
+        took.as_millis()
+    )
 }
 
 async fn measure(
     line: &Line,
     properties: &Properties,
-    plan: Arc<Plan>,
+    work: Arc<Work>,
     members: i32,
     out: &mut Out,
 ) -> Result<(), Failure> {
     resolvable(&client_config(properties)?.bootstrap, out).await?;
+    let plan = &work.plan;
     let client = properties.text("client.id").unwrap_or_default().to_owned();
     let began = time::wall_clock_ms();
     let mut tasks = Vec::new();
@@ -174,7 +133,7 @@ async fn measure(
         let id = if members == 1 { client.clone() } else { format!("{client}-{index}") };
         own.set("client.id", &id);
         let consumer = ShareConsumer::new(consumer_config(&own)?).map_err(|e| thrown(&e))?;
-        tasks.push((id, task::spawn(read(consumer, Arc::clone(&plan), index))));
+        tasks.push((id, task::spawn(read(consumer, Arc::clone(&work), index))));
     }
     let mut counts = Vec::new();
     for (id, task) in tasks {
@@ -184,48 +143,38 @@ async fn measure(
     let ended = time::wall_clock_ms();
     if line.has("show-consumer-stats") {
         for (index, (id, count)) in counts.iter().enumerate() {
-            let stats = plan.stats(*count, began, ended);
+            let stats = stats(plan, *count, began, ended);
             out.line(format_args!("Share consumer {index} having client id {id} consumption metrics- {stats}"));
         }
     }
     let records: u64 = counts.iter().map(|(_, count)| count.records).sum();
     let bytes: u64 = counts.iter().map(|(_, count)| count.bytes).sum();
-    if records < plan.records {
-        out.line(format_args!(
-            "WARNING: Exiting before consuming the expected number of records: timeout ({} ms) exceeded. You can use the \
-             --timeout option to increase the timeout.",
-            plan.timeout.as_millis()
-        ));
-    }
-    out.line(plan.stats(Count { records, bytes }, began, ended));
+    plan.warn_of_missing(records, out);
+    out.line(stats(plan, Count { records, bytes }, began, ended));
     Ok(())
 }
 
 /// Reads as one member until all have enough.
-async fn read(mut consumer: ShareConsumer, plan: Arc<Plan>, index: i32) -> Result<Count, thalweg_client::Error> {
-    let mut out = Out::default();
-    consumer.subscribe([plan.topic.as_str()]);
+async fn read(mut consumer: ShareConsumer, work: Arc<Work>, index: i32) -> Result<Count, thalweg_client::Error> {
+    let (mut out, plan) = (Out::default(), &work.plan);
+    consumer.subscribe([work.topic.as_str()]);
     let (mut count, mut reported) = (Count::default(), Count::default());
     let (mut consumed_at, mut reported_at): (Instant, i64) = (now(), time::wall_clock_ms());
-    while plan.read.load(Ordering::Relaxed) < plan.records
-        && now().saturating_duration_since(consumed_at) <= plan.timeout
+    while work.read.load(Ordering::Relaxed) < plan.records
+        && !plan.is_over(now().saturating_duration_since(consumed_at))
     {
         let records = consumer.poll(now() + Duration::from_millis(100)).await?;
         if records.is_empty() {
             continue;
         }
         consumed_at = now();
-        count.records += records.len() as u64;
-        plan.read.fetch_add(records.len() as u64, Ordering::Relaxed);
-        for record in &records {
-            let len = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, |part| part.len() as u64);
-            count.bytes += len(&record.record.key) + len(&record.record.value);
-        }
+        work.read.fetch_add(records.len() as u64, Ordering::Relaxed);
+        records.iter().for_each(|record| count.add(&record.record));
         let at = time::wall_clock_ms();
-        if Duration::from_millis(u64::try_from(at - reported_at).unwrap_or(0)) >= plan.interval {
+        if millis(at - reported_at) >= plan.interval {
             if plan.is_detailed {
-                let since = Count { records: count.records - reported.records, bytes: count.bytes - reported.bytes };
-                out.line(format_args!("{} for share consumer {index}", plan.stats(since, reported_at, at)));
+                let stats = stats(plan, count.since(reported), reported_at, at);
+                out.line(format_args!("{stats} for share consumer {index}"));
                 out.flush();
             }
             (reported, reported_at) = (count, at);
