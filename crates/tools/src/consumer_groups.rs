@@ -11,6 +11,7 @@ use regex::Regex;
 
 use crate::admin::{self, Admin, GroupListing};
 use crate::failure::Failure;
+use crate::group_commands::{self, Deletion, words};
 use crate::java;
 use crate::jopt::{Line, Opt, flag, optional, value};
 use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
@@ -90,22 +91,8 @@ fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
         validate_regex(pattern, out);
         return Ok(());
     }
-    match act(line, out) {
-        Ok(()) => Ok(()),
-        Err(Failure::Thrown(thrown)) if thrown.is("IllegalArgumentException") => {
-            Err(Failure::Usage(thrown.text().to_owned()))
-        }
-        Err(Failure::Thrown(thrown)) => {
-            print_error(&format!("Executing consumer group command failed due to {}", thrown.text()), out);
-            out.error(thrown.trace().trim_end_matches('\n'));
-            Ok(())
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
-fn print_error(message: &str, out: &mut Out) {
-    out.line(format_args!("\nError: {message}"));
+    let acted = act(line, out);
+    group_commands::told("consumer", acted, Ok(()), out)
 }
 
 /// Says whether a pattern is one of the new protocol, which takes RE2's (KIP-848), with RE2's words.
@@ -136,11 +123,9 @@ fn re2_reason(error: &str) -> String {
 }
 
 fn act(line: &Line, out: &mut Out) -> Result<(), Failure> {
-    let timeout = line.number::<i64>("timeout")?.unwrap_or(30_000);
+    let timeout = group_commands::timeout_ms(line)?;
     let scenario = reset::Scenario::of_line(line)?;
-    let mut properties = admin::command_config(line).map_err(Thrown::runtime)?;
-    properties.set("bootstrap.servers", line.value("bootstrap-server")?.unwrap_or_default());
-    properties.set_default("default.api.timeout.ms", &timeout.to_string());
+    let properties = group_commands::properties(line, timeout)?;
     admin::block_on(async {
         let admin = Admin::connect(&properties, out).await?;
         if line.has("list") {
@@ -175,16 +160,6 @@ async fn chosen(line: &Line, admin: &Admin) -> Result<Vec<String>, Thrown> {
 const STATES: [&str; 7] =
     ["Assigning", "PreparingRebalance", "Stable", "CompletingRebalance", "Reconciling", "Empty", "Dead"];
 const TYPES: [&str; 2] = ["Consumer", "Classic"];
-
-/// The words of a list, by their proper names.
-pub(crate) fn words(text: Option<&str>, what: &str, valid: &[&str], of: &str) -> Result<Vec<String>, Thrown> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Vec::new()) };
-    let proper = |word: &str| valid.iter().find(|name| name.eq_ignore_ascii_case(word.trim()));
-    let found: Option<Vec<String>> = text.split(',').map(|word| proper(word).map(|name| (*name).to_owned())).collect();
-    found.ok_or_else(|| {
-        Thrown::illegal_argument(format!("Invalid {what} list '{text}'. Valid {of} are: {}", valid.join(", ")))
-    })
-}
 
 fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
@@ -223,25 +198,11 @@ async fn list(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> 
 async fn delete(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
     let groups = chosen(line, admin).await?;
     let count = groups.len();
-    let mut done = Vec::new();
-    let mut failed = Vec::new();
+    let mut deletion = Deletion::default();
     for group in java::names_in_hash_order(groups, count) {
-        match admin.delete_group(&group).await {
-            Ok(()) => done.push(format!("'{group}'")),
-            Err(thrown) => failed.push((group, thrown)),
-        }
+        let deleted = admin.delete_group(&group).await;
+        deletion.add(group, deleted);
     }
-    let done = done.join(", ");
-    if failed.is_empty() {
-        out.line(format_args!("Deletion of requested consumer groups ({done}) was successful."));
-        return Ok(());
-    }
-    print_error("Deletion of some consumer groups failed:", out);
-    for (group, thrown) in failed {
-        out.line(format_args!("* Group '{group}' could not be deleted due to: {thrown}"));
-    }
-    if !done.is_empty() {
-        out.line(format_args!("\nThese consumer groups were deleted successfully: {done}"));
-    }
+    deletion.print("consumer", out);
     Ok(())
 }

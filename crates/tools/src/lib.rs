@@ -25,6 +25,7 @@ mod e2e_latency;
 pub mod failure;
 pub mod features;
 mod get_offsets;
+mod group_commands;
 mod groups;
 pub mod java;
 pub mod jopt;

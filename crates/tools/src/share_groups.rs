@@ -6,9 +6,9 @@ mod offsets;
 
 use std::collections::BTreeMap;
 
-use crate::admin::{self, Admin, GroupListing};
-use crate::consumer_groups::words;
+use crate::admin::{self, Admin};
 use crate::failure::Failure;
+use crate::group_commands::{self, Deletion};
 use crate::java;
 use crate::jopt::{Line, Opt, flag, optional, value};
 use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
@@ -76,34 +76,21 @@ const OPTIONS: &[Opt] = &[
     flag("verbose", "With --describe: more columns.").available_if(&["describe"]),
 ];
 
+/// The type of these groups.
+const TYPE: &str = "Share";
+
 fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     checks::check(line)?;
-    match act(line, out) {
-        Err(Failure::Thrown(thrown)) if thrown.is("IllegalArgumentException") => {
-            Err(Failure::Usage(thrown.text().to_owned()))
-        }
-        Err(Failure::Thrown(thrown)) => {
-            print_error(&format!("Executing share group command failed due to {}", thrown.text()), out);
-            out.error(thrown.trace().trim_end_matches('\n'));
-            Ok(())
-        }
-        other => other,
-    }
-}
-
-fn print_error(message: &str, out: &mut Out) {
-    out.line(format_args!("\nError: {message}"));
+    let acted = act(line, out);
+    group_commands::told("share", acted, Ok(()), out)
 }
 
 fn act(line: &Line, out: &mut Out) -> Result<(), Failure> {
-    let timeout = line.number::<i64>("timeout")?.unwrap_or(30_000);
-    let mut properties = admin::command_config(line).map_err(Thrown::runtime)?;
-    properties.set("bootstrap.servers", line.value("bootstrap-server")?.unwrap_or_default());
-    properties.set_default("default.api.timeout.ms", &timeout.to_string());
+    let properties = group_commands::properties(line, group_commands::timeout_ms(line)?)?;
     admin::block_on(async {
         let admin = Admin::connect(&properties, out).await?;
         if line.has("list") {
-            list(line, &admin, out).await
+            group_commands::list(line, &admin, TYPE, &["Stable", "Dead", "Empty"], out).await
         } else if line.has("describe") {
             describe::describe(line, &admin, out).await
         } else if line.has("delete") {
@@ -116,42 +103,11 @@ fn act(line: &Line, out: &mut Out) -> Result<(), Failure> {
     })
 }
 
-/// The share groups, in the order of Kafka's hash map.
-async fn listed(admin: &Admin, states: &[String]) -> Result<Vec<GroupListing>, Thrown> {
-    admin.list_groups(states, &["Share".to_owned()]).await
-}
-
-/// The groups that the line names.
-async fn chosen(line: &Line, admin: &Admin) -> Result<Vec<String>, Thrown> {
-    if line.has("all-groups") {
-        return Ok(listed(admin, &[]).await?.into_iter().map(|group| group.id).collect());
-    }
-    Ok(line.values("group").to_vec())
-}
-
-async fn list(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
-    if !line.has("state") {
-        for group in listed(admin, &[]).await? {
-            out.line(group.id);
-        }
-        return Ok(());
-    }
-    let states = words(line.value("state")?, "state", &["Stable", "Dead", "Empty"], "states")?;
-    let groups = listed(admin, &states).await?;
-    let width = groups.iter().map(|group| group.id.len()).max().unwrap_or(0).max(15);
-    out.line(format_args!("{:<width$} STATE", "GROUP"));
-    for group in groups {
-        out.line(format_args!("{:<width$} {}", group.id, group.state));
-    }
-    Ok(())
-}
-
 async fn delete(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
     let standing: BTreeMap<String, String> =
-        listed(admin, &[]).await?.into_iter().map(|group| (group.id, group.state)).collect();
+        group_commands::listed(admin, TYPE, &[]).await?.into_iter().map(|group| (group.id, group.state)).collect();
     let named = if line.has("all-groups") { standing.keys().cloned().collect() } else { line.values("group").to_vec() };
-    let mut done = Vec::new();
-    let mut failed: Vec<(String, Thrown)> = Vec::new();
+    let mut deletion = Deletion::default();
     for group in java::names_in_hash_order(named, 16) {
         let deleted = match standing.get(&group).map(String::as_str) {
             None => Err(Thrown::illegal_argument(format!("Group '{group}' is not a share group."))),
@@ -161,22 +117,8 @@ async fn delete(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure
                 Err(Thrown::of_code(thalweg_wire::ErrorCode::NonEmptyGroup, Some(&text)))
             }
         };
-        match deleted {
-            Ok(()) => done.push(format!("'{group}'")),
-            Err(thrown) => failed.push((group, thrown)),
-        }
+        deletion.add(group, deleted);
     }
-    let done = done.join(", ");
-    if failed.is_empty() {
-        out.line(format_args!("Deletion of requested share groups ({done}) was successful."));
-        return Ok(());
-    }
-    print_error("Deletion of some share groups failed:", out);
-    for (group, thrown) in failed {
-        out.line(format_args!("* Group '{group}' could not be deleted due to: {thrown}"));
-    }
-    if !done.is_empty() {
-        out.line(format_args!("\nThese share groups were deleted successfully: {done}"));
-    }
+    deletion.print("share", out);
     Ok(())
 }

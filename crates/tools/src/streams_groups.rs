@@ -7,9 +7,9 @@ use thalweg_client::OffsetSpec;
 use thalweg_wire::messages::StreamsGroupDescribeRequest;
 use thalweg_wire::messages::streams_group_describe_response::{DescribedGroup, Member, TaskIds};
 
-use crate::admin::{self, Admin, GroupListing, check};
-use crate::consumer_groups::words;
+use crate::admin::{self, Admin, check};
 use crate::failure::Failure;
+use crate::group_commands::{self, Deletion, print_error, shown};
 use crate::java;
 use crate::jopt::{Line, Opt, flag, optional, value};
 use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
@@ -64,7 +64,8 @@ const OPTIONS: &[Opt] = &[
 
 const ACTIONS: [&str; 3] = ["list", "describe", "delete"];
 const STATES: [&str; 6] = ["Reconciling", "Stable", "Dead", "Assigning", "Empty", "NotReady"];
-const MISSING: &str = "-";
+/// The type of these groups.
+const TYPE: &str = "Streams";
 
 fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     line.require(&["bootstrap-server"])?;
@@ -83,56 +84,22 @@ fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
         let text = "Command must include exactly one action: --list, --describe, --delete, --reset-offsets, or --delete-offsets.";
         return Err(Failure::Usage(text.into()));
     }
-    match act(line, out) {
-        Err(Failure::Thrown(thrown)) if thrown.is("IllegalArgumentException") => {
-            Err(Failure::Usage(thrown.text().to_owned()))
-        }
-        Err(Failure::Thrown(thrown)) => {
-            out.line(format_args!("\nError: Executing streams group command failed due to {}", thrown.text()));
-            out.error(thrown.trace().trim_end_matches('\n'));
-            Err(Failure::Exit(1))
-        }
-        other => other,
-    }
+    let acted = act(line, out);
+    group_commands::told("streams", acted, Err(Failure::Exit(1)), out)
 }
 
 fn act(line: &Line, out: &mut Out) -> Result<(), Failure> {
-    let timeout = line.number::<i64>("timeout")?.unwrap_or(30_000);
-    let mut properties = admin::command_config(line).map_err(Thrown::runtime)?;
-    properties.set("bootstrap.servers", line.value("bootstrap-server")?.unwrap_or_default());
-    properties.set_default("default.api.timeout.ms", &timeout.to_string());
+    let properties = group_commands::properties(line, group_commands::timeout_ms(line)?)?;
     admin::block_on(async {
         let admin = Admin::connect(&properties, out).await?;
         if line.has("list") {
-            list(line, &admin, out).await
+            group_commands::list(line, &admin, TYPE, &STATES, out).await
         } else if line.has("describe") {
             describe(line, &admin, out).await
         } else {
             delete(line, &admin, out).await
         }
     })
-}
-
-/// The streams groups, in the order of Kafka's hash map.
-async fn listed(admin: &Admin, states: &[String]) -> Result<Vec<GroupListing>, Thrown> {
-    admin.list_groups(states, &["Streams".to_owned()]).await
-}
-
-async fn list(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
-    if !line.has("state") {
-        for group in listed(admin, &[]).await? {
-            out.line(group.id);
-        }
-        return Ok(());
-    }
-    let states = words(line.value("state")?, "state", &STATES, "states")?;
-    let groups = listed(admin, &states).await?;
-    let width = groups.iter().map(|group| group.id.len()).max().unwrap_or(0).max(15);
-    out.line(format_args!("{:<width$} STATE", "GROUP"));
-    for group in groups {
-        out.line(format_args!("{:<width$} {}", group.id, group.state));
-    }
-    Ok(())
 }
 
 async fn described(admin: &Admin, group: &str) -> Result<DescribedGroup, Thrown> {
@@ -144,20 +111,15 @@ async fn described(admin: &Admin, group: &str) -> Result<DescribedGroup, Thrown>
 }
 
 async fn describe(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
-    let named = if line.has("all-groups") {
-        listed(admin, &[]).await?.into_iter().map(|group| group.id).collect()
-    } else {
-        line.values("group").to_vec()
-    };
     let mut groups = BTreeMap::new();
-    for id in named {
+    for id in group_commands::chosen(line, admin, TYPE).await? {
         groups.insert(id.clone(), described(admin, &id).await.map_err(Thrown::execution)?);
     }
     let verbose = line.has("verbose");
     for (id, group) in &groups {
         match &*group.group_state {
             "Dead" => {
-                out.line(format_args!("\nError: Streams group '{id}' does not exist."));
+                print_error(&format!("Streams group '{id}' does not exist."), out);
                 continue;
             }
             "Empty" => out.error(format_args!("\nStreams group '{id}' has no active members.")),
@@ -214,13 +176,12 @@ async fn offsets(id: &str, group: &DescribedGroup, verbose: bool, admin: &Admin,
         let current = committed.get(partition);
         let end = end.ok().and_then(|end| end.offset).map(|offset| offset.0);
         let lag = current.zip(end).map(|(current, end)| end - current.offset);
-        let shown = |value: Option<i64>| value.map_or(MISSING.to_owned(), |value| value.to_string());
         row([
             id,
             &partition.topic,
             &partition.partition.to_string(),
             &shown(current.map(|current| current.offset)),
-            &shown(current.and_then(|current| current.leader_epoch).map(i64::from)),
+            &shown(current.and_then(|current| current.leader_epoch)),
             &shown(end),
             &shown(lag),
         ]);
@@ -273,8 +234,7 @@ fn members(id: &str, group: &DescribedGroup, verbose: bool, out: &mut Out) {
 }
 
 async fn state(id: &str, group: &DescribedGroup, verbose: bool, admin: &Admin, out: &mut Out) -> Result<(), Thrown> {
-    let node = admin.group_coordinator(id).await.map_err(Thrown::execution)?;
-    let coordinator = format!("{}:{}  ({})", node.host, node.port, node.id);
+    let coordinator = group_commands::coordinator(id, admin).await?;
     let (group_width, coordinator_width) = (id.len().max(15), coordinator.len().max(25));
     let mut row = |cells: [&str; 6]| {
         let [group, coordinator, state, epoch, target, members] = cells;
@@ -291,10 +251,10 @@ async fn state(id: &str, group: &DescribedGroup, verbose: bool, admin: &Admin, o
 }
 
 async fn delete(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
-    let standing: Vec<String> = listed(admin, &[]).await?.into_iter().map(|group| group.id).collect();
+    let standing: Vec<String> =
+        group_commands::listed(admin, TYPE, &[]).await?.into_iter().map(|group| group.id).collect();
     let named = if line.has("all-groups") { standing.clone() } else { line.values("group").to_vec() };
-    let mut done = Vec::new();
-    let mut failed = Vec::new();
+    let mut deletion = Deletion::default();
     for group in java::names_in_hash_order(named, 16) {
         let deleted = if standing.contains(&group) {
             admin.delete_group(&group).await
@@ -302,22 +262,8 @@ async fn delete(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure
             let text = format!("Group '{group}' does not exist or is not a streams group.");
             Err(Thrown::illegal_argument(text))
         };
-        match deleted {
-            Ok(()) => done.push(format!("'{group}'")),
-            Err(thrown) => failed.push((group, thrown)),
-        }
+        deletion.add(group, deleted);
     }
-    let done = done.join(", ");
-    if failed.is_empty() {
-        out.line(format_args!("Deletion of requested streams groups ({done}) was successful."));
-        return Ok(());
-    }
-    out.line("\nError: Deletion of some streams groups failed:");
-    for (group, thrown) in failed {
-        out.line(format_args!("* Group '{group}' could not be deleted due to: {thrown}"));
-    }
-    if !done.is_empty() {
-        out.line(format_args!("\nThese streams groups were deleted successfully: {done}"));
-    }
+    deletion.print("streams", out);
     Ok(())
 }

@@ -5,18 +5,13 @@ use std::collections::BTreeMap;
 use thalweg_base::TopicPartition;
 use thalweg_client::OffsetSpec;
 
-use super::{chosen, print_error};
+use super::chosen;
 use crate::admin::{Admin, Committed, ConsumerGroup, Member};
 use crate::failure::Failure;
+use crate::group_commands::{MISSING, coordinator, print_error, shown};
 use crate::jopt::Line;
 use crate::out::Out;
 use crate::thrown::Thrown;
-
-const MISSING: &str = "-";
-
-fn shown<T: ToString>(value: Option<T>) -> String {
-    value.map_or(MISSING.to_owned(), |value| value.to_string())
-}
 
 pub(super) async fn describe(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
     let mut groups = BTreeMap::new();
@@ -236,8 +231,7 @@ async fn state(group: &ConsumerGroup, verbose: bool, admin: &Admin, out: &mut Ou
     if !is_worth_a_table(group, 1, out) {
         return Ok(());
     }
-    let node = admin.group_coordinator(&group.id).await.map_err(Thrown::execution)?;
-    let coordinator = format!("{}:{}  ({})", node.host, node.port, node.id);
+    let coordinator = coordinator(&group.id, admin).await?;
     let group_width = group.id.len().max(15);
     let coordinator_width = coordinator.len().max(25);
     let strategy = if group.assignor.is_empty() { MISSING } else { &group.assignor };

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use thalweg_base::TopicPartition;
 use thalweg_wire::ErrorCode;
 
-use super::print_error;
 use crate::admin::Admin;
 use crate::failure::Failure;
+use crate::group_commands::{MISSING, print_error};
 use crate::java;
 use crate::jopt::Line;
 use crate::out::Out;
@@ -82,7 +82,7 @@ pub(super) async fn delete(line: &Line, admin: &Admin, out: &mut Out) -> Result<
     let width = results.keys().map(|(topic, _)| topic.len()).max().unwrap_or(0).max(15);
     out.text(format_args!("\n{:<width$} {:<10} {:<15}", "TOPIC", "PARTITION", "STATUS"));
     for ((topic, partition), status) in &results {
-        let partition = if *partition >= 0 { partition.to_string() } else { "-".to_owned() };
+        let partition = if *partition >= 0 { partition.to_string() } else { MISSING.to_owned() };
         out.text(format_args!("\n{topic:<width$} {partition:<10} {status:<15}"));
     }
     out.line("");

@@ -6,10 +6,11 @@ use thalweg_base::{Timestamp, TopicPartition};
 use thalweg_client::OffsetSpec;
 use thalweg_sys::time;
 
-use super::{chosen, offsets, plan, print_error};
+use super::{chosen, offsets, plan};
 use crate::admin::{self, Admin};
 use crate::date;
 use crate::failure::Failure;
+use crate::group_commands::print_error;
 use crate::java;
 use crate::jopt::Line;
 use crate::out::Out;

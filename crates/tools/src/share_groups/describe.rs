@@ -5,23 +5,18 @@ use std::collections::BTreeMap;
 use thalweg_base::TopicPartition;
 use thalweg_wire::messages::share_group_describe_response::{DescribedGroup, Member};
 
-use super::{chosen, print_error};
+use super::TYPE;
 use crate::admin::{Admin, ShareOffset};
 use crate::failure::Failure;
+use crate::group_commands::{chosen, coordinator, print_error, shown};
 use crate::java;
 use crate::jopt::Line;
 use crate::out::Out;
 use crate::thrown::Thrown;
 
-const MISSING: &str = "-";
-
-fn shown<T: ToString>(value: Option<T>) -> String {
-    value.map_or(MISSING.to_owned(), |value| value.to_string())
-}
-
 pub(super) async fn describe(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
     let mut groups = BTreeMap::new();
-    for id in chosen(line, admin).await? {
+    for id in chosen(line, admin, TYPE).await? {
         groups.insert(id.clone(), admin.describe_share_group(&id).await.map_err(Thrown::execution)?);
     }
     let verbose = line.has("verbose");
@@ -114,8 +109,7 @@ async fn state(id: &str, group: &DescribedGroup, verbose: bool, admin: &Admin, o
     if !is_worth_a_table(id, group, 1, out) {
         return Ok(());
     }
-    let node = admin.group_coordinator(id).await.map_err(Thrown::execution)?;
-    let coordinator = format!("{}:{}  ({})", node.host, node.port, node.id);
+    let coordinator = coordinator(id, admin).await?;
     let group_width = id.len().max(15);
     let coordinator_width = coordinator.len().max(25);
     let mut row = |cells: [&str; 6]| {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use thalweg_base::TopicPartition;
 use thalweg_client::OffsetSpec;
 
-use super::print_error;
 use crate::admin::Admin;
 use crate::consumer_groups::partitions_of;
 use crate::date;
 use crate::failure::Failure;
+use crate::group_commands::print_error;
 use crate::java;
 use crate::jopt::Line;
 use crate::out::Out;
