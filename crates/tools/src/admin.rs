@@ -282,6 +282,23 @@ impl Admin {
         Ok(found.into_iter().map(|listed| listed.map_err(|code| Thrown::of_code(code, None))).collect())
     }
 
+    /// Looks up the same offset for each partition, in their order; -1 where there is none.
+    ///
+    /// # Errors
+    /// When no node answers, or one of the partitions is refused.
+    pub async fn offsets_at(
+        &self,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+        spec: OffsetSpec,
+    ) -> Result<Vec<(TopicPartition, i64)>, Thrown> {
+        let wanted: Vec<(TopicPartition, OffsetSpec)> = partitions.into_iter().map(|one| (one, spec)).collect();
+        let found = self.list_offsets(&wanted).await?;
+        let offset = |((partition, _), listed): ((TopicPartition, OffsetSpec), Result<ListedOffset, Thrown>)| {
+            Ok((partition, listed?.offset.map_or(-1, |offset| offset.0)))
+        };
+        wanted.into_iter().zip(found).map(offset).collect()
+    }
+
     /// The ids of the brokers that are up, in order.
     ///
     /// # Errors

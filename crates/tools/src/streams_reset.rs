@@ -237,13 +237,7 @@ impl Resetting<'_> {
         partitions: &[TopicPartition],
         spec: OffsetSpec,
     ) -> Result<BTreeMap<TopicPartition, i64>, Thrown> {
-        let wanted: Vec<(TopicPartition, OffsetSpec)> =
-            partitions.iter().map(|partition| (partition.clone(), spec)).collect();
-        let mut offsets = BTreeMap::new();
-        for ((partition, _), listed) in wanted.iter().zip(self.admin.list_offsets(&wanted).await?) {
-            offsets.insert(partition.clone(), listed?.offset.map_or(-1, |offset| offset.0));
-        }
-        Ok(offsets)
+        Ok(self.admin.offsets_at(partitions.iter().cloned(), spec).await?.into_iter().collect())
     }
 
     /// The new offsets of the input topics.

@@ -246,14 +246,7 @@ async fn from_file(line: &Line, path: &str, group: &str, admin: &Admin, out: &mu
 }
 
 async fn look_up(partitions: Vec<TopicPartition>, spec: OffsetSpec, admin: &Admin) -> Result<Offsets, Thrown> {
-    let wanted: Vec<(TopicPartition, OffsetSpec)> = partitions.into_iter().map(|one| (one, spec)).collect();
-    let found = admin.list_offsets(&wanted).await.map_err(|thrown| thrown.execution().runtime())?;
-    let mut offsets = Vec::new();
-    for ((partition, _), listed) in wanted.into_iter().zip(found) {
-        let listed = listed.map_err(|thrown| thrown.execution().runtime())?;
-        offsets.push((partition, listed.offset.map_or(-1, |offset| offset.0)));
-    }
-    Ok(offsets)
+    admin.offsets_at(partitions, spec).await.map_err(|thrown| thrown.execution().runtime())
 }
 
 /// The offsets, moved into the logs where they lie outside.

@@ -68,21 +68,12 @@ async fn chosen(
     partitions: Vec<TopicPartition>,
     out: &mut Out,
 ) -> Result<Vec<(TopicPartition, i64)>, Thrown> {
-    let look_up = async |partitions: Vec<TopicPartition>, spec: OffsetSpec| {
-        let wanted: Vec<(TopicPartition, OffsetSpec)> = partitions.into_iter().map(|one| (one, spec)).collect();
-        let found = admin.list_offsets(&wanted).await?;
-        let mut offsets = Vec::new();
-        for ((partition, _), listed) in wanted.into_iter().zip(found) {
-            offsets.push((partition, listed?.offset.map_or(-1, |offset| offset.0)));
-        }
-        Ok::<_, Thrown>(offsets)
-    };
     if line.has("to-earliest") {
-        return look_up(partitions, OffsetSpec::Earliest).await;
+        return admin.offsets_at(partitions, OffsetSpec::Earliest).await;
     }
-    let Some(text) = line.value("to-datetime")? else { return look_up(partitions, OffsetSpec::Latest).await };
+    let Some(text) = line.value("to-datetime")? else { return admin.offsets_at(partitions, OffsetSpec::Latest).await };
     let at = date::parse_iso(text).map_err(|message| Thrown::new("java.text.ParseException", message).runtime())?;
-    let found = look_up(partitions, OffsetSpec::At(at)).await?;
+    let found = admin.offsets_at(partitions, OffsetSpec::At(at)).await?;
     let (mut offsets, none): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, offset)| *offset >= 0);
     for (partition, _) in &none {
         let (index, topic) = (partition.partition, &partition.topic);
@@ -90,7 +81,7 @@ async fn chosen(
             "\nWarn: Partition {index} from topic {topic} is empty. Falling back to latest known offset."
         ));
     }
-    offsets.extend(look_up(none.into_iter().map(|(one, _)| one).collect(), OffsetSpec::Latest).await?);
+    offsets.extend(admin.offsets_at(none.into_iter().map(|(one, _)| one), OffsetSpec::Latest).await?);
     Ok(offsets)
 }
 
