@@ -11,19 +11,19 @@ use thalweg_client::{Consumer, ConsumerRecord, Error, Start};
 use thalweg_metadata::topic_name;
 use thalweg_sys::time::{Instant, now};
 use thalweg_wire::ErrorCode;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{self, client_config, resolvable};
 use crate::failure::Failure;
 use crate::jopt::{Line, Opt, flag, value};
 use crate::options::BOOTSTRAP_SERVER;
 use crate::out::Out;
+use crate::signals::Signals;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 use crate::topic_filter::IncludeList;
 pub(crate) use formatter::{Formatter, of_line as formatter_of};
 use settings::Settings;
-pub(crate) use settings::consumer_config;
+pub(crate) use settings::{consumer_config, one_group};
 
 /// The tool.
 pub(crate) const TOOL: Tool = Tool {
@@ -94,9 +94,14 @@ const CLOSE_MAX: Duration = Duration::from_secs(30);
 fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     let settings = settings::of_line(line, out)?;
     let result = admin::block_on(consume(line, &settings, out));
+    end(line, result, LOGGER, out)
+}
+
+/// Says what went wrong, and that all is over if the line asks for it.
+pub(crate) fn end(line: &Line, result: Result<(), Failure>, logger: &str, out: &mut Out) -> Result<(), Failure> {
     let ended = match result {
         Err(Failure::Thrown(thrown)) => {
-            log(out, "Unknown error when running consumer: ", &thrown);
+            out.log_thrown("Unknown error when running consumer: ", &thrown, logger);
             Err(Failure::Exit(1))
         }
         other => other,
@@ -105,11 +110,6 @@ fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
         out.line("shutdown_complete");
     }
     ended
-}
-
-fn log(out: &mut Out, text: &str, thrown: &Thrown) {
-    out.log("ERROR", text, LOGGER);
-    out.error(thrown.trace().trim_end_matches('\n'));
 }
 
 async fn consume(line: &Line, settings: &Settings, out: &mut Out) -> Result<(), Failure> {
@@ -153,7 +153,7 @@ fn invalid_topic(topic: &str, settings: &Settings, out: &mut Out) -> Result<(), 
         format!("[Consumer clientId={client}, groupId={group}] Metadata response reported invalid topics [{topic}]");
     out.log("ERROR", text, "org.apache.kafka.clients.Metadata");
     let invalid = Thrown::of_code(ErrorCode::InvalidTopicException, Some(&format!("Invalid topics: [{topic}]")));
-    log(out, "Error processing message, terminating consumer process: ", &invalid);
+    out.log_thrown("Error processing message, terminating consumer process: ", &invalid, LOGGER);
     out.error("Processed a total of 0 messages");
     Ok(())
 }
@@ -192,15 +192,14 @@ impl Printer<'_> {
     async fn print(&mut self, line: &Line, consumer: &mut Consumer, out: &mut Out) -> Result<(), Failure> {
         let max = line.number::<i32>("max-messages")?.unwrap_or(-1);
         let max = u64::try_from(max).unwrap_or(u64::MAX);
-        let listen = |kind| signal(kind).map_err(|e| Failure::Message(format!("cannot listen to signals: {e}")));
-        let mut signals = [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?];
+        let mut signals = Signals::listen()?;
         while self.count < max {
             let Some(record) = self.rest.next() else {
                 out.flush();
                 match self.wait(consumer, &mut signals).await {
                     Wait::Records(records) => self.rest = records.into_iter(),
                     Wait::Failed(thrown) => {
-                        log(out, "Error processing message, terminating consumer process: ", &thrown);
+                        out.log_thrown("Error processing message, terminating consumer process: ", &thrown, LOGGER);
                         return Ok(());
                     }
                     Wait::Signal(code) => return Err(Failure::Exit(code)),
@@ -210,7 +209,7 @@ impl Printer<'_> {
             self.count += 1;
             match self.settings.formatter.write(&record, None, out) {
                 Err(thrown) if line.has("skip-message-on-error") => {
-                    log(out, "Error processing message, skipping this message: ", &thrown);
+                    out.log_thrown("Error processing message, skipping this message: ", &thrown, LOGGER);
                 }
                 written => written?,
             }
@@ -221,15 +220,13 @@ impl Printer<'_> {
         Ok(())
     }
 
-    async fn wait(&self, consumer: &mut Consumer, signals: &mut [Signal; 2]) -> Wait {
+    async fn wait(&self, consumer: &mut Consumer, signals: &mut Signals) -> Wait {
         let deadline = self.settings.timeout.map(|timeout| now() + timeout);
         loop {
             let until = deadline.unwrap_or_else(|| now() + Duration::from_secs(3600));
-            let [interrupt, terminate] = &mut *signals;
             let polled = tokio::select! {
                 biased;
-                _ = interrupt.recv() => return Wait::Signal(130),
-                _ = terminate.recv() => return Wait::Signal(143),
+                code = signals.exit_code() => return Wait::Signal(code),
                 polled = consumer.poll(until) => polled,
             };
             match polled {

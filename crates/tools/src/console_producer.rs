@@ -216,8 +216,8 @@ fn report(record: &Sent, error: &Error, out: &mut Out) {
         len(record.key_len),
         len(record.value_len)
     );
-    out.log("ERROR", text, "org.apache.kafka.clients.producer.internals.ErrorLoggingCallback");
-    out.error(record.thrown(error).trace().trim_end_matches('\n'));
+    let logger = "org.apache.kafka.clients.producer.internals.ErrorLoggingCallback";
+    out.log_thrown(text, &record.thrown(error), logger);
 }
 
 /// How many records may wait for their delivery before the oldest are looked at.

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use thalweg_client::{Acknowledge, Properties, ShareConsumer, ShareRecord};
 use thalweg_sys::time::now;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{self, block_on, client_config, resolvable};
-use crate::console_consumer::{Formatter, consumer_config, formatter_of, thrown};
+use crate::console_consumer::{Formatter, consumer_config, end, formatter_of, one_group, thrown};
 use crate::failure::Failure;
 use crate::jopt::{Line, Opt, flag, key_values, value};
-use crate::options::BOOTSTRAP_SERVER;
+use crate::options::{BOOTSTRAP_SERVER, exclusive, warn_deprecated};
 use crate::out::Out;
+use crate::signals::Signals;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
@@ -80,29 +80,13 @@ fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
         return usage("At most one of --reject and --release may be specified.");
     }
     for (old, new) in [("consumer-property", "command-property"), ("consumer-config", "command-config")] {
-        if line.has(old) && line.has(new) {
-            return usage(format!("Options --{old} and --{new} cannot be specified together."));
-        }
-        if line.has(old) {
-            out.line(format_args!(
-                "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead."
-            ));
-        }
+        exclusive(line, old, new)?;
+        warn_deprecated(line, old, new, out);
     }
     let properties = properties(line)?;
     let formatter = formatter_of(line, out)?;
     let result = block_on(consume(line, &properties, &formatter, out));
-    let ended = match result {
-        Err(Failure::Thrown(thrown)) => {
-            log("Unknown error when running consumer: ", &thrown, out);
-            Err(Failure::Exit(1))
-        }
-        other => other,
-    };
-    if line.has("enable-systest-events") {
-        out.line("shutdown_complete");
-    }
-    ended
+    end(line, result, LOGGER, out)
 }
 
 /// The consumer's properties. The group may be named in several places, which must agree.
@@ -111,33 +95,16 @@ fn properties(line: &Line) -> Result<Properties, Failure> {
     let mut properties = admin::properties_of(path)?;
     let mut given = key_values(line.values("consumer-property"));
     given.extend(key_values(line.values("command-property")));
-    let mut groups: Vec<String> = Vec::new();
     let of_property = given.iter().rev().find(|(key, _)| key == "group.id").map(|(_, value)| value.as_str());
-    for group in [line.value("group")?, properties.get("group.id"), of_property].into_iter().flatten() {
-        if !groups.iter().any(|other| other == group) {
-            groups.push(group.to_owned());
-        }
-    }
-    if groups.len() > 1 {
-        let shown: Vec<String> = groups.iter().map(|group| format!("'{group}'")).collect();
-        return usage(format!(
-            "The group ids provided in different places (directly using '--group', via '--consumer-property', or via \
-             '--consumer-config') do not match. Detected group ids: {}",
-            shown.join(", ")
-        ));
-    }
+    let named = [line.value("group")?, properties.get("group.id"), of_property];
+    let group = one_group(named, "consumer-config")?;
     for (key, value) in &given {
         properties.set(key, value);
     }
     properties.set("bootstrap.servers", line.value("bootstrap-server")?.unwrap_or_default());
     properties.set_default("client.id", "console-share-consumer");
-    properties.set("group.id", groups.first().map_or("share", String::as_str));
+    properties.set("group.id", group.as_deref().unwrap_or("share"));
     Ok(properties)
-}
-
-fn log(text: &str, thrown: &Thrown, out: &mut Out) {
-    out.log("ERROR", text, LOGGER);
-    out.error(thrown.trace().trim_end_matches('\n'));
 }
 
 async fn consume(line: &Line, properties: &Properties, formatter: &Formatter, out: &mut Out) -> Result<(), Failure> {
@@ -170,23 +137,20 @@ impl Printer<'_> {
         let max = self.line.number::<i32>("max-messages")?.unwrap_or(-1);
         let max = u64::try_from(max).unwrap_or(u64::MAX);
         let timeout = self.line.number::<i32>("timeout-ms")?.and_then(|ms| u64::try_from(ms).ok());
-        let listen = |kind| signal(kind).map_err(|e| Failure::Message(format!("cannot listen to signals: {e}")));
-        let mut signals: [Signal; 2] = [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?];
+        let mut signals = Signals::listen()?;
         while self.count < max {
             out.flush();
-            let [interrupt, terminate] = &mut signals;
             let deadline = now() + timeout.map_or(Duration::from_secs(3600), Duration::from_millis);
             let polled = tokio::select! {
                 biased;
-                _ = interrupt.recv() => return Err(Failure::Exit(130)),
-                _ = terminate.recv() => return Err(Failure::Exit(143)),
+                code = signals.exit_code() => return Err(Failure::Exit(code)),
                 polled = consumer.poll(deadline) => polled,
             };
             match polled {
                 Ok(records) if records.is_empty() && timeout.is_some() => {
                     let class = "org.apache.kafka.common.errors.TimeoutException".to_owned();
                     let thrown = Thrown { class, message: None, cause: None };
-                    log("Error processing message, terminating consumer process: ", &thrown, out);
+                    out.log_thrown("Error processing message, terminating consumer process: ", &thrown, LOGGER);
                     return Ok(());
                 }
                 Ok(records) => {
@@ -195,7 +159,7 @@ impl Printer<'_> {
                     }
                 }
                 Err(error) => {
-                    log("Error processing message, terminating consumer process: ", &thrown(&error), out);
+                    out.log_thrown("Error processing message, terminating consumer process: ", &thrown(&error), LOGGER);
                     return Ok(());
                 }
             }
@@ -228,7 +192,7 @@ impl Printer<'_> {
         match self.formatter.write(&record.record, Some(record.delivery_count), out) {
             Ok(()) => consumer.acknowledge(record, how),
             Err(thrown) if self.line.has("reject-message-on-error") => {
-                log("Error processing message, rejecting this message: ", &thrown, out);
+                out.log_thrown("Error processing message, rejecting this message: ", &thrown, LOGGER);
                 consumer.acknowledge(record, Acknowledge::Reject);
             }
             Err(thrown) => {

@@ -43,6 +43,7 @@ mod reassign;
 pub mod schema;
 mod share_consumer_perf;
 mod share_groups;
+mod signals;
 mod streams_groups;
 mod streams_reset;
 pub mod table;

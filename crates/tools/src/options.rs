@@ -4,6 +4,7 @@ use thalweg_client::Peer;
 
 use crate::failure::Failure;
 use crate::jopt::{Line, Opt, value};
+use crate::out::Out;
 
 /// `--bootstrap-server`.
 pub const BOOTSTRAP_SERVER: Opt =
@@ -31,4 +32,24 @@ pub fn valid_servers(line: &Line) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Usage("Please provide valid host:port like host1:9091,host2:9092\n".into()))
+}
+
+/// Refuses an option beside its older name.
+///
+/// # Errors
+/// With Kafka's words.
+pub fn exclusive(line: &Line, old: &str, new: &str) -> Result<(), Failure> {
+    if line.has(old) && line.has(new) {
+        return Err(Failure::Usage(format!("Options --{old} and --{new} cannot be specified together.")));
+    }
+    Ok(())
+}
+
+/// Warns of the older name of an option.
+pub fn warn_deprecated(line: &Line, old: &str, new: &str, out: &mut Out) {
+    if line.has(old) {
+        out.line(format_args!(
+            "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead."
+        ));
+    }
 }

@@ -7,6 +7,7 @@ use thalweg_base::Timestamp;
 use thalweg_sys::time;
 
 use crate::date;
+use crate::thrown::Thrown;
 
 /// How much is held back before it is written.
 const BUFFER: usize = 64 * 1024;
@@ -69,5 +70,11 @@ impl Out {
     pub fn log(&mut self, level: &str, text: impl Display, logger: &str) {
         let time = date::log_time(Timestamp(time::wall_clock_ms()));
         self.error(format_args!("[{time}] {level} {text} ({logger})"));
+    }
+
+    /// Writes a log line about an exception, and the exception with its causes.
+    pub fn log_thrown(&mut self, text: impl Display, thrown: &Thrown, logger: &str) {
+        self.log("ERROR", text, logger);
+        self.error(thrown.trace().trim_end_matches('\n'));
     }
 }

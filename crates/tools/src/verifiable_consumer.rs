@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use thalweg_base::{LeaderEpoch, Offset, TopicPartition};
 use thalweg_client::{Consumer, ConsumerRecord, Properties, RebalanceListener};
 use thalweg_sys::time::now;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{self, block_on, client_config, resolvable};
 use crate::argparse::{Command, Group, Kind, Parsed, flag, value};
 use crate::console_consumer::{consumer_config, thrown};
 use crate::failure::Failure;
 use crate::out::Out;
+use crate::signals::Signals;
 use crate::thrown::Thrown;
 use crate::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
 use crate::verifiable_producer::event;
@@ -134,8 +134,7 @@ fn run(parsed: &Parsed, out: &mut Out) -> Result<(), Failure> {
         consumer.subscribe([parsed.value("topic").unwrap_or_default()]).map_err(|e| thrown(&e))?;
         let ended = consume(parsed, &mut consumer, &events, out).await;
         if let Err(Failure::Thrown(thrown)) = &ended {
-            out.log("ERROR", "Error during processing, terminating consumer process: ", LOGGER);
-            out.error(thrown.trace().trim_end_matches('\n'));
+            out.log_thrown("Error during processing, terminating consumer process: ", thrown, LOGGER);
         }
         if matches!(ended, Err(Failure::Exit(_))) {
             event("shutdown_requested", json!({}), out);
@@ -156,15 +155,12 @@ fn run(parsed: &Parsed, out: &mut Out) -> Result<(), Failure> {
 
 async fn consume(parsed: &Parsed, consumer: &mut Consumer, events: &Events, out: &mut Out) -> Result<(), Failure> {
     let max = parsed.number::<i32>("max-messages").and_then(|max| usize::try_from(max).ok());
-    let listen = |kind| signal(kind).map_err(|e| Failure::Message(format!("cannot listen to signals: {e}")));
-    let mut signals: [Signal; 2] = [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?];
+    let mut signals = Signals::listen()?;
     let mut consumed = 0;
     while max.is_none_or(|max| consumed < max) {
-        let [interrupt, terminate] = &mut signals;
         let polled = tokio::select! {
             biased;
-            _ = interrupt.recv() => return Err(Failure::Exit(130)),
-            _ = terminate.recv() => return Err(Failure::Exit(143)),
+            code = signals.exit_code() => return Err(Failure::Exit(code)),
             polled = consumer.poll_for(Duration::from_millis(500)) => polled.map_err(|e| thrown(&e))?,
         };
         print_events(events, out);

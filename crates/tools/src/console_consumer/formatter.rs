@@ -12,6 +12,7 @@ use super::deserializer::Deserializer;
 use crate::admin;
 use crate::failure::Failure;
 use crate::jopt::{Line, key_values};
+use crate::options::{exclusive, warn_deprecated};
 use crate::out::Out;
 use crate::schema::{NoRecord, Schemas};
 use crate::thrown::Thrown;
@@ -87,14 +88,8 @@ pub(crate) fn of_line(line: &Line, out: &mut Out) -> Result<Formatter, Failure> 
         Some("NoOpMessageFormatter") => Some(Formatter::NoOp),
         other => Some(internal(other).ok_or_else(|| Failure::Usage(class.to_owned()))?),
     };
-    if line.has("property") && line.has("formatter-property") {
-        return Err(Failure::Usage("Options --property and --formatter-property cannot be specified together.".into()));
-    }
-    if line.has("property") {
-        out.line(
-            "Option --property is deprecated and will be removed in a future version. Use --formatter-property instead.",
-        );
-    }
+    exclusive(line, "property", "formatter-property")?;
+    warn_deprecated(line, "property", "formatter-property", out);
     let mut settings = admin::settings_of(line.value("formatter-config")?)?;
     for (option, key) in [("key-deserializer", "key.deserializer"), ("value-deserializer", "value.deserializer")] {
         if let Some(class) = line.value(option)?.filter(|class| !class.is_empty()) {

@@ -11,6 +11,7 @@ use super::start;
 use crate::admin::{self, config_exception};
 use crate::failure::Failure;
 use crate::jopt::{Line, key_values};
+use crate::options::{exclusive, warn_deprecated};
 use crate::out::Out;
 use crate::thrown::Thrown;
 
@@ -63,49 +64,45 @@ fn check(line: &Line) -> Result<(), Failure> {
     }
     line.require(&["bootstrap-server"])?;
     for (old, new) in [("consumer-property", "command-property"), ("consumer.config", "command-config")] {
-        if line.has(old) && line.has(new) {
-            return usage(format!("Options --{old} and --{new} cannot be specified together."));
-        }
+        exclusive(line, old, new)?;
     }
     Ok(())
 }
 
-fn deprecated(line: &Line, old: &str, new: &str, out: &mut Out) {
-    if line.has(old) {
-        out.line(format_args!(
-            "Option --{old} is deprecated and will be removed in a future version. Use --{new} instead."
-        ));
-    }
-}
-
-pub(super) fn of_line(line: &Line, out: &mut Out) -> Result<Settings, Failure> {
-    check(line)?;
-    deprecated(line, "consumer-property", "command-property", out);
-    deprecated(line, "consumer.config", "command-config", out);
-    let file = admin::properties_of(line.value("command-config")?.or(line.value("consumer.config")?))?;
-    let mut given: BTreeMap<String, String> = BTreeMap::new();
-    for name in ["consumer-property", "command-property"] {
-        given.extend(key_values(line.values(name)));
-    }
-    let mut groups: Vec<String> = Vec::new();
-    let named = [line.value("group")?, file.get("group.id"), given.get("group.id").map(String::as_str)];
+/// The group that the line, the file of the option `config` and properties name, which must agree.
+pub(crate) fn one_group(named: [Option<&str>; 3], config: &str) -> Result<Option<String>, Failure> {
+    let mut groups: Vec<&str> = Vec::new();
     for group in named.into_iter().flatten() {
-        if !groups.iter().any(|other| other == group) {
-            groups.push(group.to_owned());
+        if !groups.contains(&group) {
+            groups.push(group);
         }
     }
     if groups.len() > 1 {
         let shown: Vec<String> = groups.iter().map(|group| format!("'{group}'")).collect();
         return usage(format!(
             "The group ids provided in different places (directly using '--group', via '--consumer-property', or via \
-             '--consumer.config') do not match. Detected group ids: {}",
+             '--{config}') do not match. Detected group ids: {}",
             shown.join(", ")
         ));
     }
-    if !groups.is_empty() && line.has("partition") {
+    Ok(groups.first().map(|group| (*group).to_owned()))
+}
+
+pub(super) fn of_line(line: &Line, out: &mut Out) -> Result<Settings, Failure> {
+    check(line)?;
+    warn_deprecated(line, "consumer-property", "command-property", out);
+    warn_deprecated(line, "consumer.config", "command-config", out);
+    let file = admin::properties_of(line.value("command-config")?.or(line.value("consumer.config")?))?;
+    let mut given: BTreeMap<String, String> = BTreeMap::new();
+    for name in ["consumer-property", "command-property"] {
+        given.extend(key_values(line.values(name)));
+    }
+    let named = [line.value("group")?, file.get("group.id"), given.get("group.id").map(String::as_str)];
+    let group = one_group(named, "consumer.config")?;
+    if group.is_some() && line.has("partition") {
         return usage("Options group and partition cannot be specified together.");
     }
-    let consumer = consumer(line, file, given, groups.first())?;
+    let consumer = consumer(line, file, given, group.as_deref())?;
     let start = start(line.value("offset")?, line.has("from-beginning"))?;
     let timeout = line.number::<i64>("timeout-ms")?.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
     Ok(Settings { consumer, start, timeout, formatter: formatter::of_line(line, out)? })
@@ -115,7 +112,7 @@ fn consumer(
     line: &Line,
     file: Properties,
     given: BTreeMap<String, String>,
-    group: Option<&String>,
+    group: Option<&str>,
 ) -> Result<Properties, Failure> {
     let mut properties = file;
     for (key, value) in &given {
