@@ -30,7 +30,7 @@ pub use acls::{AccessControl, ResourcePattern};
 pub use configs::{AlterConfig, ConfigEntry, Resource, ResourceKind, Synonym, WithSynonyms, source_name};
 pub use consumer_groups::{Committed, ConsumerGroup, Member};
 pub use groups::GroupListing;
-pub use reassignments::{Reassignment, Replica, ReplicaDirs};
+pub use reassignments::{Reassignment, Replica, ReplicaDirs, by_topic};
 pub use share_groups::ShareOffset;
 pub use topics::{PartitionInfo, TopicInfo, TopicListing};
 
@@ -89,6 +89,15 @@ pub fn read_file(path: &str) -> Result<String, Thrown> {
         std::io::ErrorKind::PermissionDenied => Thrown::new("java.nio.file.AccessDeniedException", path),
         _ => Thrown::new("java.io.IOException", format!("{path}: {e}")),
     })
+}
+
+/// Reads a file that says what a tool does: a plan, partitions or offsets.
+///
+/// # Errors
+/// `java.io.IOException` around what Java throws when it cannot be read.
+pub fn read_input(path: &str) -> Result<String, Thrown> {
+    read_file(path)
+        .map_err(|cause| Thrown::caused_by("java.io.IOException", format!("Unable to read file {path}"), cause))
 }
 
 /// The properties of `--command-config`, or none.

@@ -52,8 +52,7 @@ fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     admin::block_on(async {
         let admin = Admin::of_line(line, out).await?;
         let path = line.value("offset-json-file")?.unwrap_or_default();
-        let text = admin::read_file(path)
-            .map_err(|cause| Thrown::caused_by("java.io.IOException", format!("Unable to read file {path}"), cause))?;
+        let text = admin::read_input(path)?;
         let wanted = java::hash_order(parse(&text)?, 16, |(partition, _)| {
             java::topic_partition_hash(&partition.topic, partition.partition)
         });
@@ -73,17 +72,13 @@ fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     })
 }
 
-fn refused(message: impl Into<String>) -> Thrown {
-    Thrown::new("org.apache.kafka.tools.AdminOperationException", message)
-}
-
 fn parse(text: &str) -> Result<Vec<(TopicPartition, i64)>, Thrown> {
-    let value = json::parse(text).ok_or_else(|| refused("The input string is not a valid JSON"))?;
+    let value = json::parse(text).ok_or_else(|| Thrown::operation_failed("The input string is not a valid JSON"))?;
     let version = value.get("version").map_or(Ok(1), json::int)?;
     if version != 1 {
-        return Err(refused(format!("Not supported version field value {version}")));
+        return Err(Thrown::operation_failed(format!("Not supported version field value {version}")));
     }
-    let partitions = value.get("partitions").ok_or_else(|| refused("Missing partitions field"))?;
+    let partitions = value.get("partitions").ok_or_else(|| Thrown::operation_failed("Missing partitions field"))?;
     let mut wanted: Vec<(TopicPartition, i64)> = Vec::new();
     let mut twice: Vec<String> = Vec::new();
     for entry in json::list(partitions)? {
@@ -102,7 +97,7 @@ fn parse(text: &str) -> Result<Vec<(TopicPartition, i64)>, Thrown> {
         return Ok(wanted);
     }
     let text = format!("Offset json file contains duplicate topic partitions: {}", twice.join(","));
-    Err(Thrown::new("org.apache.kafka.tools.AdminCommandFailedException", text))
+    Err(Thrown::command_failed(text))
 }
 
 /// Deletes the records of one partition; gives its first offset then.

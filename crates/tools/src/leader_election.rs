@@ -1,13 +1,11 @@
 //! `kafka-leader-election.sh`: elects the leaders of partitions.
 
-use std::collections::BTreeMap;
-
 use thalweg_base::TopicPartition;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::ElectLeadersRequest;
 use thalweg_wire::messages::elect_leaders_request::TopicPartitions;
 
-use crate::admin::{self, Admin, check};
+use crate::admin::{self, Admin, by_topic, check};
 use crate::failure::Failure;
 use crate::java;
 use crate::jopt::{Line, Opt, flag, value};
@@ -79,14 +77,6 @@ impl Election {
     }
 }
 
-fn failed(message: impl Into<String>) -> Thrown {
-    Thrown::new("org.apache.kafka.tools.AdminCommandFailedException", message)
-}
-
-fn refused(message: impl Into<String>) -> Thrown {
-    Thrown::new("org.apache.kafka.tools.AdminOperationException", message)
-}
-
 fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     check_options(line)?;
     let types = [("preferred", Election::Preferred), ("unclean", Election::Unclean)];
@@ -119,29 +109,28 @@ fn check_options(line: &Line) -> Result<(), Failure> {
     let missing: Vec<&str> =
         ["bootstrap-server", "election-type"].into_iter().filter(|option| !line.has(option)).collect();
     if !missing.is_empty() {
-        return Err(failed(format!("Missing required option(s): {}", missing.join(", "))).into());
+        return Err(Thrown::command_failed(format!("Missing required option(s): {}", missing.join(", "))).into());
     }
     line.forbid("admin.config", &["command-config"])?;
     let which = ["topic", "all-topic-partitions", "path-to-json-file"];
     if line.count(&which) != 1 {
         let text = format!("One and only one of the following options is required: {}", which.join(", "));
-        return Err(failed(text).into());
+        return Err(Thrown::command_failed(text).into());
     }
     match (line.has("topic"), line.has("partition")) {
-        (true, false) => Err(failed("Missing required option(s): partition").into()),
-        (false, true) => Err(failed("Option partition is only allowed if topic is used").into()),
+        (true, false) => Err(Thrown::command_failed("Missing required option(s): partition").into()),
+        (false, true) => Err(Thrown::command_failed("Option partition is only allowed if topic is used").into()),
         _ => Ok(()),
     }
 }
 
 /// The partitions of a file.
 fn of_file(path: &str) -> Result<Vec<TopicPartition>, Thrown> {
-    let text = admin::read_file(path).map_err(|cause| {
-        Thrown::caused_by("java.io.IOException", format!("Unable to read file {path}"), cause).runtime()
-    })?;
-    let value = json::parse(&text).ok_or_else(|| refused("Replica election data is empty"))?;
-    let list =
-        value.get("partitions").ok_or_else(|| refused("Replica election data is missing \"partitions\" field"))?;
+    let text = admin::read_input(path).map_err(Thrown::runtime)?;
+    let value = json::parse(&text).ok_or_else(|| Thrown::operation_failed("Replica election data is empty"))?;
+    let list = value
+        .get("partitions")
+        .ok_or_else(|| Thrown::operation_failed("Replica election data is missing \"partitions\" field"))?;
     let mut partitions = Vec::new();
     for entry in json::list(list).map_err(Thrown::runtime)? {
         let topic = json::field(entry, "topic").and_then(json::text).map_err(Thrown::runtime)?;
@@ -158,16 +147,10 @@ fn of_file(path: &str) -> Result<Vec<TopicPartition>, Thrown> {
     if twice.is_empty() {
         return Ok(partitions);
     }
-    Err(refused(format!("Replica election data contains duplicate partitions: [{}]", twice.join(", "))))
-}
-
-/// The partitions of a request, by topic.
-fn by_topic(partitions: &[TopicPartition]) -> Vec<TopicPartitions> {
-    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-    for partition in partitions {
-        topics.entry(&partition.topic).or_default().push(partition.partition);
-    }
-    topics.into_iter().map(|(topic, partitions)| TopicPartitions { topic: topic.into(), partitions }).collect()
+    Err(Thrown::operation_failed(format!(
+        "Replica election data contains duplicate partitions: [{}]",
+        twice.join(", ")
+    )))
 }
 
 async fn elect(
@@ -176,9 +159,10 @@ async fn elect(
     partitions: Option<&[TopicPartition]>,
     out: &mut Out,
 ) -> Result<(), Failure> {
+    let topic = |(topic, partitions): (&str, Vec<i32>)| TopicPartitions { topic: topic.into(), partitions };
     let request = ElectLeadersRequest {
         election_type: i8::from(election == Election::Unclean),
-        topic_partitions: partitions.map(by_topic),
+        topic_partitions: partitions.map(|partitions| by_topic(partitions).into_iter().map(topic).collect()),
         timeout_ms: TIMEOUT_MS,
     };
     let answered = admin.controller("electLeaders", &request).await;
@@ -213,7 +197,7 @@ async fn elect(
     for (partition, thrown) in &refusals {
         out.line(format_args!("Error completing leader election ({name}) for partition: {partition}: {thrown}"));
     }
-    let whole = failed(format!("{} replica(s) could not be elected", refusals.len()));
+    let whole = Thrown::command_failed(format!("{} replica(s) could not be elected", refusals.len()));
     let suppressed: String = refusals.iter().map(|(_, thrown)| format!("\tSuppressed: {thrown}\n")).collect();
     out.error(format_args!("{}\n{}{suppressed}", whole.text(), whole.trace()));
     Err(Failure::Exit(1))
@@ -233,5 +217,5 @@ fn unelected(thrown: Thrown, out: &mut Out) -> Failure {
         let class = "org.apache.kafka.tools.AdminCommandFailedException";
         return Thrown::caused_by(class, text, thrown).into();
     }
-    failed(text).into()
+    Thrown::command_failed(text).into()
 }

@@ -81,14 +81,6 @@ const OPTIONS: &[Opt] = &[
 
 const ACTIONS: [&str; 5] = ["generate", "execute", "verify", "cancel", "list"];
 
-fn command_failed(message: impl Into<String>) -> Thrown {
-    Thrown::new("org.apache.kafka.tools.AdminCommandFailedException", message)
-}
-
-fn operation_failed(message: impl Into<String>) -> Thrown {
-    Thrown::new("org.apache.kafka.tools.AdminOperationException", message)
-}
-
 /// Ends with a message on standard output.
 fn terse(message: impl std::fmt::Display, out: &mut Out) -> Failure {
     out.line(message);

@@ -28,6 +28,18 @@ impl Thrown {
         Self::new("java.lang.IllegalArgumentException", message)
     }
 
+    /// `AdminCommandFailedException` of Kafka's tools: what the command asks for cannot be done.
+    #[must_use]
+    pub fn command_failed(message: impl Into<String>) -> Self {
+        Self::new("org.apache.kafka.tools.AdminCommandFailedException", message)
+    }
+
+    /// `AdminOperationException` of Kafka's tools: what the command was given is wrong.
+    #[must_use]
+    pub fn operation_failed(message: impl Into<String>) -> Self {
+        Self::new("org.apache.kafka.tools.AdminOperationException", message)
+    }
+
     /// `java.util.concurrent.ExecutionException`, which wraps what a future failed with.
     #[must_use]
     pub fn execution(self) -> Self {

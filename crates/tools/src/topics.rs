@@ -233,11 +233,11 @@ fn assignment(line: &Line) -> Result<Vec<Vec<i32>>, Thrown> {
         if !twice.is_empty() {
             let twice: Vec<String> = twice.iter().map(ToString::to_string).collect();
             let text = format!("Partition replica lists may not contain duplicate entries: {}", twice.join(","));
-            return Err(Thrown::new("org.apache.kafka.tools.AdminCommandFailedException", text));
+            return Err(Thrown::command_failed(text));
         }
         if assignment.first().is_some_and(|first| first.len() != brokers.len()) {
             let text = format!("Partition {partition} has different replication factor: {brokers:?}");
-            return Err(Thrown::new("org.apache.kafka.tools.AdminOperationException", text));
+            return Err(Thrown::operation_failed(text));
         }
         assignment.push(brokers);
     }

@@ -50,7 +50,9 @@ pub struct ReplicaDirs {
     pub future: Option<String>,
 }
 
-fn by_topic(partitions: &[TopicPartition]) -> BTreeMap<&str, Vec<i32>> {
+/// The indexes of partitions by their topics.
+#[must_use]
+pub fn by_topic(partitions: &[TopicPartition]) -> BTreeMap<&str, Vec<i32>> {
     let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
     for partition in partitions {
         topics.entry(&partition.topic).or_default().push(partition.partition);

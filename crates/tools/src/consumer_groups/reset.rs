@@ -234,9 +234,7 @@ async fn prepare(
 }
 
 async fn from_file(line: &Line, path: &str, group: &str, admin: &Admin, out: &mut Out) -> Result<Offsets, Failure> {
-    let text = admin::read_file(path).map_err(|cause| {
-        Thrown::caused_by("java.io.IOException", format!("Unable to read file {path}"), cause).runtime()
-    })?;
+    let text = admin::read_input(path).map_err(Thrown::runtime)?;
     let plan = plan::parse(&text, line.values("group"))?;
     if !plan.iter().any(|(other, _, _)| other == group) {
         print_error(&format!("No reset plan for group {group} found."), out);

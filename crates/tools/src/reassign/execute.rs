@@ -7,9 +7,9 @@ use thalweg_base::TopicPartition;
 use thalweg_sys::time::{now, sleep};
 use thalweg_wire::ErrorCode;
 
-use super::plan::{self, Plan};
-use super::{Assignment, command_failed, current_plan, describe, terse, throttle, verify};
-use crate::admin::{Admin, Replica};
+use super::plan::Plan;
+use super::{Assignment, current_plan, describe, terse, throttle, verify};
+use crate::admin::{self, Admin, Replica};
 use crate::failure::Failure;
 use crate::java;
 use crate::jopt::Line;
@@ -20,7 +20,7 @@ use crate::thrown::Thrown;
 const MOVE_AGAIN: Duration = Duration::from_millis(100);
 
 fn plan_of(line: &Line) -> Result<Plan, Thrown> {
-    Plan::parse(&plan::read(line.value("reassignment-json-file")?.unwrap_or_default())?)
+    Plan::parse(&admin::read_input(line.value("reassignment-json-file")?.unwrap_or_default())?)
 }
 
 /// What the controller refused, a line each.
@@ -50,7 +50,7 @@ pub(super) async fn execute(line: &Line, admin: &Admin, out: &mut Out) -> Result
     let brokers: BTreeSet<i32> = proposed.values().flatten().copied().collect();
     let standing = admin.brokers("listNodes").await.map_err(Thrown::execution)?;
     if let Some(unknown) = brokers.iter().find(|broker| !standing.contains(broker)) {
-        return Err(command_failed(format!("Unknown broker id {unknown}")).into());
+        return Err(Thrown::command_failed(format!("Unknown broker id {unknown}")).into());
     }
     let current = current(admin, &proposed).await?;
     out.line(format_args!(

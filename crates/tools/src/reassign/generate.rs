@@ -5,27 +5,29 @@ use std::collections::BTreeMap;
 use thalweg_base::TopicPartition;
 use thalweg_sys::random;
 
-use super::{Assignment, command_failed, current_plan, describe, operation_failed, plan};
-use crate::admin::{Admin, NodeInfo};
+use super::{Assignment, current_plan, describe, plan};
+use crate::admin::{self, Admin, NodeInfo};
 use crate::java;
 use crate::jopt::Line;
 use crate::out::Out;
 use crate::thrown::Thrown;
 
 pub(super) async fn generate(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Thrown> {
-    let text = plan::read(line.value("topics-to-move-json-file")?.unwrap_or_default())?;
+    let text = admin::read_input(line.value("topics-to-move-json-file")?.unwrap_or_default())?;
     let brokers = java::split(line.value("broker-list")?.unwrap_or_default(), ',');
     let brokers: Vec<i32> = brokers.into_iter().map(java::number).collect::<Result<_, _>>()?;
     let twice = plan::twice(&brokers);
     if !twice.is_empty() {
         let twice = java::joined(&twice, ", ");
-        return Err(command_failed(format!("Broker list contains duplicate entries: [{twice}]")));
+        return Err(Thrown::command_failed(format!("Broker list contains duplicate entries: [{twice}]")));
     }
     let topics = plan::topics(&text)?;
     let twice = plan::twice(&topics);
     if !twice.is_empty() {
         let twice = twice.join(", ");
-        return Err(command_failed(format!("List of topics to reassign contains duplicate entries: [{twice}]")));
+        return Err(Thrown::command_failed(format!(
+            "List of topics to reassign contains duplicate entries: [{twice}]"
+        )));
     }
     let mut current = Assignment::new();
     let mut proposed = Assignment::new();
@@ -58,7 +60,7 @@ async fn racks(admin: &Admin, wanted: &[i32], ignores_racks: bool) -> Result<Vec
     let nodes: Vec<NodeInfo> = nodes.into_iter().filter(|node| wanted.contains(&node.id)).collect();
     let without = nodes.iter().filter(|node| node.rack.is_none()).count();
     if !ignores_racks && without != 0 && without != nodes.len() {
-        return Err(operation_failed(
+        return Err(Thrown::operation_failed(
             "Not all brokers have rack information. Add --disable-rack-aware in command line to make replica assignment \
              without rack information.",
         ));

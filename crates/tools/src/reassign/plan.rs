@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use thalweg_base::TopicPartition;
 
-use super::{Assignment, command_failed, operation_failed};
-use crate::admin::{self, Replica};
+use super::Assignment;
+use crate::admin::Replica;
 use crate::java;
 use crate::json;
 use crate::thrown::Thrown;
@@ -23,16 +23,10 @@ pub(super) struct Plan {
     pub(super) dirs: BTreeMap<Replica, String>,
 }
 
-/// Reads a file.
-pub(super) fn read(path: &str) -> Result<String, Thrown> {
-    admin::read_file(path)
-        .map_err(|cause| Thrown::caused_by("java.io.IOException", format!("Unable to read file {path}"), cause))
-}
-
 fn check_version(value: &Value) -> Result<(), Thrown> {
     match value.get("version").map_or(Ok(1), json::int)? {
         1 => Ok(()),
-        other => Err(operation_failed(format!("Not supported version field value {other}"))),
+        other => Err(Thrown::operation_failed(format!("Not supported version field value {other}"))),
     }
 }
 
@@ -62,7 +56,7 @@ impl Plan {
     fn take_dirs(&mut self, partition: &TopicPartition, replicas: &[i32], dirs: &Value) -> Result<(), Thrown> {
         let dirs: Vec<&str> = json::list(dirs)?.iter().map(json::text).collect::<Result<_, _>>()?;
         if dirs.len() != replicas.len() {
-            return Err(command_failed(format!(
+            return Err(Thrown::command_failed(format!(
                 "Size of replicas list [{}] is different from size of log dirs list [{}] for partition {partition}",
                 java::joined(replicas, ", "),
                 dirs.join(", ")
@@ -77,16 +71,18 @@ impl Plan {
     /// Refuses a plan that cannot be executed; gives its partitions.
     pub(super) fn executable(&self) -> Result<Assignment, Thrown> {
         if self.partitions.is_empty() {
-            return Err(command_failed("Partition reassignment list cannot be empty"));
+            return Err(Thrown::command_failed("Partition reassignment list cannot be empty"));
         }
         if self.partitions.iter().any(|(_, replicas)| replicas.is_empty()) {
-            return Err(command_failed("Partition replica list cannot be empty"));
+            return Err(Thrown::command_failed("Partition replica list cannot be empty"));
         }
         let names: Vec<&TopicPartition> = self.partitions.iter().map(|(partition, _)| partition).collect();
         let twice = twice(&names);
         if !twice.is_empty() {
             let twice = java::joined(&twice, ",");
-            return Err(command_failed(format!("Partition reassignment contains duplicate topic partitions: {twice}")));
+            return Err(Thrown::command_failed(format!(
+                "Partition reassignment contains duplicate topic partitions: {twice}"
+            )));
         }
         let of_one = |(partition, replicas): &(TopicPartition, Vec<i32>)| {
             let twice = self::twice(replicas);
@@ -96,7 +92,9 @@ impl Plan {
         let texts: Vec<String> = self.partitions.iter().filter_map(of_one).collect();
         if !texts.is_empty() {
             let texts = texts.join(". ");
-            return Err(command_failed(format!("Partition replica lists may not contain duplicate entries: {texts}")));
+            return Err(Thrown::command_failed(format!(
+                "Partition replica lists may not contain duplicate entries: {texts}"
+            )));
         }
         Ok(self.partitions.iter().cloned().collect())
     }
@@ -113,7 +111,7 @@ pub(super) fn twice<T: Ord + Clone>(items: &[T]) -> Vec<T> {
 
 /// The topics of a file.
 pub(super) fn topics(text: &str) -> Result<Vec<String>, Thrown> {
-    let value = json::parse(text).ok_or_else(|| operation_failed("The input string is not a valid JSON"))?;
+    let value = json::parse(text).ok_or_else(|| Thrown::operation_failed("The input string is not a valid JSON"))?;
     check_version(&value)?;
     let Some(topics) = value.get("topics") else { return Ok(Vec::new()) };
     let name = |entry: &Value| json::text(json::field(entry, "topic")?).map(str::to_owned);

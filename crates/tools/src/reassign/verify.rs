@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{self, Plan};
+use super::plan::Plan;
 use super::{Assignment, throttle};
-use crate::admin::{Admin, Replica, ReplicaDirs};
+use crate::admin::{self, Admin, Replica, ReplicaDirs};
 use crate::java;
 use crate::jopt::Line;
 use crate::out::Out;
 use crate::thrown::Thrown;
 
 pub(super) async fn verify(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Thrown> {
-    let text = plan::read(line.value("reassignment-json-file")?.unwrap_or_default())?;
+    let text = admin::read_input(line.value("reassignment-json-file")?.unwrap_or_default())?;
     let plan = Plan::parse(&text)?;
     let replicas_move = replicas(admin, &plan, out).await?;
     let dirs_move = dirs(admin, &plan, out).await?;
