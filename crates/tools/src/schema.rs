@@ -7,7 +7,6 @@ mod decode;
 mod text;
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
@@ -153,9 +152,8 @@ impl Schemas {
 
     /// What consumers say of themselves in groups, and the control records of the metadata log.
     #[must_use]
-    pub fn data() -> &'static Self {
-        static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| Schemas::of(DATA));
-        &SCHEMAS
+    pub fn data() -> Self {
+        Self::of(DATA)
     }
 
     fn find(&self, kind: &str, key: i32) -> Option<&Message> {
@@ -235,11 +233,11 @@ fn upper_snake(name: &str) -> String {
 }
 
 /// What consumers say of themselves in a group's record, in the place of the bytes; what is not theirs stays as it is.
-pub fn expand_consumers(group: &mut Value) {
+/// `data` are the schemas of [`Schemas::data`].
+pub fn expand_consumers(data: &Schemas, group: &mut Value) {
     if group.get("protocolType").and_then(Value::as_str) != Some("consumer") {
         return;
     }
-    let data = Schemas::data();
     let parts = BTreeMap::from([
         ("subscription", "ConsumerProtocolSubscription"),
         ("assignment", "ConsumerProtocolAssignment"),

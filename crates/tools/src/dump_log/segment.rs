@@ -3,7 +3,7 @@
 use thalweg_records::control::{ControlType, EndTxnMarker};
 use thalweg_records::{BatchHeader, BatchView, Record, batches};
 
-use super::decoder::{self, Decoder};
+use super::decoder::Decoder;
 use super::{Findings, base_offset, content, optional_long};
 use crate::failure::Failure;
 use crate::jopt::Line;
@@ -117,7 +117,7 @@ fn print_records(
         }
         if header.attributes.is_control() {
             if !line.has("skip-record-metadata") {
-                text += &control(&record);
+                text += &control(decoder, &record);
             }
         } else if line.has_any(&DEEP[1..]) {
             let (key, value) = decoder.show(&record, offset, &text, out)?;
@@ -154,12 +154,12 @@ fn metadata(header: &BatchHeader, record: &Record) -> String {
 }
 
 /// What a control record says, as far as it ends a transaction.
-fn control(record: &Record) -> String {
+fn control(decoder: &Decoder, record: &Record) -> String {
     let kind = record.key.as_deref().map(ControlType::parse_key);
     let name = match kind {
         Some(Ok(Some(ControlType::Commit))) => "COMMIT",
         Some(Ok(Some(ControlType::Abort))) => "ABORT",
-        Some(Ok(Some(other))) => return quorum(other, record.value.as_deref().unwrap_or_default()),
+        Some(Ok(Some(other))) => return quorum(decoder, other, record.value.as_deref().unwrap_or_default()),
         _ => return " controlType: UNKNOWN(-1)".to_owned(),
     };
     let epoch = record.value.as_deref().and_then(|value| EndTxnMarker::parse(value).ok());
@@ -167,7 +167,7 @@ fn control(record: &Record) -> String {
 }
 
 /// What a control record of the metadata log says.
-fn quorum(kind: ControlType, value: &[u8]) -> String {
+fn quorum(decoder: &Decoder, kind: ControlType, value: &[u8]) -> String {
     let (shown, message) = match kind {
         ControlType::LeaderChange => ("LeaderChange:", "LeaderChangeMessage"),
         ControlType::SnapshotHeader => ("SnapshotHeader", "SnapshotHeaderRecord"),
@@ -176,5 +176,5 @@ fn quorum(kind: ControlType, value: &[u8]) -> String {
         ControlType::KRaftVoters => ("KRaftVoters", "VotersRecord"),
         ControlType::Abort | ControlType::Commit => return String::new(),
     };
-    decoder::quorum_record(message, value).map_or_else(String::new, |data| format!(" {shown} {data}"))
+    decoder.quorum_record(message, value).map_or_else(String::new, |data| format!(" {shown} {data}"))
 }
