@@ -6,7 +6,7 @@ use serde::Serialize;
 use thalweg_client::ConsumerRecord;
 
 use crate::Format;
-use crate::kafka::{self, Committed, Range, Snapshot};
+use crate::kafka::{self, Leaders, Progress, Range, Snapshot};
 use crate::text;
 
 /// The document of `/`.
@@ -145,15 +145,7 @@ pub(crate) fn topics<'a>(snapshot: &'a Snapshot, configs: &mut BTreeMap<String, 
 
 impl ClusterSummary {
     fn of(snapshot: &Snapshot) -> Self {
-        let (mut led, mut preferred) = (BTreeMap::new(), BTreeMap::new());
-        for partition in snapshot.topics.values().flat_map(|topic| &topic.partitions) {
-            if let Some(leader) = partition.leader {
-                *led.entry(leader).or_default() += 1;
-            }
-            if let Some(first) = partition.replicas.first() {
-                *preferred.entry(*first).or_default() += 1;
-            }
-        }
+        let Leaders { led, preferred } = snapshot.leaders();
         let topics = snapshot.topics.len();
         let percents: f64 = snapshot.topics.values().map(preferred_percent).sum();
         Self {
@@ -269,27 +261,23 @@ impl Message {
 }
 
 impl Consumer {
-    /// A group that has committed offsets; `ranges` has those of the partitions.
-    pub(crate) fn new(
-        group: &str,
-        committed: &Committed,
-        ranges: &BTreeMap<thalweg_base::TopicPartition, Range>,
-    ) -> Self {
+    /// A group that has committed offsets.
+    pub(crate) fn new(group: &str, progress: &Progress) -> Self {
         let mut topics: BTreeMap<&str, Vec<ConsumerPartition>> = BTreeMap::new();
-        for (partition, offset) in committed {
-            let range = ranges.get(partition).copied();
+        for (partition, offset) in &progress.committed {
+            let range = progress.ranges.get(partition);
             topics.entry(&partition.topic).or_default().push(ConsumerPartition {
                 topic: partition.topic.to_string(),
                 partition_id: partition.partition,
                 offset: *offset,
                 size: range.map_or(-1, |range| range.end),
                 first_offset: range.map_or(-1, |range| range.first),
-                lag: range.map_or(0, |range| range.lag_of(*offset)),
+                lag: progress.lag(partition).unwrap_or(0),
             });
         }
         let topic = |(topic, partitions): (&str, Vec<ConsumerPartition>)| ConsumerTopic {
             topic: topic.to_owned(),
-            lag: partitions.iter().map(|partition| partition.lag.max(0)).sum(),
+            lag: progress.topic_lag(topic),
             partitions,
         };
         Self { group_id: group.to_owned(), topics: topics.into_iter().map(topic).collect() }

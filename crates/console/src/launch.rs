@@ -11,6 +11,7 @@ use std::str::FromStr;
 use thalweg_base::base64::{self, Alphabet};
 use thalweg_client::Properties;
 
+use crate::settings::Switch;
 use crate::{Format, Settings, Writes};
 
 /// Where a console listens that is told nothing: where Kafdrop does, for this machine only.
@@ -54,7 +55,7 @@ struct Given<'a> {
 }
 
 /// The names of Kafdrop's settings that count here.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 19] = [
     "kafka.brokerConnect",
     "kafka.propertiesFile",
     "kafka.properties",
@@ -71,6 +72,9 @@ const NAMES: [&str; 16] = [
     "message.sendEnabled",
     "topic.createEnabled",
     "topic.deleteEnabled",
+    "topic.alterEnabled",
+    "group.alterEnabled",
+    "cluster.alterEnabled",
 ];
 
 impl Launch {
@@ -91,9 +95,12 @@ impl Launch {
         let format = given.format("message.format")?;
         let mut settings = Settings::new(client, listen.ip());
         settings.writes = Writes {
-            create_topics: given.switch("topic.createEnabled")?.unwrap_or(by_default.create_topics),
-            delete_topics: given.switch("topic.deleteEnabled")?.unwrap_or(by_default.delete_topics),
-            send_messages: given.switch("message.sendEnabled")?.unwrap_or(by_default.send_messages),
+            create_topics: given.switch(Switch::CreateTopics.name())?.unwrap_or(by_default.create_topics),
+            delete_topics: given.switch(Switch::DeleteTopics.name())?.unwrap_or(by_default.delete_topics),
+            send_messages: given.switch(Switch::SendMessages.name())?.unwrap_or(by_default.send_messages),
+            alter_topics: given.switch(Switch::AlterTopics.name())?.unwrap_or(by_default.alter_topics),
+            alter_groups: given.switch(Switch::AlterGroups.name())?.unwrap_or(by_default.alter_groups),
+            alter_cluster: given.switch(Switch::AlterCluster.name())?.unwrap_or(by_default.alter_cluster),
         };
         settings.format = format.unwrap_or(Format::Default);
         settings.key_format = given.format("message.keyFormat")?.unwrap_or(settings.format);

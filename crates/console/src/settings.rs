@@ -5,23 +5,81 @@ use std::net::IpAddr;
 use thalweg_client::{ConfigError, Properties};
 
 use crate::Format;
+use crate::trouble::Trouble;
 
-/// What may be changed through the console. Kafdrop's `topic.createEnabled`, `topic.deleteEnabled` and `message.sendEnabled`.
+/// What may be changed through the console, each by a switch of its own. The first three switches are Kafdrop's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Writes {
-    /// Topics may be created.
+    /// `topic.createEnabled`: topics may be created.
     pub create_topics: bool,
-    /// Topics may be deleted.
+    /// `topic.deleteEnabled`: topics and records may be deleted.
     pub delete_topics: bool,
-    /// Records may be written.
+    /// `message.sendEnabled`: records may be written.
     pub send_messages: bool,
+    /// `topic.alterEnabled`: configs of topics may be changed, and partitions added.
+    pub alter_topics: bool,
+    /// `group.alterEnabled`: offsets of groups may be reset, and groups deleted.
+    pub alter_groups: bool,
+    /// `cluster.alterEnabled`: transactions may be aborted.
+    pub alter_cluster: bool,
+}
+
+/// A switch of [`Writes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    CreateTopics,
+    DeleteTopics,
+    SendMessages,
+    AlterTopics,
+    AlterGroups,
+    AlterCluster,
+}
+
+impl Switch {
+    /// Its name among the settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::CreateTopics => "topic.createEnabled",
+            Self::DeleteTopics => "topic.deleteEnabled",
+            Self::SendMessages => "message.sendEnabled",
+            Self::AlterTopics => "topic.alterEnabled",
+            Self::AlterGroups => "group.alterEnabled",
+            Self::AlterCluster => "cluster.alterEnabled",
+        }
+    }
 }
 
 impl Writes {
     /// Everything.
-    pub const ALL: Self = Self { create_topics: true, delete_topics: true, send_messages: true };
+    pub const ALL: Self = Self::all(true);
     /// Nothing.
-    pub const NONE: Self = Self { create_topics: false, delete_topics: false, send_messages: false };
+    pub const NONE: Self = Self::all(false);
+
+    const fn all(on: bool) -> Self {
+        Self {
+            create_topics: on,
+            delete_topics: on,
+            send_messages: on,
+            alter_topics: on,
+            alter_groups: on,
+            alter_cluster: on,
+        }
+    }
+
+    /// Refuses what is switched off.
+    pub(crate) fn check(self, switch: Switch) -> Result<(), Trouble> {
+        let is_on = match switch {
+            Switch::CreateTopics => self.create_topics,
+            Switch::DeleteTopics => self.delete_topics,
+            Switch::SendMessages => self.send_messages,
+            Switch::AlterTopics => self.alter_topics,
+            Switch::AlterGroups => self.alter_groups,
+            Switch::AlterCluster => self.alter_cluster,
+        };
+        let name = switch.name();
+        let off = || Trouble::Forbidden(format!("this is switched off: see {name} in the console's settings"));
+        is_on.then_some(()).ok_or_else(off)
+    }
 }
 
 /// What a console is told.

@@ -96,6 +96,61 @@ pub(crate) fn count(things: usize) -> String {
     number(i64::try_from(things).unwrap_or(i64::MAX))
 }
 
+/// Numbers in rising order with neighbours together, such as `0-3, 5`.
+pub(crate) fn ranges(ids: &[i32]) -> String {
+    let mut parts: Vec<(i32, i32)> = Vec::new();
+    for id in ids {
+        match parts.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(*id) => *last = *id,
+            _ => parts.push((*id, *id)),
+        }
+    }
+    let text = |(first, last): &(i32, i32)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    let parts: Vec<String> = parts.iter().map(text).collect();
+    parts.join(", ")
+}
+
+/// Numbers with commas between, and with a dash from one to another, such as `0-3, 5`; `None` if the text is none of these, or
+/// names more than `count_max` of them.
+pub(crate) fn parse_ranges(text: &str, count_max: usize) -> Option<Vec<i32>> {
+    let mut ids = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (i32, i32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first < 0 || last < first || usize::try_from(last - first).ok()? + ids.len() >= count_max {
+            return None;
+        }
+        ids.extend(first..=last);
+    }
+    Some(ids)
+}
+
+/// A duration such as `P1DT2H`, `PT30M`, `90s`, `15m`, `2h` or `7d`, in milliseconds; `None` of another text.
+pub(crate) fn parse_duration(text: &str) -> Option<i64> {
+    let text = text.trim().to_ascii_uppercase();
+    let unit = |letter: char, in_time: bool| match (letter, in_time) {
+        ('D', false) => Some(86_400_000),
+        ('H', true) => Some(3_600_000),
+        ('M', true) => Some(60_000),
+        ('S', true) => Some(1000),
+        _ => None,
+    };
+    let (text, is_iso) = text.strip_prefix('P').map_or((text.as_str(), false), |rest| (rest, true));
+    let (mut ms, mut digits, mut in_time) = (0_i64, String::new(), false);
+    for letter in text.chars() {
+        match letter {
+            '0'..='9' => digits.push(letter),
+            'T' if is_iso && digits.is_empty() && !in_time => in_time = true,
+            letter => {
+                let factor = unit(letter, in_time || (!is_iso && letter != 'D'))?;
+                ms = ms.checked_add(digits.parse::<i64>().ok()?.checked_mul(factor)?)?;
+                digits.clear();
+            }
+        }
+    }
+    (digits.is_empty() && ms > 0).then_some(ms)
+}
+
 /// A name as one part of an address, or as a value of its query: everything but letters, digits and `-._~` is encoded.
 pub(crate) fn part(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
@@ -151,6 +206,21 @@ mod tests {
         assert_eq!(shell("orders-1"), "orders-1");
         assert_eq!(shell("it's $HOME"), r"'it'\''s $HOME'");
         assert_eq!(shell(""), "''");
+    }
+
+    #[test]
+    fn partitions_and_durations_are_typed_as_people_do() {
+        assert_eq!((ranges(&[0, 1, 2, 5]), ranges(&[])), ("0-2, 5".to_owned(), String::new()));
+        assert_eq!(parse_ranges("0-2, 5", 4), Some(vec![0, 1, 2, 5]));
+        for wrong in ["", "x", "3-1", "-1", "0-2147483647", "0-2, 5, 6"] {
+            assert_eq!(parse_ranges(wrong, 4), None, "{wrong}");
+        }
+        for (text, ms) in [("P1DT2H", 93_600_000), ("PT30M", 1_800_000), ("90s", 90_000), ("7d", 604_800_000)] {
+            assert_eq!(parse_duration(text), Some(ms), "{text}");
+        }
+        for wrong in ["", "5", "P", "PT", "P1M", "1x", "99999999999999999d", "P1D2H"] {
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub(crate) enum Trouble {
     /// It is not allowed here.
     #[error("{0}")]
     Forbidden(String),
+    /// It cannot be done as things are.
+    #[error("{0}")]
+    Conflict(String),
     /// Too much is going on at once.
     #[error("{0}")]
     Busy(&'static str),
@@ -56,6 +59,7 @@ impl Trouble {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Busy(_) | Self::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused { code, .. } => status_of(*code),
         }

@@ -7,4 +7,4 @@ mod routes;
 
 pub(crate) use answer::{Answer, Wants, secure, troubled};
 pub(crate) use guard::Guard;
-pub(crate) use routes::{CreateForm, router};
+pub(crate) use routes::router;

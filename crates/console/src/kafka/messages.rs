@@ -16,6 +16,13 @@ const TURN_TIME_MAX: Duration = Duration::from_secs(5);
 /// How large the records of one compressed batch may be.
 const BATCH_BYTES_MAX: usize = 128 << 20;
 
+/// A place among those who read records. It is kept until what was read is no longer held, so that no more than
+/// [`READERS_MAX`](super::READERS_MAX) answers are in memory.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReadLimits {
@@ -61,12 +68,13 @@ impl Kafka {
         partition: &TopicPartition,
         from: i64,
         limits: ReadLimits,
-    ) -> Result<Read, Trouble> {
+    ) -> Result<(Read, Turn), Trouble> {
         let range = self.range(partition).await?;
         let read = Read { records: Vec::new(), next: from.max(range.first), range };
         let mut reads = BTreeMap::from([(partition.clone(), read)]);
-        self.read_all(&mut reads, limits).await?;
-        reads.remove(partition).ok_or_else(|| Trouble::NotFound(format!("there is no partition {partition}")))
+        let turn = self.read_all(&mut reads, limits).await?;
+        let read = reads.remove(partition);
+        Ok((read.ok_or_else(|| Trouble::NotFound(format!("there is no partition {partition}")))?, turn))
     }
 
     /// Reads partitions on from where they are, each up to its end or its limit of records, and all up to the limit of bytes.
@@ -74,8 +82,8 @@ impl Kafka {
         &self,
         reads: &mut BTreeMap<TopicPartition, Read>,
         limits: ReadLimits,
-    ) -> Result<(), Trouble> {
-        let _turn = self.reading_turn().await?;
+    ) -> Result<Turn, Trouble> {
+        let turn = self.reading_turn().await?;
         let mut consumer = self.consumer(limits.records.clamp(1, 500), FETCH_BYTES_MAX)?;
         let open = reads.iter().filter(|(_, read)| read.is_open(limits));
         let mut open: BTreeSet<TopicPartition> = open.map(|(partition, _)| partition.clone()).collect();
@@ -91,7 +99,7 @@ impl Kafka {
                     open.remove(&partition);
                 }
                 if bytes >= limits.bytes {
-                    return Ok(());
+                    return Ok(turn);
                 }
             }
             // The last offsets may have no records: those of markers, and what was compacted or aborted.
@@ -101,13 +109,16 @@ impl Kafka {
                 read.is_open(limits) || !consumer.pause(partition)
             });
         }
-        Ok(())
+        Ok(turn)
     }
 
     /// A place among those who read records.
-    pub(crate) async fn reading_turn(&self) -> Result<OwnedSemaphorePermit, Trouble> {
+    pub(crate) async fn reading_turn(&self) -> Result<Turn, Trouble> {
         let turn = thalweg_sys::time::timeout(TURN_TIME_MAX, Arc::clone(&self.readers).acquire_owned()).await;
-        turn.ok().and_then(Result::ok).ok_or(Trouble::Busy("too many pages read records at once; try again"))
+        turn.ok()
+            .and_then(Result::ok)
+            .map(|permit| Turn { _permit: permit })
+            .ok_or(Trouble::Busy("too many pages read records at once; try again"))
     }
 
     /// Where a partition begins and ends.

@@ -4,6 +4,7 @@ mod acls;
 mod brokers;
 mod changes;
 mod configs;
+mod cursor;
 mod groups;
 mod messages;
 mod search;
@@ -25,10 +26,11 @@ pub(crate) use acls::Acl;
 pub(crate) use brokers::LogDir;
 pub(crate) use changes::NewTopic;
 pub(crate) use configs::{Config, ConfigScope};
-pub(crate) use groups::{Committed, Group, GroupListing, Member};
-pub(crate) use messages::{Read, ReadLimits, bytes_of};
-pub(crate) use search::{Cursor, Hunt, Needle, Span};
-pub(crate) use snapshot::{Broker, Partition, Snapshot, Topic};
+pub(crate) use cursor::Cursor;
+pub(crate) use groups::{Group, GroupKind, GroupListing, Member, Progress, Reset, ResetTo, check_is_empty};
+pub(crate) use messages::{Read, ReadLimits, Turn, bytes_of};
+pub(crate) use search::{Hunt, Needle, Span};
+pub(crate) use snapshot::{Broker, Leaders, Partition, Snapshot, Topic};
 pub(crate) use topics::Range;
 
 /// A question must have its answer within this time: who looks at a page waits no longer.

@@ -1,17 +1,14 @@
 //! Searching the records of a topic: what was read, what was found, and whether everything was read.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 use thalweg_base::{Offset, Timestamp, TopicPartition};
-use thalweg_client::{Consumer, ConsumerRecord, Isolation, OffsetSpec, Start};
+use thalweg_client::{Consumer, ConsumerRecord, OffsetSpec, Start};
 use thalweg_sys::time::Instant;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Kafka, Range, Snapshot, bytes_of};
+use super::{Cursor, Kafka, Range, Snapshot, Turn, bytes_of};
 use crate::trouble::Trouble;
 
 /// What one fetch of a search brings, from all partitions of a broker.
@@ -209,57 +206,13 @@ impl Hunt {
     }
 }
 
-/// Where a search has stopped, as an address carries it: `found;bytes;` and for each partition `id:from:end:at:records`, with
-/// commas between.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    found: usize,
-    bytes: u64,
-    spans: BTreeMap<i32, Span>,
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{};{};", self.found, self.bytes)?;
-        for (at, (id, span)) in self.spans.iter().enumerate() {
-            let comma = if at == 0 { "" } else { "," };
-            write!(f, "{comma}{id}:{}:{}:{}:{}", span.from, span.end, span.at, span.records)?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = Trouble;
-
-    fn from_str(text: &str) -> Result<Self, Trouble> {
-        let parsed = || {
-            let mut parts = text.splitn(3, ';');
-            let (found, bytes) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-            let spans = parts.next()?.split(',').map(parse_span).collect::<Option<BTreeMap<i32, Span>>>()?;
-            // An address may say anything: what a search adds up must not overflow.
-            spans.values().try_fold(0_i64, |all, span| all.checked_add(span.end - span.from))?;
-            Some(Self { found, bytes, spans })
-        };
-        parsed().ok_or_else(|| Trouble::Bad(format!("`{text}` is no cursor")))
-    }
-}
-
-fn parse_span(text: &str) -> Option<(i32, Span)> {
-    let mut numbers = text.split(':').map(|number| number.parse::<i64>().ok().filter(|number| *number >= 0));
-    let id = i32::try_from(numbers.next()??).ok()?;
-    let span = Span { from: numbers.next()??, end: numbers.next()??, at: numbers.next()??, records: numbers.next()?? };
-    let fits = numbers.next().is_none() && span.from <= span.at && span.at <= span.end;
-    (fits && span.records <= span.at - span.from).then_some((id, span))
-}
-
 /// A search that runs.
 #[derive(Debug)]
 pub(crate) struct Chase {
     consumer: Consumer,
     topic: Arc<str>,
     pub(crate) hunt: Hunt,
-    _turn: OwnedSemaphorePermit,
+    pub(crate) turn: Turn,
 }
 
 impl Kafka {
@@ -280,7 +233,7 @@ impl Kafka {
         }
         let ranges = self.ranges(&asked).await?;
         let since = match since_ms {
-            Some(ms) => self.since(&asked, ms).await?,
+            Some(ms) => self.look_up(&asked, OffsetSpec::At(Timestamp(ms.max(0)))).await?,
             None => vec![Some(0); asked.len()],
         };
         let mut spans = Vec::with_capacity(asked.len());
@@ -294,18 +247,6 @@ impl Kafka {
         Ok(spans)
     }
 
-    /// The offset of the first record of each partition that is not older; `None` where all are.
-    async fn since(&self, partitions: &[TopicPartition], ms: i64) -> Result<Vec<Option<i64>>, Trouble> {
-        let wanted = |it: &TopicPartition| (it.clone(), OffsetSpec::At(Timestamp(ms.max(0))));
-        let wanted: Vec<_> = partitions.iter().map(wanted).collect();
-        let found = self.client.list_offsets(&wanted, Isolation::ReadUncommitted, Self::deadline()).await?;
-        let offset = |listed: Result<thalweg_client::ListedOffset, thalweg_wire::ErrorCode>| {
-            let listed = listed.map_err(|code| Trouble::of_code("offsets by time", code, None))?;
-            Ok(listed.offset.map(|offset| offset.0))
-        };
-        found.into_iter().map(offset).collect()
-    }
-
     /// Begins a search.
     pub(crate) async fn chase(&self, topic: &str, hunt: Hunt) -> Result<Chase, Trouble> {
         let turn = self.reading_turn().await?;
@@ -316,7 +257,7 @@ impl Kafka {
             (TopicPartition { topic: Arc::clone(&topic), partition: *id }, Start::At(Offset(span.at)))
         };
         consumer.assign(open.map(start));
-        Ok(Chase { consumer, topic, hunt, _turn: turn })
+        Ok(Chase { consumer, topic, hunt, turn })
     }
 }
 
@@ -412,21 +353,12 @@ mod tests {
         let mut before = hunt("x", 1, &[(0, 5, 8), (1, 0, 2)]);
         assert!(before.look(&record(0, 6, "x")));
         let cursor = before.cursor().to_string();
-        assert_eq!(cursor, "1;4;0:5:8:7:1,1:0:2:0:0");
         let needle = Needle::new("x", false).expect("a needle");
         let mut after = Hunt::resumed(needle, 5, cursor.parse().expect("a cursor"));
         assert!(!after.look(&record(0, 6, "x")) && after.look(&record(0, 7, "x")));
         after.reached(1, 2);
         assert!(after.is_complete());
         assert_eq!((after.found(), after.records(), after.spans()[&0].without_record()), (2, 2, 1));
-        for wrong in
-            ["", "1;2", "1;2;", "1;2;0:5:8:9:1", "1;2;0:5:8:7:3", "1;2;0:5:8:7:-1", "1;2;0:5:8:7:1:1", "x;2;0:0:0:0:0"]
-        {
-            assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
-        }
-        let max = i64::MAX;
-        let overflowing = format!("1;2;0:0:{max}:{max}:{max},1:0:{max}:{max}:1");
-        assert!(overflowing.parse::<Cursor>().is_err(), "what is added up overflows");
     }
 
     #[test]

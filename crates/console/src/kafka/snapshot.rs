@@ -61,6 +61,15 @@ pub(crate) struct Partition {
     pub(crate) offline: Vec<i32>,
 }
 
+/// How many partitions each broker leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Leaders {
+    /// Now, by the broker's id.
+    pub(crate) led: BTreeMap<i32, usize>,
+    /// If each preferred leader led.
+    pub(crate) preferred: BTreeMap<i32, usize>,
+}
+
 impl Partition {
     /// Whether some replica is not in sync.
     pub(crate) fn is_under_replicated(&self) -> bool {
@@ -105,6 +114,20 @@ impl Snapshot {
     /// How many partitions there are.
     pub(crate) fn partition_count(&self) -> usize {
         self.topics.values().map(|topic| topic.partitions.len()).sum()
+    }
+
+    /// How many partitions each broker leads.
+    pub(crate) fn leaders(&self) -> Leaders {
+        let mut leaders = Leaders::default();
+        for partition in self.topics.values().flat_map(|topic| &topic.partitions) {
+            if let Some(leader) = partition.leader {
+                *leaders.led.entry(leader).or_default() += 1;
+            }
+            if let Some(first) = partition.replicas.first() {
+                *leaders.preferred.entry(*first).or_default() += 1;
+            }
+        }
+        leaders
     }
 
     fn of(response: MetadataResponse) -> Self {

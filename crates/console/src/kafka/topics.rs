@@ -1,8 +1,9 @@
 //! Topics: where their partitions begin and end.
 
 use thalweg_base::TopicPartition;
-use thalweg_client::{Isolation, OffsetSpec};
+use thalweg_client::{Isolation, ListedOffset, OffsetSpec};
 use thalweg_sys::time::{Duration, now};
+use thalweg_wire::ErrorCode;
 
 use super::{Kafka, Topic};
 use crate::trouble::Trouble;
@@ -54,5 +55,23 @@ impl Kafka {
         let mut answers = self.ranges(&asked).await?.into_iter();
         let of = |partition: &super::Partition| partition.leader.and_then(|_| answers.next().flatten());
         Ok(topic.partitions.iter().map(of).collect())
+    }
+
+    /// An offset of each partition, in their order; `None` where no record is like that.
+    ///
+    /// # Errors
+    /// When the leader of one of them does not answer.
+    pub(crate) async fn look_up(
+        &self,
+        partitions: &[TopicPartition],
+        spec: OffsetSpec,
+    ) -> Result<Vec<Option<i64>>, Trouble> {
+        let wanted: Vec<_> = partitions.iter().map(|partition| (partition.clone(), spec)).collect();
+        let found = self.client.list_offsets(&wanted, Isolation::ReadUncommitted, Self::deadline()).await?;
+        let offset = |(listed, partition): (Result<ListedOffset, ErrorCode>, &TopicPartition)| {
+            let listed = listed.map_err(|code| Trouble::of_code(format!("an offset of {partition}"), code, None))?;
+            Ok(listed.offset.map(|offset| offset.0))
+        };
+        found.into_iter().zip(partitions).map(offset).collect()
     }
 }

@@ -8,7 +8,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::{Frame, PageOf, ROWS_MAX};
-use crate::kafka::{Snapshot, Topic};
+use crate::kafka::{Leaders, Snapshot, Topic};
 use crate::text;
 
 /// What of a list is asked for.
@@ -98,21 +98,13 @@ struct TopicRow {
 
 impl ClusterPage {
     pub(crate) fn new(frame: Frame, snapshot: &Snapshot, list: TopicList) -> Self {
-        let (mut leads, mut preferred) = (BTreeMap::<i32, usize>::new(), BTreeMap::<i32, usize>::new());
-        for partition in snapshot.topics.values().flat_map(|topic| &topic.partitions) {
-            if let Some(leader) = partition.leader {
-                *leads.entry(leader).or_default() += 1;
-            }
-            if let Some(first) = partition.replicas.first() {
-                *preferred.entry(*first).or_default() += 1;
-            }
-        }
+        let Leaders { led, preferred } = snapshot.leaders();
         let count = |counts: &BTreeMap<i32, usize>, id: i32| text::count(counts.get(&id).copied().unwrap_or(0));
         let row = |broker: &crate::kafka::Broker| BrokerRow {
             id: broker.id,
             host: format!("{}:{}", broker.host, broker.port),
             rack: broker.rack.clone().unwrap_or_default(),
-            leads: count(&leads, broker.id),
+            leads: count(&led, broker.id),
             preferred: count(&preferred, broker.id),
             is_controller: snapshot.controller == Some(broker.id),
         };

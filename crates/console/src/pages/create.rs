@@ -1,9 +1,29 @@
 //! The form that creates a topic.
 
 use askama::Template;
+use serde::Deserialize;
 
 use super::Frame;
-use crate::http::CreateForm;
+
+/// The fields of the form that creates a topic, under Kafdrop's names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CreateForm {
+    #[serde(default)]
+    pub(crate) name: String,
+    /// The cluster's default without one.
+    #[serde(default)]
+    pub(crate) partitions_number: String,
+    /// The cluster's default without one.
+    #[serde(default)]
+    pub(crate) replication_factor: String,
+    /// A config and its value on each line, as `name=value`.
+    #[serde(default)]
+    pub(crate) configs: String,
+    /// Whether it is only found out whether the topic could be created.
+    pub(crate) dry_run: Option<String>,
+    pub(crate) token: Option<String>,
+}
 
 /// The form that creates a topic, and what came of it.
 #[derive(Template)]

@@ -1,12 +1,12 @@
 //! Groups, and one group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use thalweg_base::TopicPartition;
 
 use super::{Frame, ListQuery, PageOf, ROWS_MAX};
-use crate::kafka::{Committed, Group, GroupListing, Range};
+use crate::kafka::{Group, GroupListing, Member, Progress};
 use crate::text;
 use crate::trouble::Trouble;
 
@@ -41,6 +41,8 @@ struct ListRow {
 pub(crate) struct GroupPage {
     frame: Frame,
     id: String,
+    part: String,
+    kind: &'static str,
     state: String,
     assignor: String,
     epoch: Option<i32>,
@@ -71,7 +73,10 @@ struct MemberRow {
     client: String,
     host: String,
     instance: String,
+    rack: String,
+    epoch: String,
     partitions: usize,
+    assignment: Vec<String>,
 }
 
 /// The groups that read a topic.
@@ -88,6 +93,8 @@ pub(crate) struct TopicGroupsPage {
 struct TopicGroupRow {
     id: String,
     part: String,
+    kind: String,
+    state: String,
     partitions: usize,
     lag: String,
 }
@@ -123,36 +130,28 @@ impl GroupsPage {
 }
 
 impl GroupPage {
-    /// A group with what it has committed; `ranges` are the offsets of those partitions.
-    pub(crate) fn new(
-        frame: Frame,
-        id: &str,
-        group: Option<Group>,
-        committed: &Committed,
-        ranges: &BTreeMap<TopicPartition, Range>,
-    ) -> Self {
-        let unknown = Group { state: "unknown".to_owned(), assignor: String::new(), epoch: None, members: Vec::new() };
-        let group = group.unwrap_or(unknown);
-        let mut topics: BTreeMap<&str, Vec<(&TopicPartition, i64)>> = BTreeMap::new();
-        for (partition, offset) in committed {
-            topics.entry(&partition.topic).or_default().push((partition, *offset));
+    /// A group and how far it has come.
+    pub(crate) fn new(frame: Frame, id: &str, group: Option<Group>, progress: &Progress) -> Self {
+        let group = group.unwrap_or_else(Group::unknown);
+        let assigned = group.members.iter().flat_map(|member| &member.assigned);
+        let mut topics: BTreeMap<&str, BTreeSet<&TopicPartition>> = BTreeMap::new();
+        for partition in progress.committed.keys().chain(assigned) {
+            topics.entry(&partition.topic).or_default().insert(partition);
         }
-        let lag_of = |offsets: &[(&TopicPartition, i64)]| -> i64 {
-            let lags = offsets.iter().filter_map(|(it, offset)| Some(ranges.get(*it)?.lag_of(*offset).max(0)));
-            lags.sum()
-        };
-        let topic = |(name, offsets): (&&str, &Vec<(&TopicPartition, i64)>)| TopicOffsets {
+        let topic = |(name, partitions): (&&str, &BTreeSet<&TopicPartition>)| TopicOffsets {
             name: (*name).to_owned(),
             part: text::part(name),
-            lag: text::number(lag_of(offsets)),
-            rows: offsets.iter().map(|(it, offset)| OffsetRow::new(it, *offset, ranges.get(*it), &group)).collect(),
+            lag: text::number(progress.topic_lag(name)),
+            rows: partitions.iter().map(|it| OffsetRow::new(it, progress, &group)).collect(),
         };
         Self {
             frame,
             id: id.to_owned(),
-            lag: text::number(topics.values().map(|offsets| lag_of(offsets)).sum::<i64>()),
+            part: text::part(id),
+            lag: text::number(progress.total_lag()),
             topics: topics.iter().map(topic).collect(),
             members: group.members.iter().map(MemberRow::new).collect(),
+            kind: group.kind.name(),
             state: group.state,
             assignor: group.assignor,
             epoch: group.epoch,
@@ -161,49 +160,65 @@ impl GroupPage {
 }
 
 impl OffsetRow {
-    fn new(partition: &TopicPartition, offset: i64, range: Option<&Range>, group: &Group) -> Self {
-        let known = |of: &dyn Fn(&Range) -> i64| range.map_or("unknown".to_owned(), |range| text::number(of(range)));
+    fn new(partition: &TopicPartition, progress: &Progress, group: &Group) -> Self {
+        let unknown = || "unknown".to_owned();
+        let range = progress.ranges.get(partition);
+        let offset = progress.committed.get(partition).copied();
         let member = group.members.iter().find(|member| member.assigned.contains(partition));
         Self {
             partition: partition.partition,
-            offset: text::number(offset),
-            offset_link: offset,
-            first: known(&|range| range.first),
-            end: known(&|range| range.end),
-            lag: known(&|range| range.lag_of(offset)),
+            offset: offset.map_or("none".to_owned(), text::number),
+            offset_link: offset.or(range.map(|range| range.first)).unwrap_or(0),
+            first: range.map_or_else(unknown, |range| text::number(range.first)),
+            end: range.map_or_else(unknown, |range| text::number(range.end)),
+            lag: progress.lag(partition).map_or_else(unknown, text::number),
             member: member.map(|member| format!("{} {}", member.client, member.host)).unwrap_or_default(),
         }
     }
 }
 
 impl MemberRow {
-    fn new(member: &crate::kafka::Member) -> Self {
+    fn new(member: &Member) -> Self {
+        let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+        for partition in &member.assigned {
+            topics.entry(&partition.topic).or_default().push(partition.partition);
+        }
+        let of_topic = |(topic, ids): (&str, Vec<i32>)| format!("{topic}: {}", text::ranges(&ids));
+        let mut assignment: Vec<String> = topics.into_iter().map(of_topic).collect();
+        if !member.tasks.is_empty() {
+            assignment.push(format!("tasks {}", member.tasks.join(", ")));
+        }
         Self {
             id: member.id.clone(),
             client: member.client.clone(),
             host: member.host.clone(),
             instance: member.instance.clone().unwrap_or_default(),
+            rack: member.rack.clone().unwrap_or_default(),
+            epoch: member.epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
             partitions: member.assigned.len(),
+            assignment,
         }
     }
 }
 
 impl TopicGroupsPage {
-    /// `committed` has what each group has committed for the topic.
+    /// `progress` says how far each group has come in the topic.
     pub(crate) fn new(
         frame: Frame,
         name: &str,
-        committed: &BTreeMap<String, Committed>,
-        ranges: &BTreeMap<TopicPartition, Range>,
+        groups: &[GroupListing],
+        progress: &BTreeMap<String, Progress>,
         troubles: &[Trouble],
     ) -> Self {
-        let row = |(id, offsets): (&String, &Committed)| {
-            let lags = offsets.iter().filter_map(|(it, offset)| Some(ranges.get(it)?.lag_of(*offset).max(0)));
+        let row = |(id, progress): (&String, &Progress)| {
+            let listed = groups.iter().find(|group| group.id == *id);
             TopicGroupRow {
                 id: id.clone(),
                 part: text::part(id),
-                partitions: offsets.len(),
-                lag: text::number(lags.sum::<i64>()),
+                kind: listed.map(|group| group.kind.clone()).unwrap_or_default(),
+                state: listed.map(|group| group.state.clone()).unwrap_or_default(),
+                partitions: progress.committed.len(),
+                lag: text::number(progress.total_lag()),
             }
         };
         Self {
@@ -211,7 +226,7 @@ impl TopicGroupsPage {
             name: name.to_owned(),
             part: text::part(name),
             troubles: troubles.iter().map(ToString::to_string).collect(),
-            rows: committed.iter().map(row).collect(),
+            rows: progress.iter().map(row).collect(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod configs;
 mod create;
 mod group;
 mod messages;
+mod plan;
 mod search;
 mod topic;
 
@@ -18,9 +19,10 @@ pub(crate) use acls::AclPage;
 pub(crate) use broker::BrokerPage;
 pub(crate) use cluster::{ClusterPage, ListQuery, TopicList, TopicsPage};
 pub(crate) use configs::ConfigTable;
-pub(crate) use create::CreatePage;
+pub(crate) use create::{CreateForm, CreatePage};
 pub(crate) use group::{GroupPage, GroupsPage, TopicGroupsPage};
 pub(crate) use messages::{AllMessages, AllMessagesPage, Asked, MessagesPage, MessagesQuery};
+pub(crate) use plan::{Plan, PlanPage};
 pub(crate) use search::{Found, Outcome, SearchForm, SearchPage};
 pub(crate) use topic::TopicPage;
 
@@ -81,6 +83,7 @@ impl<'a> TroublePage<'a> {
             Trouble::NotFound(_) => "Not found",
             Trouble::Bad(_) => "This cannot be meant",
             Trouble::Forbidden(_) => "Not allowed",
+            Trouble::Conflict(_) => "Not now",
             Trouble::Busy(_) => "Busy",
             Trouble::Away(_) => "The cluster does not answer",
             Trouble::Refused { .. } => "The cluster refuses",

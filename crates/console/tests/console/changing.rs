@@ -3,7 +3,7 @@
 use serde_json::json;
 use thalweg_console::Writes;
 
-use crate::visit::Visit;
+use crate::visit::{Got, Visit};
 
 /// The token of a page's form.
 async fn token(visit: &Visit) -> String {
@@ -72,6 +72,8 @@ async fn what_is_switched_off_is_refused_and_not_offered() {
         ("/topic", "name=t"),
         ("/topic/orders/delete", "confirm=orders"),
         ("/topic/orders/addmessage", "topicPartition=0&value=x"),
+        ("/consumer/g/reset", "to=latest&topic=orders&confirm=g"),
+        ("/consumer/g/delete", "confirm=g"),
     ] {
         let refused = visit.form(path, &[], form).await;
         assert_eq!(refused.status, 403, "{path}");
@@ -81,5 +83,53 @@ async fn what_is_switched_off_is_refused_and_not_offered() {
     }
     let messages = visit.document("/topic/orders/messages?partition=0&offset=0&count=9").await;
     assert_eq!(messages, json!([]));
+    visit.stop().await;
+}
+
+/// Sends a form and takes the answer as a document.
+async fn change(visit: &Visit, path: &str, body: &str) -> Got {
+    visit.form(path, &[("Accept", "application/json")], body).await
+}
+
+#[tokio::test]
+async fn offsets_of_a_group_are_reset_once_its_name_was_typed() {
+    let visit = Visit::start().await;
+    visit.create("orders", 2).await;
+    visit.write("orders", 0, &["a", "b", "c"]).await;
+    // A group that does not exist yet gets offsets: that is how Kafka's tool makes one.
+    let dry = change(&visit, "/consumer/readers/reset", "topic=orders&to=latest").await;
+    assert_eq!((dry.status, &dry.json()["done"]), (200, &json!(false)), "{}", dry.body);
+    let rows = &dry.json()["plan"]["rows"];
+    assert_eq!(
+        *rows,
+        json!([["orders", "0", "none", "3", "none", "0", ""], ["orders", "1", "none", "0", "none", "0", ""]])
+    );
+    assert_eq!(visit.page("/consumer/readers").await.status, 404, "a dry run changes nothing");
+    let page = visit.form("/consumer/readers/reset", &[], "topic=orders&to=latest").await.body;
+    assert!(page.contains("Type readers to do it") && page.contains("Nothing has been changed yet."), "{page}");
+    let wrong = change(&visit, "/consumer/readers/reset", "topic=orders&to=latest&confirm=reader").await;
+    assert_eq!(wrong.status, 400);
+    let offset = async || visit.document("/consumer/readers").await["topics"][0]["partitions"][0]["offset"].clone();
+    for (body, then) in [
+        ("topic=orders&to=latest", 3),
+        ("to=shift&value=-2", 1),
+        ("to=offset&value=2&topic=orders&partitions=0", 2),
+        ("to=offset&value=99&partitions=0", 3),
+        ("to=earliest", 0),
+        ("to=datetime&value=2100-01-01", 3),
+        ("to=duration&value=1h", 0),
+    ] {
+        let done = change(&visit, "/consumer/readers/reset", &format!("{body}&confirm=readers")).await;
+        assert_eq!((done.status, &done.json()["done"]), (200, &json!(true)), "{body}: {}", done.body);
+        assert_eq!(offset().await, then, "{body}");
+    }
+    for wrong in ["to=offset", "to=offset&value=x", "to=nowhere", "to=duration&value=1y", "to=latest&partitions=a"] {
+        assert_eq!(change(&visit, "/consumer/readers/reset", wrong).await.status, 400, "{wrong}");
+    }
+    let dry = change(&visit, "/consumer/readers/delete", "").await;
+    assert_eq!(dry.json()["plan"]["rows"], json!([["orders", "2", "3"]]), "{}", dry.body);
+    let gone = visit.form("/consumer/readers/delete", &[], "confirm=readers").await;
+    assert_eq!((gone.status, gone.header("location")), (303, Some("/consumer")));
+    assert_eq!(visit.page("/consumer/readers").await.status, 404);
     visit.stop().await;
 }

@@ -105,7 +105,7 @@ async fn a_group_and_how_far_it_has_read() {
     assert_eq!(visit.document("/topic/orders/consumers").await, json!([group]));
     assert_eq!(visit.document("/consumer").await[0]["groupId"], "readers/1");
     let page = visit.page("/consumer/readers%2F1").await;
-    assert!(page.body.contains("<h1>Group readers/1</h1>"), "{}", page.body);
+    assert!(page.body.contains("<h1>Group readers/1 <span"), "{}", page.body);
     assert_eq!(visit.page("/consumer/nobody").await.status, 404);
     visit.stop().await;
 }
@@ -144,6 +144,7 @@ async fn a_search_says_what_it_has_read() {
         page.split_once("data-go-on").map_or(("", ""), |(before, _)| before.rsplit_once("href=\"").expect("a link"));
     let next = visit.page(&link.trim_end_matches(['"', ' ']).replace("&#38;", "&")).await.body;
     assert!(next.contains("2 found: as many as were asked for."), "{next}");
-    assert!(page.contains("cursor=1%3B8%3B0%3A0%3A3%3A1%3A1"), "{page}");
+    let (_, cursor) = link.split_once("cursor=").expect("a cursor");
+    assert!(!cursor.contains('%') && cursor.len() < 32, "{cursor}");
     visit.stop().await;
 }

@@ -12,29 +12,10 @@ use super::super::{Answer, Wants};
 use super::{Console, answered};
 use crate::console::Shared;
 use crate::kafka::NewTopic;
-use crate::pages::CreatePage;
+use crate::pages::{CreateForm, CreatePage};
+use crate::settings::Switch;
 use crate::text;
 use crate::trouble::Trouble;
-
-/// The fields of the form that creates a topic, under Kafdrop's names.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CreateForm {
-    #[serde(default)]
-    pub(crate) name: String,
-    /// The cluster's default without one.
-    #[serde(default)]
-    pub(crate) partitions_number: String,
-    /// The cluster's default without one.
-    #[serde(default)]
-    pub(crate) replication_factor: String,
-    /// A config and its value on each line, as `name=value`.
-    #[serde(default)]
-    pub(crate) configs: String,
-    /// Whether it is only found out whether the topic could be created.
-    dry_run: Option<String>,
-    token: Option<String>,
-}
 
 /// The fields of the form that deletes a topic.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -77,9 +58,7 @@ pub(super) async fn create(
     let work = async {
         let form = filled(form)?;
         shared.guard.may_write(&headers, form.token.as_deref())?;
-        if !shared.settings.writes.create_topics {
-            return Err(switched_off("topic.createEnabled"));
-        }
+        shared.settings.writes.check(Switch::CreateTopics)?;
         let dry_run = form.dry_run.is_some();
         let result = async { shared.kafka.create_topic(&new_topic(&form)?, dry_run).await }.await;
         tracing::info!(from = %from.0, topic = form.name, dry_run, ok = result.is_ok(), "audit: create a topic");
@@ -139,9 +118,7 @@ pub(super) async fn delete(
         // Kafdrop's own form is empty.
         let form = form.map(|Form(form)| form).unwrap_or_default();
         shared.guard.may_write(&headers, form.token.as_deref())?;
-        if !shared.settings.writes.delete_topics {
-            return Err(switched_off("topic.deleteEnabled"));
-        }
+        shared.settings.writes.check(Switch::DeleteTopics)?;
         if form.confirm.is_some_and(|typed| typed != name) {
             return Err(Trouble::Bad(format!("nothing was deleted: the name {name} was not typed")));
         }
@@ -168,9 +145,7 @@ pub(super) async fn add_message(
     let work = async {
         let form = filled(form)?;
         shared.guard.may_write(&headers, form.token.as_deref())?;
-        if !shared.settings.writes.send_messages {
-            return Err(switched_off("message.sendEnabled"));
-        }
+        shared.settings.writes.check(Switch::SendMessages)?;
         shared.kafka.snapshot_with(&name).await?;
         let partition: Option<i32> = number(&form.topic_partition, "the partition")?;
         let key = form.key.filter(|key| !key.is_empty()).map(Bytes::from);
@@ -191,8 +166,4 @@ pub(super) async fn add_message(
 
 fn filled<T>(form: Filled<T>) -> Result<T, Trouble> {
     form.map(|Form(form)| form).map_err(|e| Trouble::Bad(e.body_text()))
-}
-
-fn switched_off(switch: &str) -> Trouble {
-    Trouble::Forbidden(format!("this is switched off: see {switch} in the console's settings"))
 }

@@ -1,18 +1,14 @@
 //! `/consumer`: groups.
 
-use std::collections::BTreeMap;
-
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use thalweg_base::TopicPartition;
 
 use super::super::{Answer, Wants};
 use super::{Console, answered, queried};
-use crate::console::Shared;
 use crate::kafdrop::Consumer;
-use crate::kafka::{Committed, Range};
+use crate::kafka::GroupKind;
 use crate::pages::{GroupPage, GroupsPage, ListQuery};
 use crate::text;
 use crate::trouble::Trouble;
@@ -49,33 +45,20 @@ pub(super) async fn list(
 pub(super) async fn one(State(shared): Console, headers: HeaderMap, Path(id): Path<String>) -> Response {
     let work = async {
         let group = shared.kafka.group(&id).await?;
-        let committed = shared.kafka.committed(&id).await?;
-        if group.is_none() && committed.is_empty() {
+        let progress = shared.kafka.progress(&id, group.as_ref()).await?;
+        if group.is_none() && progress.committed.is_empty() {
             return Err(Trouble::NotFound(format!("there is no group {id}")));
         }
-        let ranges = ranges_of(&shared, &committed).await?;
         if Wants::of(&headers, Wants::Html) == Wants::Json {
-            return Ok(Answer::json(&Consumer::new(&id, &committed, &ranges)));
+            return Ok(Answer::json(&Consumer::new(&id, &progress)));
         }
+        let tool = group.as_ref().map_or(GroupKind::Classic, |group| group.kind).tool();
         let frame = shared
             .frame(&headers)
             .at("groups")
-            .with_tool("kafka-consumer-groups.sh", &format!("--describe --group {}", text::shell(&id)))
+            .with_tool(tool, &format!("--describe --group {}", text::shell(&id)))
             .with_curl(&format!("/consumer/{}", text::part(&id)));
-        Ok(Answer::page(&GroupPage::new(frame, &id, group, &committed, &ranges)))
+        Ok(Answer::page(&GroupPage::new(frame, &id, group, &progress)))
     };
     answered(&shared, &headers, Wants::Html, work).await
-}
-
-/// The offsets of the partitions that a group has committed, of those that are known.
-async fn ranges_of(shared: &Shared, committed: &Committed) -> Result<BTreeMap<TopicPartition, Range>, Trouble> {
-    let snapshot = shared.kafka.snapshot().await?;
-    let is_led = |partition: &&TopicPartition| {
-        let topic = snapshot.topics.get(&partition.topic);
-        let known = topic.and_then(|topic| topic.partitions.iter().find(|known| known.id == partition.partition));
-        known.is_some_and(|known| known.leader.is_some())
-    };
-    let asked: Vec<TopicPartition> = committed.keys().filter(is_led).cloned().collect();
-    let ranges = shared.kafka.ranges(&asked).await?;
-    Ok(asked.into_iter().zip(ranges).filter_map(|(partition, range)| Some((partition, range?))).collect())
 }

@@ -14,7 +14,7 @@ use super::{Console, answered, queried};
 use crate::Format;
 use crate::console::Shared;
 use crate::kafdrop::{self, Message};
-use crate::kafka::{Read, ReadLimits};
+use crate::kafka::{Read, ReadLimits, Turn};
 use crate::pages::{AllMessages, AllMessagesPage, Asked, MessagesPage, MessagesQuery};
 use crate::text;
 use crate::trouble::Trouble;
@@ -73,7 +73,7 @@ pub(super) async fn of_all_partitions(
             let next = if newest { (range.end - back).max(range.first) } else { range.first };
             reads.insert(TopicPartition::new(&*name, partition.id), Read { records: Vec::new(), next, range });
         }
-        shared.kafka.read_all(&mut reads, ReadLimits { records: count, bytes: BYTES_MAX }).await?;
+        let _turn = shared.kafka.read_all(&mut reads, ReadLimits { records: count, bytes: BYTES_MAX }).await?;
         let (key, value) = (shared.settings.key_format, shared.settings.format);
         let mut records: Vec<_> = reads.values().flat_map(|read| &read.records).collect();
         records.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
@@ -103,7 +103,7 @@ async fn document(shared: &Shared, name: &str, query: &MessagesQuery) -> Result<
         return Ok(Answer::json(&kafdrop::partition_offsets(topic, &ranges)));
     };
     let asked = asked(shared, query, partition, offset, count.min(JSON_COUNT_MAX))?;
-    let read = read(shared, name, &asked).await?;
+    let (read, _turn) = read(shared, name, &asked).await?;
     let messages = read.records.iter().map(|record| Message::new(record, asked.key, asked.value));
     Ok(Answer::json(&messages.collect::<Vec<_>>()))
 }
@@ -114,7 +114,7 @@ async fn page(shared: &Shared, headers: &HeaderMap, name: &str, query: &Messages
     let first = topic.partitions.first().map_or(0, |partition| partition.id);
     let count = query.count.unwrap_or(MessagesQuery::COUNT_MAX).min(MessagesQuery::COUNT_MAX);
     let mut asked = asked(shared, query, query.partition.unwrap_or(first), query.offset.unwrap_or(0), count)?;
-    let read = read(shared, name, &asked).await?;
+    let (read, _turn) = read(shared, name, &asked).await?;
     let said = (asked.offset < read.range.first && query.offset.is_some())
         .then(|| format!("Offset {} is gone: this begins at the first that is left.", asked.offset));
     asked.offset = asked.offset.max(read.range.first);
@@ -139,7 +139,7 @@ fn asked(shared: &Shared, query: &MessagesQuery, partition: i32, offset: i64, co
     Ok(Asked { partition, offset, count, key, value: format(query.format.as_deref(), shared.settings.format)? })
 }
 
-async fn read(shared: &Shared, name: &str, asked: &Asked) -> Result<Read, Trouble> {
+async fn read(shared: &Shared, name: &str, asked: &Asked) -> Result<(Read, Turn), Trouble> {
     let limits = ReadLimits { records: usize::try_from(asked.count).unwrap_or(1), bytes: BYTES_MAX };
     shared.kafka.read(&TopicPartition::new(name, asked.partition), asked.offset, limits).await
 }

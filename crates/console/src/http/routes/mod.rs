@@ -2,9 +2,11 @@
 
 mod acls;
 mod brokers;
+mod change;
 mod changes;
 mod cluster;
 mod described;
+mod group_changes;
 mod groups;
 mod messages;
 mod search;
@@ -19,8 +21,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-
-pub(crate) use changes::CreateForm;
 
 use super::{Answer, Wants, answer, assets};
 use crate::console::Shared;
@@ -46,6 +46,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/topic/{name}/consumers", get(topics::consumers))
         .route("/consumer", get(groups::list))
         .route("/consumer/{group}", get(groups::one))
+        .route("/consumer/{group}/reset", post(group_changes::reset))
+        .route("/consumer/{group}/delete", post(group_changes::delete))
         .route("/acl", get(acls::list))
         .route("/actuator/health", get(described::health))
         .route("/v3/api-docs", get(described::document))

@@ -13,7 +13,7 @@ use super::{Console, answered, queried};
 use crate::Format;
 use crate::console::Shared;
 use crate::kafdrop::Message;
-use crate::kafka::{Cursor, Hunt, Needle};
+use crate::kafka::{Cursor, Hunt, Needle, Turn};
 use crate::pages::{Found, Outcome, SearchForm, SearchPage};
 use crate::text;
 use crate::trouble::Trouble;
@@ -136,7 +136,7 @@ async fn search(
     name: &str,
     hunt: Hunt,
     time_max: Duration,
-) -> Result<(Hunt, Vec<thalweg_client::ConsumerRecord>), Trouble> {
+) -> Result<(Hunt, Vec<thalweg_client::ConsumerRecord>, Turn), Trouble> {
     let deadline = now() + time_max;
     let mut chase = shared.kafka.chase(name, hunt).await?;
     let (mut found, mut bytes) = (Vec::new(), 0);
@@ -146,7 +146,7 @@ async fn search(
         found.extend(more);
     }
     found.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
-    Ok((chase.hunt, found))
+    Ok((chase.hunt, found, chase.turn))
 }
 
 /// The page: the form, and what the search has found within two seconds.
@@ -178,7 +178,7 @@ pub(super) async fn form(
             return Ok(Answer::page(&SearchPage::new(frame, &name, topic, form, None, found)));
         }
         let began = now();
-        let (hunt, records) =
+        let (hunt, records, _turn) =
             search(&shared, &name, hunt(&shared, &name, &query, form.count).await?, PAGE_TIME_MAX).await?;
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let path = format!("{}/topic/{}/search-messages", shared.base, text::part(&name));
@@ -205,7 +205,7 @@ pub(super) async fn document(
         let axum::Json(query) = body.map_err(|e| Trouble::Bad(e.body_text()))?;
         let (key, value) = formats(&shared, &query)?;
         let hunt = hunt(&shared, &name, &query, query.found_max(FOUND_MAX)?).await?;
-        let (hunt, records) = search(&shared, &name, hunt, DOCUMENT_TIME_MAX).await?;
+        let (hunt, records, _turn) = search(&shared, &name, hunt, DOCUMENT_TIME_MAX).await?;
         let messages: Vec<Message> = records.iter().map(|record| Message::new(record, key, value)).collect();
         Ok(Answer::json(&serde_json::json!({ "messages": messages, "completionDetails": details(&hunt) })))
     };

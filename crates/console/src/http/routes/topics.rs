@@ -69,11 +69,10 @@ pub(super) async fn consumers(State(shared): Console, headers: HeaderMap, Path(n
         let topic = snapshot.topic(&name)?;
         let ranges = named(&name, topic, &shared.kafka.topic_ranges(&name, topic).await?);
         let (groups, troubles) = shared.kafka.groups(&snapshot).await?;
-        let partitions: Vec<i32> = topic.partitions.iter().map(|partition| partition.id).collect();
-        let committed = shared.kafka.committed_for(&name, &partitions, &groups).await?;
+        let progress = shared.kafka.progress_in(&name, &ranges, &groups).await?;
         if Wants::of(&headers, Wants::Json) == Wants::Json {
             let consumers: Vec<Consumer> =
-                committed.iter().map(|(group, offsets)| Consumer::new(group, offsets, &ranges)).collect();
+                progress.iter().map(|(group, progress)| Consumer::new(group, progress)).collect();
             return Ok(Answer::json(&consumers));
         }
         let frame = shared
@@ -81,7 +80,7 @@ pub(super) async fn consumers(State(shared): Console, headers: HeaderMap, Path(n
             .at("topics")
             .with_tool("kafka-consumer-groups.sh", "--describe --all-groups")
             .with_curl(&format!("/topic/{}/consumers", text::part(&name)));
-        Ok(Answer::page(&TopicGroupsPage::new(frame, &name, &committed, &ranges, &troubles)))
+        Ok(Answer::page(&TopicGroupsPage::new(frame, &name, &groups, &progress, &troubles)))
     };
     answered(&shared, &headers, Wants::Json, work).await
 }
