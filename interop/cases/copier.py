@@ -12,6 +12,9 @@ from .b_confluent import read_all
 
 BATCH = 200
 PATIENCE = 30
+# librdkafka 2.16 hangs in send_offsets_to_transaction when the group's coordinator has left the metadata (its issues 5456 and 5511),
+# until a connection of it changes its state: an idle one does after this time.
+IDLE_MS = 5000
 
 
 class Copier(threading.Thread):
@@ -35,9 +38,10 @@ class Copier(threading.Thread):
             raise
 
     def _copy_until_it_breaks(self):
-        common = {"bootstrap.servers": self.bootstrap, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "log_level": int(os.environ.get("COPIER_LOG", 0))}
+        common = {"bootstrap.servers": self.bootstrap, "socket.timeout.ms": 10_000, "socket.connection.setup.timeout.ms": 3_000, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "log_level": int(os.environ.get("COPIER_LOG", 0))}
+        common |= {"debug": os.environ["COPIER_DEBUG"]} if "COPIER_DEBUG" in os.environ else {}
         consumer = Consumer(common | {"group.id": self.identity, "auto.offset.reset": "earliest", "enable.auto.commit": False, "isolation.level": "read_committed", "session.timeout.ms": 6000})
-        producer = Producer(common | {"transactional.id": self.identity, "linger.ms": 1, **({"debug": os.environ["COPIER_DEBUG"]} if "COPIER_DEBUG" in os.environ else {}), "transaction.timeout.ms": 30_000})
+        producer = Producer(common | {"transactional.id": self.identity, "linger.ms": 1, "connections.max.idle.ms": IDLE_MS, "transaction.timeout.ms": 30_000})
         consumer.subscribe([self.source])
         try:
             producer.init_transactions(PATIENCE)

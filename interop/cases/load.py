@@ -20,6 +20,8 @@ class Load(threading.Thread):
         self.topic, self.idempotent, self.rate = topic, idempotent, rate
         config = {"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 2, "message.timeout.ms": 240_000}
         config |= {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 20, "log_level": 2}
+        # A node that is cut off says nothing: what it was asked is asked again of another after this time.
+        config |= {"socket.timeout.ms": 10_000, "socket.connection.setup.timeout.ms": 3_000}
         config |= {"enable.idempotence": True} if idempotent else {"max.in.flight.requests.per.connection": 1}
         self.producer = Producer(config)
         self.sent = [0] * PARTITIONS

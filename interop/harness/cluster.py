@@ -6,42 +6,82 @@ import time
 from . import frames, nodes
 
 READY_SECONDS = 120
+SETTINGS = ["inter.broker.listener.name=PLAINTEXT", "controller.listener.names=CONTROLLER", "group.initial.rebalance.delay.ms=0"]
 
 
 class Cluster:
     """`count` nodes with ids from 1 on. `members[id]` is the running node, or None while it is down. `properties` are lines for
-    all of them, `each(id)` those for one."""
+    all of them, `each(id)` those for one. `targets(id)` is what a node is (all are `target` unless it is given), `controllers` and
+    `brokers` are the ids with these roles (all have both). With `dynamic`, voters stand in the metadata log (KIP-853). Nodes are
+    on loopback, or each on a host of `network`."""
 
-    def __init__(self, target, home, count=3, *properties, each=lambda id: []):
-        self.target, self.home = target, home
-        ports = nodes.free_ports(2 * count)
+    def __init__(
+        self,
+        target,
+        home,
+        count=3,
+        *properties,
+        each=lambda id: [],
+        targets=None,
+        controllers=None,
+        brokers=None,
+        dynamic=False,
+        network=None,
+    ):
+        self.home, self.network = home, network
         self.ids = range(1, count + 1)
-        self.clients = dict(zip(self.ids, ports[:count]))
-        controllers = dict(zip(self.ids, ports[count:]))
-        voters = ",".join(f"{id}@127.0.0.1:{port}" for id, port in controllers.items())
+        self.kinds = {id: targets(id) if targets else target for id in self.ids}
+        self.controllers, self.brokers = controllers or list(self.ids), brokers or list(self.ids)
+        ports = nodes.free_ports(2 * count)
+        self.hosts = {id: network.address(id) if network else "127.0.0.1" for id in self.ids}
+        self.ports = dict(zip(self.ids, zip(ports[:count], ports[count:])))
+        self.clients = {id: self.ports[id][0] for id in self.brokers}
+        self.properties = properties
+        format_options = []
+        if dynamic:
+            directories = {id: nodes.run_quietly(target.storage("random-uuid")).split()[-1] for id in self.controllers}
+            initial = ",".join(f"{id}@{self.controller(id)}:{directory}" for id, directory in directories.items())
+            format_options = ["--initial-controllers", initial]
+            self.directory_ids = directories
         for id in self.ids:
-            text = (
-                "process.roles=broker,controller\n"
-                f"node.id={id}\n"
-                f"controller.quorum.voters={voters}\n"
-                f"listeners=PLAINTEXT://127.0.0.1:{self.clients[id]},CONTROLLER://127.0.0.1:{controllers[id]}\n"
-                f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.clients[id]}\n"
-                "inter.broker.listener.name=PLAINTEXT\n"
-                "controller.listener.names=CONTROLLER\n"
-                f"log.dirs={self.directory(id)}/data\n"
-                f"offsets.topic.replication.factor={count}\n"
-                f"transaction.state.log.replication.factor={count}\n"
-                "group.initial.rebalance.delay.ms=0\n"
-            )
             self.directory(id).mkdir(parents=True)
-            self.config(id).write_text(text + "".join(f"{line}\n" for line in [*properties, *each(id)]))
-        cluster = nodes.run_quietly(target.storage("random-uuid")).split()[-1]
+            lines = [*self._identity(id, dynamic), *SETTINGS, *properties, *each(id)]
+            self.config(id).write_text("".join(f"{line}\n" for line in lines))
+        self.id = nodes.run_quietly(target.storage("random-uuid")).split()[-1]
         for id in self.ids:
-            nodes.run_quietly(target.storage("format", "-t", cluster, "-c", self.config(id)))
+            self.format(id, *(format_options if id in self.controllers else []))
         self.members = dict.fromkeys(self.ids)
         for id in self.ids:
             self.launch(id)
         self.until_all_are_there()
+
+    def _identity(self, id, dynamic):
+        """The lines of a node's properties that say who it is and where others are."""
+        roles = [role for role, ids in (("broker", self.brokers), ("controller", self.controllers)) if id in ids]
+        client, controller = f"PLAINTEXT://{self.hosts[id]}:{self.ports[id][0]}", f"CONTROLLER://{self.controller(id)}"
+        listeners = [*([client] if "broker" in roles else []), *([controller] if "controller" in roles else [])]
+        count = min(3, len(self.brokers))
+        if dynamic:
+            quorum = "controller.quorum.bootstrap.servers=" + ",".join(self.controller(other) for other in self.controllers)
+        else:
+            quorum = "controller.quorum.voters=" + ",".join(f"{other}@{self.controller(other)}" for other in self.controllers)
+        return [
+            f"process.roles={','.join(roles)}",
+            f"node.id={id}",
+            quorum,
+            f"listeners={','.join(listeners)}",
+            f"log.dirs={self.directory(id)}/data",
+            f"offsets.topic.replication.factor={count}",
+            f"transaction.state.log.replication.factor={count}",
+        ]
+
+    def controller(self, id):
+        """Where a node's controller listens."""
+        return f"{self.hosts[id]}:{self.ports[id][1]}"
+
+    def format(self, id, *options):
+        """Makes a node's directory one of this cluster."""
+        nodes.run_quietly(self.kinds[id].storage("format", "-t", self.id, "-c", self.config(id), *options))
 
     def directory(self, id):
         """Where a node keeps what it has."""
@@ -54,19 +94,21 @@ class Cluster:
     @property
     def bootstrap(self):
         """All of them, as clients want it."""
-        return ",".join(f"127.0.0.1:{port}" for port in self.clients.values())
+        return ",".join(f"{self.hosts[id]}:{port}" for id, port in self.clients.items())
 
     def launch(self, id):
         """Starts a node, and does not wait for it."""
-        command = [str(self.target.script), "node"] if self.target.name == "kafka" else self.target.command("serve")
-        process, _ = nodes.launch([*command, str(self.config(id))], self.directory(id))
-        is_java = self.target.name == "kafka"
-        self.members[id] = nodes.Node(process, f"127.0.0.1:{self.clients[id]}", self.directory(id), is_java=is_java)
+        target = self.kinds[id]
+        is_java = target.name == "kafka"
+        command = [str(target.script), "node"] if is_java else target.command("serve")
+        command = [*command, str(self.config(id))]
+        process, _ = nodes.launch(self.network.inside(id, command) if self.network else command, self.directory(id))
+        self.members[id] = nodes.Node(process, f"{self.hosts[id]}:{self.ports[id][0]}", self.directory(id), is_java=is_java)
 
     def until_all_are_there(self):
         """Until every node that runs names every node that runs as a broker."""
         deadline = time.monotonic() + READY_SECONDS
-        running = {id: node for id, node in self.members.items() if node is not None}
+        running = {id: node for id, node in self.members.items() if node is not None and id in self.brokers}
         for node in running.values():
             while time.monotonic() < deadline:
                 assert node.alive(), f"a node ended with code {node.process.returncode}: {nodes.logs(node.home)}"
@@ -80,9 +122,30 @@ class Cluster:
             else:
                 raise AssertionError(f"not all brokers are there after {READY_SECONDS} s: {nodes.logs(node.home)}")
 
+    def quorum_leader(self):
+        """Which node is the active controller, as a broker that runs says."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            for id in self.brokers:
+                if (node := self.members[id]) is not None:
+                    try:
+                        with frames.Connection(node.address, timeout=5) as connection:
+                            if (active := connection.quorum_leader()) >= 0:
+                                return active
+                    except (OSError, frames.Closed):
+                        pass
+            time.sleep(0.05)
+        raise AssertionError(f"no active controller within {READY_SECONDS} s")
+
     def kill(self, id):
         """kill -9."""
         self.members[id].kill()
+        self.members[id] = None
+
+    def end(self, id):
+        """Stops a node cleanly, and waits until it is gone."""
+        self.members[id].process.terminate()
+        self.members[id].process.wait(nodes.STOP_SECONDS)
         self.members[id] = None
 
     def stop(self):

@@ -10,11 +10,11 @@ import struct
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 18, 19, 20, 22
 DESCRIBE_CONFIGS, CREATE_PARTITIONS, INCREMENTAL_ALTER_CONFIGS = 32, 37, 44
-DESCRIBE_CLUSTER, DESCRIBE_TOPIC_PARTITIONS = 60, 75
+DESCRIBE_QUORUM, DESCRIBE_CLUSTER, DESCRIBE_TOPIC_PARTITIONS = 55, 60, 75
 
 FLEXIBLE_FROM = {
     PRODUCE: 9, FETCH: 12, LIST_OFFSETS: 6, METADATA: 9, API_VERSIONS: 3, CREATE_TOPICS: 5, DELETE_TOPICS: 4,
-    INIT_PRODUCER_ID: 2, DESCRIBE_CONFIGS: 4, CREATE_PARTITIONS: 2, INCREMENTAL_ALTER_CONFIGS: 1, DESCRIBE_CLUSTER: 0,
+    INIT_PRODUCER_ID: 2, DESCRIBE_CONFIGS: 4, CREATE_PARTITIONS: 2, INCREMENTAL_ALTER_CONFIGS: 1, DESCRIBE_QUORUM: 0, DESCRIBE_CLUSTER: 0,
     DESCRIBE_TOPIC_PARTITIONS: 0,
 }  # fmt: skip
 
@@ -254,6 +254,15 @@ class Connection:
     def brokers(self):
         """How many brokers Metadata names."""
         return struct.unpack(">i", self.ask(metadata([], version=4))[4:8])[0]
+
+    def quorum_leader(self):
+        """Which node leads the metadata quorum; -1 if this one does not know."""
+        form = Form(DESCRIBE_QUORUM, 0)
+        metadata_log = form.struct(form.string("__cluster_metadata"), form.array([form.struct(i32(0))]))
+        answer = self.ask(request(DESCRIBE_QUORUM, 0, form.struct(form.array([metadata_log]))))
+        # Tags, error, one topic with its name, one partition: index, error, leader.
+        start = 1 + 2 + 1 + 1 + len("__cluster_metadata") + 1
+        return struct.unpack(">ihi", answer[start : start + 10])[2]
 
     def closed(self):
         """Whether the node closes this connection rather than answer."""
