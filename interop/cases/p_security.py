@@ -1,5 +1,13 @@
 """Listeners with TLS and SASL, ACLs and quotas, as librdkafka meets them."""
 
+import base64
+import http.server
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import threading
 import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -8,6 +16,9 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     NewTopic,
     ResourcePatternType,
     ResourceType,
@@ -34,7 +45,7 @@ def login(user, password, mechanism="PLAIN", protocol="SASL_PLAINTEXT"):
 class Secured:
     """A node with a listener of each kind; `at[name]` is where each of them is."""
 
-    def __init__(self, it, *properties):
+    def __init__(self, it, *properties, env=None):
         names = ["OPEN", "TLS", "MTLS", "SASL", "SASLTLS", "CONTROLLER"]
         self.at = dict(zip(names, nodes.free_ports(len(names))))
         protocols = "OPEN:PLAINTEXT,TLS:SSL,MTLS:SSL,SASL:SASL_PLAINTEXT,SASLTLS:SASL_SSL,CONTROLLER:PLAINTEXT"
@@ -73,7 +84,7 @@ class Secured:
             cluster = nodes.run_quietly(it.target.storage("random-uuid")).split()[-1]
             nodes.run_quietly(it.target.storage("format", "-t", cluster, "-c", config))
         command = [str(it.target.script), "node"] if it.is_kafka else it.target.command("serve")
-        process, _ = nodes.launch([*command, str(config)], home)
+        process, _ = nodes.launch([*command, str(config)], home, env)
         self.node = nodes.Node(process, f"127.0.0.1:{self.at['OPEN']}", home, is_java=it.is_kafka)
         nodes.wait_ready(self.node)
 
@@ -229,4 +240,168 @@ def quotas(it):
     expect(0.9 * limit * took < taken[0] < most, f"the greedy client sent {taken[0]} bytes in {took:.1f} s")
     expect(slowest[0] < 0.5, f"the other client waited for {slowest[0]:.2f} s")
     it.note(f"{taken[0] / took / 1e6:.2f} MB/s of 1 MB/s; the other client waited for at most {slowest[0] * 1000:.0f} ms")
+    secured.node.stop()
+
+
+def openssl(*arguments):
+    """Runs openssl."""
+    subprocess.run(["openssl", *[str(part) for part in arguments]], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def as_pkcs12(name, to):
+    """A keystore of the test data as PKCS12; gives the certificate."""
+    source = MATERIAL / name
+    openssl("pkcs12", "-export", "-in", source, "-name", "node", "-passout", "pass:secret-store", "-out", to)
+    return source.read_text()
+
+
+def served(port):
+    """The certificate that a listener shows."""
+    return ssl.get_server_certificate(("127.0.0.1", port))
+
+
+def alter_broker(admin, broker, **configs):
+    """Sets configurations of a broker; gives the error, if there is one."""
+    set_to = AlterConfigOpType.SET
+    entries = [ConfigEntry(key.replace("_", "."), str(value), incremental_operation=set_to) for key, value in configs.items()]
+    resource = ConfigResource(ConfigResource.Type.BROKER, str(broker), incremental_configs=entries)
+    try:
+        done(admin.incremental_alter_configs([resource]))
+        return None
+    except KafkaException as raised:
+        return raised.args[0]
+
+
+@case("security/keystores_are_replaced_while_the_node_runs", own_node=True)
+def replaced_keystores(it):
+    secured = Secured(it)
+    admin = secured.admin()
+    done(admin.create_topics([NewTopic("t", 1, 1)]))
+    names = {name: it.home / f"{name}.p12" for name in ("renewed", "stranger", "nameless")}
+    certificates = {name: as_pkcs12(f"{name}.pem", path) for name, path in names.items()}
+    old, port, lasting = served(secured.at["TLS"]), secured.at["TLS"], Producer(secured.client("TLS", TLS))
+
+    def go_on():
+        lasting.produce("t", b"x")
+        equal(lasting.flush(20), 0, "a connection that was there goes on")
+
+    def refused(reason, certificate, **configs):
+        error = alter_broker(admin, 1, **configs)
+        expect(error is not None, f"refused: {reason}")
+        equal(error.code(), KafkaError.INVALID_REQUEST, f"the code of {error}")
+        expect(reason in error.str(), f"{error.str()} says {reason}")
+        equal(served(port), certificate, "what is in use stays")
+
+    go_on()
+    location, password = "listener_name_tls_ssl_keystore_location", "listener_name_tls_ssl_keystore_password"
+    refused("Keystore DistinguishedName does not match", old, **{location: names["stranger"]})
+    refused("Keystore SubjectAltNames do not match", old, **{location: names["nameless"]})
+    refused("Failed to load SSL keystore", old, **{location: names["renewed"], password: "guess"})
+    refused("Failed to load SSL keystore", old, **{location: it.home / "missing.p12"})
+    equal(alter_broker(admin, 1, **{location: names["renewed"]}), None, "good key material is taken")
+    in_use = certificates["renewed"][certificates["renewed"].index("-----BEGIN CERT") :]
+    eventually(lambda: served(port) == in_use, "new connections use it")
+    go_on()
+    # The file is replaced where it is, and its name is set again.
+    shutil.copy(MATERIAL / "node.p12", names["renewed"])
+    refused("Keystore SubjectAltNames do not match", in_use, **{location: MATERIAL / "node.p12"})
+    equal(alter_broker(admin, 1, **{location: names["renewed"]}), None, "the same name is taken")
+    time.sleep(2)
+    equal(served(port), in_use, "a file that lacks a name is not used")
+    again = it.home / "again.pem"
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-keyout", again, "-out", it.home / "again.crt",
+            "-subj", "/C=DE/O=Example, Inc./OU=Tests/CN=node",
+            "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1,DNS:node.example")  # fmt: skip
+    openssl("pkcs12", "-export", "-in", it.home / "again.crt", "-inkey", again, "-name", "node",
+            "-passout", "pass:secret-store", "-out", names["renewed"])  # fmt: skip
+    equal(alter_broker(admin, 1, **{location: names["renewed"]}), None, "the same name is taken again")
+    eventually(lambda: served(port) == (it.home / "again.crt").read_text(), "the file is read again")
+    go_on()
+    secured.node.stop()
+
+
+class Provider:
+    """An identity provider: signs tokens, and serves its keys over HTTP. `failing` requests are answered with 503 first."""
+
+    def __init__(self, home):
+        self.home, self.keys, self.failing, self.asked = home, {}, 1, 0
+        home.mkdir(parents=True, exist_ok=True)
+        provider = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                provider.asked += 1
+                if provider.asked <= provider.failing:
+                    self.send_error(503)
+                    return
+                body = json.dumps({"keys": list(provider.keys.values())}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def key(self, name, is_public=True):
+        """A new key to sign with."""
+        path = self.home / f"{name}.pem"
+        openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", path)
+        printed = subprocess.run(["openssl", "rsa", "-in", path, "-noout", "-modulus"], check=True, capture_output=True).stdout
+        modulus = bytes.fromhex(printed.decode().strip().split("=")[1])
+        if is_public:
+            self.keys[name] = {"kty": "RSA", "kid": name, "use": "sig", "alg": "RS256", "n": url_safe(modulus), "e": "AQAB"}
+
+    def token(self, user, key, audience="kafka"):
+        """A token of `user`, and when it ends."""
+        now = int(time.time())
+        header = {"alg": "RS256", "kid": key}
+        claims = {"sub": user, "iat": now, "exp": now + 300, "aud": audience, "iss": "provider"}
+        message = ".".join(url_safe(json.dumps(part).encode()) for part in (header, claims))
+        sign = ["openssl", "dgst", "-sha256", "-sign", str(self.home / f"{key}.pem")]
+        signature = subprocess.run(sign, input=message.encode(), check=True, capture_output=True).stdout
+        return f"{message}.{url_safe(signature)}", now + 300
+
+
+def url_safe(data):
+    """Base64 as tokens have it."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+@case("security/the_keys_of_tokens_come_from_an_address_that_is_allowed", own_node=True)
+def keys_at_an_address(it):
+    provider = Provider(it.home / "provider")
+    provider.key("one")
+    # Kafka does not start without keys.
+    provider.failing = 0 if it.is_kafka else 1
+    validator = "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler"
+    module = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"
+    secured = Secured(
+        it,
+        "listener.name.sasl.sasl.enabled.mechanisms=OAUTHBEARER",
+        f"listener.name.sasl.oauthbearer.sasl.jaas.config={module}",
+        f"listener.name.sasl.oauthbearer.sasl.server.callback.handler.class={validator}",
+        f"sasl.oauthbearer.jwks.endpoint.url={provider.url}",
+        "sasl.oauthbearer.expected.audience=kafka",
+        "sasl.oauthbearer.expected.issuer=provider",
+        env={**os.environ, "KAFKA_OPTS": f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={provider.url}"},
+    )
+    admin = secured.admin()
+    done(admin.create_topics([NewTopic("t", 1, 1)]))
+
+    def count(key, **options):
+        token = provider.token("alice", key, **options)
+        bearer = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER", "oauth_cb": lambda _: token}
+        return delivered(secured.client("SASL", bearer, {"message.timeout.ms": 5_000}), "t")[0]
+
+    eventually(lambda: count("one") == 10, "a token is taken once the keys were fetched")
+    equal(count("one", audience="other"), 0, "records with a token for another audience")
+    provider.key("forged", is_public=False)
+    equal(count("forged"), 0, "records with a token that nobody vouches for")
+    provider.key("two")
+    eventually(lambda: count("two") == 10, "keys that are new are fetched when they are met")
     secured.node.stop()

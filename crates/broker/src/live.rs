@@ -8,15 +8,18 @@ use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable, UpdateMode
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_sys::closing::Closing;
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, sleep};
+use thalweg_sys::time::{Duration, Instant, now, sleep};
 use tracing::info;
 
 use crate::broker::Broker;
 use crate::config::{LOG_LEVEL, NodeConfig};
-use crate::seat_limits::seat_limits;
+use crate::seat_limits::NamedLimits;
 
 /// How often files of key material are looked at: they may be replaced where they are.
 const KEY_MATERIAL_CHECK: Duration = Duration::from_secs(30);
+
+/// How often hosts of limits are looked up again that were not found.
+const LOOKUP_RETRY: Duration = Duration::from_secs(30);
 
 /// What came of reading the properties again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,32 +31,70 @@ pub struct Reloaded {
 }
 
 /// Keeps up with what is set at run time until `closing` says so.
-pub(crate) async fn follow(broker: Arc<Broker>, mut closing: Closing) {
+pub(crate) async fn follow(broker: Arc<Broker>, closing: Closing) {
+    tokio::join!(follow_images(&broker, closing.clone()), follow_limits(&broker, closing));
+}
+
+async fn follow_images(broker: &Arc<Broker>, mut closing: Closing) {
     let mut changes = broker.metadata.changes();
+    let mut quotas = None;
     loop {
+        let image = broker.image();
+        if quotas.as_ref().is_none_or(|quotas| !image.client_quotas().is_same(quotas)) {
+            broker.quotas.follow(&image);
+            quotas = Some(image.client_quotas().clone());
+        }
+        broker.telemetry.follow(&image);
+        refresh_key_material(broker).await;
         tokio::select! {
             biased;
             () = closing.begun() => return,
-            changed = changes.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                broker.quotas.follow(&broker.image());
-                apply_limits(&broker).await;
-                broker.telemetry.follow(&broker.image());
-            }
+            changed = changes.changed() => if changed.is_err() { return },
             () = sleep(KEY_MATERIAL_CHECK) => {}
         }
-        refresh_key_material(&broker).await;
     }
 }
 
-async fn apply_limits(broker: &Broker) {
-    let (config, image) = (&broker.config, broker.image());
-    let limits = seat_limits(&config.network, config.node_id, &broker.properties.get(), &image).await;
+/// Keeps up with the limits of connections. Their hosts are looked up when other limits are set, apart from everything else:
+/// a resolver may take its time.
+async fn follow_limits(broker: &Broker, mut closing: Closing) {
+    let mut changes = broker.metadata.changes();
+    let mut applied = None;
+    // When hosts are looked up again that were not found.
+    let mut retry_at: Option<Instant> = None;
+    loop {
+        let limits = named_limits(broker);
+        if applied.as_ref() != Some(&limits) || retry_at.is_some_and(|at| now() >= at) {
+            let all_found = tokio::select! {
+                biased;
+                () = closing.begun() => return,
+                all_found = apply_limits(broker, &limits) => all_found,
+            };
+            retry_at = (!all_found).then(|| now() + LOOKUP_RETRY);
+            applied = Some(limits);
+        }
+        let until_retry = retry_at.map_or(LOOKUP_RETRY, |at| at.saturating_duration_since(now()));
+        tokio::select! {
+            biased;
+            () = closing.begun() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+            () = sleep(until_retry), if retry_at.is_some() => {}
+        }
+    }
+}
+
+fn named_limits(broker: &Broker) -> NamedLimits {
+    let config = &broker.config;
+    NamedLimits::read(&config.network, config.node_id, &broker.properties.get(), &broker.image())
+}
+
+/// Says whether all hosts were found.
+async fn apply_limits(broker: &Broker, limits: &NamedLimits) -> bool {
+    let (limits, all_found) = limits.resolved().await;
     if broker.network.set_seat_limits(limits) {
         info!("other limits count for connections from now on");
     }
+    all_found
 }
 
 /// Listeners use other key material if its settings or files have changed.
@@ -83,7 +124,7 @@ pub(crate) async fn reload(broker: &Broker, read: &NodeConfig) -> Reloaded {
     }
     broker.properties.set(now);
     broker.partitions.defaults_changed().await;
-    apply_limits(broker).await;
+    apply_limits(broker, &named_limits(broker)).await;
     reloaded
 }
 

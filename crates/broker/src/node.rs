@@ -46,7 +46,7 @@ use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
 use crate::quotas::ClientQuotas;
-use crate::seat_limits::seat_limits;
+use crate::seat_limits::NamedLimits;
 use crate::security::{self, Outgoings, Securities, SecurityError};
 use crate::telemetry::{Receiver, Telemetry};
 use joining::{Joining, RunningQuorum};
@@ -351,6 +351,7 @@ impl Starting {
             task::spawn(in_sync.run(proposed, closing()));
         }
         let maintenance = flushes.start(Arc::clone(&broker.partitions), intervals(config), closing());
+        security::follow_keys(&broker.securities, &closing());
         let live = task::spawn(live::follow(Arc::clone(&broker), closing()));
         serving.extend(self.serve(&broker, brokers));
         broker.warn_of_impossible_topics();
@@ -410,7 +411,8 @@ impl Starting {
 
     async fn broker(&self, parts: Parts) -> Arc<Broker> {
         let (config, image) = (&self.config, parts.metadata.image());
-        let seats = seat_limits(&config.network, config.node_id, &config.properties, &image).await;
+        let limits = NamedLimits::read(&config.network, config.node_id, &config.properties, &image);
+        let (seats, _) = limits.resolved().await;
         Arc::new(Broker {
             cluster_id: self.cluster_id.as_str().into(),
             authorizer: config.access.authorizer.clone().map(Arc::new),

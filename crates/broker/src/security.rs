@@ -1,6 +1,8 @@
 //! How each listener encrypts and authenticates, by the properties: `listener.name.<name>.` and the key, or the key alone.
 
 mod jaas_file;
+mod jwks;
+mod listener_tls;
 mod outgoing;
 
 use std::collections::BTreeMap;
@@ -9,19 +11,21 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thalweg_access::jaas::{self, LoginModule};
-use thalweg_access::principal_mapping::PrincipalMapping;
 use thalweg_access::sasl::{PlainUsers, SaslMechanism, ScramSettings, SignedTokens, TokenValidator};
 use thalweg_access::sasl::{UnsecuredTokens, Verifier};
 use thalweg_access::{Principal, Secret};
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_network::{Encryption, Origin};
-use thalweg_sys::fs;
+use thalweg_sys::closing::Closing;
 use thalweg_sys::time::Duration;
-use thalweg_tls::{TlsError, TlsSettings, distinguished_name};
+use thalweg_sys::{fs, task};
+use thalweg_tls::{Peers, TlsError, TlsSettings, distinguished_name};
 use tracing::{error, info};
 
 use crate::config::{NodeConfig, SecurityProtocol};
 pub(crate) use jaas_file::JaasFile;
+use jwks::Jwks;
+use listener_tls::Tls;
 pub(crate) use outgoing::{Outgoing, Outgoings};
 
 /// Why a listener cannot be secured as the properties say. Names the listener, never a secret.
@@ -31,6 +35,9 @@ pub(crate) struct SecurityError {
     listener: String,
     why: String,
 }
+
+/// Where the keys of tokens are: `file:`, `http:` or `https:`.
+const JWKS_URL: &str = "sasl.oauthbearer.jwks.endpoint.url";
 
 /// All listeners' security by their names.
 pub(crate) type Securities = BTreeMap<Arc<str>, Arc<ListenerSecurity>>;
@@ -42,13 +49,6 @@ pub(crate) struct ListenerSecurity {
     tls: Option<Tls>,
     /// Where clients have to log in.
     pub(crate) sasl: Option<SaslSettings>,
-}
-
-struct Tls {
-    encryption: Arc<Encryption>,
-    /// `ssl.principal.mapping.rules`
-    mapping: PrincipalMapping,
-    material: KeyMaterial,
 }
 
 /// What an encryption was made of: settings, and the contents of the files that they name.
@@ -90,17 +90,13 @@ impl KeyMaterial {
     }
 }
 
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tls")
-    }
-}
-
 /// What clients log in with.
 #[derive(Debug)]
 pub(crate) struct SaslSettings {
     /// `sasl.enabled.mechanisms`, in their order.
-    pub(crate) verifiers: Vec<Verifier>,
+    verifiers: Vec<Verifier>,
+    /// Where the keys of tokens come from, if that is an address.
+    jwks: Option<Arc<Jwks>>,
     /// `sasl.server.max.receive.size`
     pub(crate) receive_bytes_max: usize,
     /// `connections.max.reauth.ms` by mechanism: 0 is without end.
@@ -168,11 +164,22 @@ pub(crate) fn read(config: &NodeConfig, jaas: &JaasFile) -> Result<Securities, S
         let configs = BrokerConfigs { dynamic_node: &none, dynamic_cluster: &none, static_node: &config.properties };
         let own = Own::new(&listener.name, configs, Some(jaas));
         let name: Arc<str> = listener.name.as_str().into();
-        let read = ListenerSecurity::read(&name, listener.protocol, &own, &decoy_key);
+        let peers = match listener.name == config.network.inter_broker_listener_name {
+            true => Peers::Nodes,
+            false => Peers::Clients,
+        };
+        let read = ListenerSecurity::read(&own, listener.protocol, peers, &decoy_key);
         let security = read.map_err(|why| SecurityError { listener: listener.name.clone(), why })?;
         all.insert(name, Arc::new(security));
     }
     Ok(all)
+}
+
+/// Fetches the keys of tokens from their addresses, until `closing` says so.
+pub(crate) fn follow_keys(securities: &Securities, closing: &Closing) {
+    for jwks in securities.values().filter_map(|security| security.sasl.as_ref()?.jwks.as_ref()) {
+        task::spawn(Arc::clone(jwks).follow(closing.clone()));
+    }
 }
 
 fn prefix(listener: &str) -> String {
@@ -180,10 +187,10 @@ fn prefix(listener: &str) -> String {
 }
 
 impl ListenerSecurity {
-    fn read(name: &Arc<str>, protocol: SecurityProtocol, own: &Own<'_>, decoy_key: &Secret) -> Result<Self, String> {
-        let tls = if protocol.encrypts() { Some(Tls::read(own)?) } else { None };
+    fn read(own: &Own<'_>, protocol: SecurityProtocol, peers: Peers, decoy_key: &Secret) -> Result<Self, String> {
+        let tls = if protocol.encrypts() { Some(Tls::read(own, peers)?) } else { None };
         let sasl = if protocol.authenticates() { Some(SaslSettings::read(own, decoy_key)?) } else { None };
-        Ok(Self { name: Arc::clone(name), tls, sasl })
+        Ok(Self { name: own.listener.into(), tls, sasl })
     }
 
     /// How its connections are encrypted, if they are.
@@ -201,6 +208,13 @@ impl ListenerSecurity {
         mapped.map(Principal::user).ok_or_else(|| format!("no rule of ssl.principal.mapping.rules is for {name}"))
     }
 
+    /// Whether its connections could be encrypted as these configurations say. Says why not in the words of Kafka's exceptions.
+    /// Reads the key material if it is another.
+    pub(crate) fn check(&self, configs: BrokerConfigs<'_>) -> Result<(), String> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        tls.check(&Own::new(&self.name, configs, None))
+    }
+
     /// Reads key material again if its settings or files have changed. Material that cannot be used leaves what was there.
     pub(crate) fn refresh(&self, configs: BrokerConfigs<'_>) {
         let Some(tls) = &self.tls else { return };
@@ -213,23 +227,6 @@ impl ListenerSecurity {
     }
 }
 
-impl Tls {
-    fn read(own: &Own<'_>) -> Result<Self, String> {
-        let material = KeyMaterial::read(own).map_err(|e| e.to_string())?;
-        let rules = own.get("ssl.principal.mapping.rules").unwrap_or_else(|| "DEFAULT".to_owned());
-        let mapping = PrincipalMapping::parse(&rules).map_err(|e| e.to_string())?;
-        let encryption = Encryption::new(material.settings().server().map_err(|e| e.to_string())?);
-        Ok(Self { encryption, mapping, material })
-    }
-
-    fn refresh(&self, own: &Own<'_>) -> Result<bool, TlsError> {
-        self.material.refresh(own, |settings| {
-            self.encryption.replace(settings.server()?);
-            Ok(())
-        })
-    }
-}
-
 /// What stands in the files of key material; nothing where a file cannot be read.
 fn contents(settings: &TlsSettings) -> Vec<Vec<u8>> {
     settings.files().map(|path| fs::read(path).unwrap_or_default()).collect()
@@ -238,7 +235,7 @@ fn contents(settings: &TlsSettings) -> Vec<Vec<u8>> {
 impl SaslSettings {
     fn read(own: &Own<'_>, decoy_key: &Secret) -> Result<Self, String> {
         let enabled = own.get("sasl.enabled.mechanisms").unwrap_or_default();
-        let (mut verifiers, mut reauth_max_ms) = (Vec::new(), BTreeMap::new());
+        let (mut verifiers, mut jwks, mut reauth_max_ms) = (Vec::new(), None, BTreeMap::new());
         for name in enabled.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let mechanism = SaslMechanism::by_name(name).ok_or_else(|| {
                 format!(
@@ -246,6 +243,9 @@ impl SaslSettings {
                      SCRAM-SHA-512 or OAUTHBEARER"
                 )
             })?;
+            if mechanism == SaslMechanism::OAuthBearer {
+                jwks = keys_at_address(own)?;
+            }
             verifiers.push(verifier(mechanism, own, decoy_key)?);
             reauth_max_ms.insert(mechanism.name(), own.reauth_max_ms(mechanism));
         }
@@ -254,12 +254,34 @@ impl SaslSettings {
         }
         Ok(Self {
             verifiers,
+            jwks,
             receive_bytes_max: usize::try_from(own.number("sasl.server.max.receive.size")).unwrap_or(0),
             reauth_max_ms,
             failed_delay: Duration::from_millis(
                 u64::try_from(own.number("connection.failed.authentication.delay.ms")).unwrap_or(0),
             ),
         })
+    }
+
+    /// The names of the mechanisms, in their order.
+    pub(crate) fn mechanisms(&self) -> impl Iterator<Item = &'static str> {
+        self.verifiers.iter().map(|verifier| verifier.mechanism().name())
+    }
+
+    /// What clients of that mechanism are verified with.
+    pub(crate) fn verifier(&self, mechanism: &str) -> Option<Verifier> {
+        let found = self.verifiers.iter().find(|verifier| verifier.mechanism().name() == mechanism)?;
+        Some(match (found, &self.jwks) {
+            (Verifier::OAuthBearer(_), Some(jwks)) => Verifier::OAuthBearer(jwks.tokens()),
+            _ => found.clone(),
+        })
+    }
+
+    /// This message has not authenticated its client: if it is a token that an unknown key signed, the keys are fetched again.
+    pub(crate) fn refused(&self, mechanism: SaslMechanism, message: &[u8]) {
+        if let (SaslMechanism::OAuthBearer, Some(jwks)) = (mechanism, &self.jwks) {
+            jwks.refused(message);
+        }
     }
 
     /// For how many milliseconds a client of this mechanism may go on without logging in again; 0 is without end.
@@ -293,7 +315,7 @@ fn verifier(mechanism: SaslMechanism, own: &Own<'_>, decoy_key: &Secret) -> Resu
             Verifier::Scram(scram, Arc::new(ScramSettings { decoy_key: decoy_key.clone(), token_key }))
         }
         SaslMechanism::OAuthBearer => {
-            let validator = match own.get("sasl.oauthbearer.jwks.endpoint.url").filter(|url| !url.is_empty()) {
+            let validator = match own.get(JWKS_URL).filter(|url| !url.is_empty()) {
                 Some(url) => TokenValidator::Signed(signed(own, &url)?),
                 None => TokenValidator::Unsecured(match &module {
                     Some(module) => UnsecuredTokens::from_module(module)?,
@@ -305,14 +327,24 @@ fn verifier(mechanism: SaslMechanism, own: &Own<'_>, decoy_key: &Secret) -> Resu
     })
 }
 
-/// Tokens that are checked with the keys of a JWKS file.
+/// Where keys come from an address.
+fn keys_at_address(own: &Own<'_>) -> Result<Option<Arc<Jwks>>, String> {
+    let url = own.get(JWKS_URL).filter(|url| !url.is_empty() && !url.starts_with("file:"));
+    let Some(url) = url else { return Ok(None) };
+    Ok(Some(Arc::new(Jwks::read(own, url.trim(), checks(own, SignedTokens::without_keys()))?)))
+}
+
+/// Tokens that are checked with the keys of a JWKS file; with none yet where the keys come from an address.
 fn signed(own: &Own<'_>, url: &str) -> Result<SignedTokens, String> {
-    let path = url
-        .strip_prefix("file://")
-        .or_else(|| url.strip_prefix("file:"))
-        .ok_or_else(|| format!("sasl.oauthbearer.jwks.endpoint.url {url}: only files (file:///path) are built"))?;
+    let Some(path) = url.strip_prefix("file://").or_else(|| url.strip_prefix("file:")) else {
+        return Ok(checks(own, SignedTokens::without_keys()));
+    };
     let text = fs::read_to_string(std::path::Path::new(path)).map_err(|e| format!("cannot read {path}: {e}"))?;
-    let mut tokens = SignedTokens::new(&text)?;
+    Ok(checks(own, SignedTokens::new(&text)?))
+}
+
+/// Tokens signed by these keys, with everything else that the properties demand of them.
+fn checks(own: &Own<'_>, mut tokens: SignedTokens) -> SignedTokens {
     let list = |text: String| -> Vec<String> {
         text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
     };
@@ -322,5 +354,5 @@ fn signed(own: &Own<'_>, url: &str) -> Result<SignedTokens, String> {
     let claim = |key: &str, default: &str| own.get(key).unwrap_or_else(|| default.to_owned());
     tokens.scope_claim = claim("sasl.oauthbearer.scope.claim.name", "scope");
     tokens.principal_claim = claim("sasl.oauthbearer.sub.claim.name", "sub");
-    Ok(tokens)
+    tokens
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thalweg_access::sasl::{Authenticated, Occasion, SaslFailure, SaslServer, Verifier};
+use thalweg_access::sasl::{Authenticated, Occasion, SaslFailure, SaslServer};
 use thalweg_base::Timestamp;
 use thalweg_network::{Frame, ListenerName, Origin, Reply, Service, Session};
 use thalweg_sys::time::{Duration, Instant, now, sleep, wall_clock_ms};
@@ -160,9 +160,8 @@ impl ClientSession {
         sasl: &SaslSettings,
         renews: Option<Done>,
     ) -> Reply {
-        let mechanisms = sasl.verifiers.iter().map(|verifier| verifier.mechanism().name().into()).collect();
-        let named = |verifier: &&Verifier| verifier.mechanism().name() == &*request.mechanism;
-        let Some(verifier) = sasl.verifiers.iter().find(named) else {
+        let mechanisms = sasl.mechanisms().map(Into::into).collect();
+        let Some(verifier) = sasl.verifier(&request.mechanism) else {
             let error_code = ErrorCode::UnsupportedSaslMechanism.code();
             let frame = call.answer(&SaslHandshakeResponse { error_code, mechanisms });
             return last(frame, Duration::ZERO, format!("unsupported SASL mechanism {}", request.mechanism));
@@ -241,7 +240,10 @@ impl ClientSession {
             why: format!("failed {occasion} with {}: {failure}", mechanism.name()),
         };
         let step = exchange.server.respond(message, &self.broker.image(), wall_clock).map_err(|e| refuse(&e))?;
-        let Some(authenticated) = step.authenticated else { return Ok((step.challenge, 0)) };
+        let Some(authenticated) = step.authenticated else {
+            sasl.refused(mechanism, message);
+            return Ok((step.challenge, 0));
+        };
         let is_renewal = exchange.renews.is_some();
         if is_renewal && authenticated.principal != *self.identity.principal {
             let why = format!(

@@ -60,5 +60,5 @@ pub use producer::{
 };
 pub use properties::{ConfigError, Properties};
 pub use share_consumer::{Acknowledge, ShareConsumer, ShareRecord};
-pub use stream::Encryption;
+pub use stream::{Encryption, open_stream};
 pub use versions::ApiVersions;

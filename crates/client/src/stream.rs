@@ -72,6 +72,18 @@ fn handshake_failed(peer: &Peer, error: io::Error) -> Error {
     }
 }
 
+/// Opens a stream to `peer` for something else than Kafka's protocol, encrypted if `encryption` is given.
+///
+/// # Errors
+/// When the peer cannot be reached by `deadline`, or is not trusted.
+pub async fn open_stream(
+    peer: &Peer,
+    encryption: Option<Encryption>,
+    deadline: Instant,
+) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static, Error> {
+    open(peer, &ConnectionOptions { encryption, ..ConnectionOptions::default() }, deadline).await
+}
+
 /// Opens a stream to `peer`. Each address of its host is tried in turn.
 pub(crate) async fn open(
     peer: &Peer,

@@ -24,7 +24,7 @@ use self::operation::Operation;
 use self::request::Answer;
 use crate::{Controller, Outcome, Refusal};
 
-pub use preprocess::{LoggerChange, Preprocessed, Receiver, ReceiverRole, preprocess};
+pub use preprocess::{LoggerChange, Preprocessed, Receiver, ReceiverRole, preprocess, refuse_configs};
 pub use request::ConfigsRequest;
 
 mod broker_rules;

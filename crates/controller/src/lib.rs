@@ -41,7 +41,9 @@ use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_wire::Unstable;
 
 pub use acls::AclFilter;
-pub use alter_configs::{ConfigsRequest, LoggerChange, Preprocessed, Receiver, ReceiverRole, preprocess};
+pub use alter_configs::{
+    ConfigsRequest, LoggerChange, Preprocessed, Receiver, ReceiverRole, preprocess, refuse_configs,
+};
 pub use brokers::RegistrationContext;
 pub use delegation_tokens::TokenSettings;
 pub use mutations::Mutations;

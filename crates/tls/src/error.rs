@@ -27,6 +27,12 @@ pub enum TlsError {
         /// Why.
         why: String,
     },
+    /// Key material may not take the place of what is in use.
+    #[error("{0}")]
+    Mismatch(String),
+    /// Nodes with the new and with the old key material would not trust each other.
+    #[error("nodes with the new key material and nodes with the old do not trust each other: {0}")]
+    Handshake(rustls::Error),
     /// What was read does not fit together.
     #[error("{0}")]
     Rustls(#[from] rustls::Error),

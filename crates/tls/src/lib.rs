@@ -2,9 +2,11 @@
 //!
 //! [`TlsSettings`] reads the settings; [`TlsSettings::server`] and [`TlsSettings::client`] read the key material that they
 //! name and make of it what rustls needs. Called again, they read it again: so keystores are replaced without a restart.
+//! [`ListenerMaterial`] says whether new material may take the place of old.
 
 mod error;
 mod jks;
+mod listener;
 mod material;
 mod name;
 mod pem;
@@ -13,5 +15,6 @@ mod suites;
 mod unnamed;
 
 pub use error::TlsError;
+pub use listener::{ListenerMaterial, Peers};
 pub use name::distinguished_name;
 pub use settings::{ClientAuth, TlsSettings};

@@ -1,11 +1,15 @@
-//! The distinguished name of a certificate, as Java writes it.
+//! The names of a certificate, as Java writes them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use rustls::pki_types::CertificateDer;
 use x509_cert::Certificate;
 use x509_cert::der::asn1::{BmpString, Ia5StringRef, PrintableStringRef, TeletexStringRef, Utf8StringRef};
 use x509_cert::der::{Any, Decode as _, Encode as _, Tag, Tagged as _};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 
 /// The names that RFC 2253 has for attributes, as Java writes them; others are written by their number.
 const KEYWORDS: [(&str, &str); 9] = [
@@ -24,7 +28,45 @@ const KEYWORDS: [(&str, &str); 9] = [
 /// it: `CN=alice,OU=Sales,O=Example,C=DE`. `None` when the certificate cannot be read.
 #[must_use]
 pub fn distinguished_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    Some(parts_of_subject(&Certificate::from_der(certificate).ok()?)?.join(","))
+}
+
+/// Whom a certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// The subject as `X500Principal.toString()` gives it: `CN=alice, OU=Sales`.
+    pub(crate) subject: String,
+    /// Alternative names with the number of their kind: `[2, broker.example]`, `[7, 127.0.0.1]`.
+    pub(crate) alternative: BTreeSet<String>,
+}
+
+/// Whom a certificate is for; `None` when it cannot be read.
+pub(crate) fn names(certificate: &CertificateDer<'_>) -> Option<Names> {
     let certificate = Certificate::from_der(certificate).ok()?;
+    let subject = parts_of_subject(&certificate)?.join(", ");
+    let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>().ok()?;
+    let names = extension.map(|(_, names)| names.0).unwrap_or_default();
+    Some(Names { subject, alternative: names.iter().map(alternative).collect::<Option<_>>()? })
+}
+
+fn alternative(name: &GeneralName) -> Option<String> {
+    Some(match name {
+        GeneralName::Rfc822Name(address) => format!("[1, {address}]"),
+        GeneralName::DnsName(host) => format!("[2, {host}]"),
+        GeneralName::UniformResourceIdentifier(uri) => format!("[6, {uri}]"),
+        GeneralName::IpAddress(octets) => match *octets.as_bytes() {
+            [a, b, c, d] => format!("[7, {}]", IpAddr::from([a, b, c, d])),
+            ref bytes => match <[u8; 16]>::try_from(bytes) {
+                Ok(bytes) => format!("[7, {}]", IpAddr::from(bytes)),
+                Err(_) => format!("[7, {}]", hex(bytes)),
+            },
+        },
+        other => format!("[{}]", hex(&other.to_der().ok()?)),
+    })
+}
+
+/// The attributes of the subject, the last of them first, as in RFC 2253.
+fn parts_of_subject(certificate: &Certificate) -> Option<Vec<String>> {
     let mut written = Vec::new();
     for rdn in certificate.tbs_certificate().subject().iter_rdn() {
         let mut parts = Vec::new();
@@ -39,7 +81,7 @@ pub fn distinguished_name(certificate: &CertificateDer<'_>) -> Option<String> {
         written.push(parts.join("+"));
     }
     written.reverse();
-    Some(written.join(","))
+    Some(written)
 }
 
 fn text(value: &Any) -> Option<String> {

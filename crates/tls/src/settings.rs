@@ -1,11 +1,12 @@
 //! Kafka's `ssl.*` settings of one listener or client.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
@@ -55,6 +56,10 @@ pub struct TlsSettings {
     protocols: Vec<String>,
     suites: Vec<String>,
     verifies_host: bool,
+    /// `ssl.allow.dn.changes`
+    pub(crate) allows_other_subject: bool,
+    /// `ssl.allow.san.changes`
+    pub(crate) allows_fewer_names: bool,
 }
 
 impl fmt::Debug for TlsSettings {
@@ -80,6 +85,7 @@ impl TlsSettings {
             let text = given(key).unwrap_or_default();
             text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
         };
+        let is_true = |key: &str| given(key).is_some_and(|text| text.eq_ignore_ascii_case("true"));
         let store = |part: &str| Store {
             kind: given(&format!("ssl.{part}.type")).unwrap_or_else(|| "JKS".to_owned()).to_uppercase(),
             location: given(&format!("ssl.{part}.location")).map(PathBuf::from),
@@ -107,6 +113,8 @@ impl TlsSettings {
             suites: list("ssl.cipher.suites"),
             verifies_host: get("ssl.endpoint.identification.algorithm")
                 .is_none_or(|algorithm| algorithm.trim().eq_ignore_ascii_case("https")),
+            allows_other_subject: is_true("ssl.allow.dn.changes"),
+            allows_fewer_names: is_true("ssl.allow.san.changes"),
         };
         settings.versions()?;
         settings.provider()?;
@@ -124,11 +132,32 @@ impl TlsSettings {
         [&self.keystore.location, &self.truststore.location].into_iter().flatten()
     }
 
+    /// The same settings for a client that does not compare the server's name with its certificate.
+    pub(crate) fn without_host_verification(self) -> Self {
+        Self { verifies_host: false, ..self }
+    }
+
+    /// Whether the settings name certificates that are trusted.
+    pub(crate) fn has_truststore(&self) -> bool {
+        self.truststore.location.is_some() || self.trusted.is_some()
+    }
+
+    /// The file of the keystore and its type; `None` where key and certificates are in the settings themselves.
+    #[must_use]
+    pub fn keystore(&self) -> Option<(&Path, &str)> {
+        self.keystore.location.as_deref().map(|path| (path, self.keystore.kind.as_str()))
+    }
+
     /// What a listener needs. Reads the key material.
     ///
     /// # Errors
     /// When there is none, it cannot be read, or it does not fit together.
     pub fn server(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        self.server_and_certificate().map(|(server, _)| server)
+    }
+
+    /// What a listener needs, and the certificate that it shows.
+    pub(crate) fn server_and_certificate(&self) -> Result<(Arc<ServerConfig>, CertificateDer<'static>), TlsError> {
         let Some(Identity { chain, key }) = material::identity(self)? else {
             return Err(TlsError::Setting(
                 "a listener with TLS needs ssl.keystore.location, or ssl.keystore.key with \
@@ -155,7 +184,9 @@ impl TlsSettings {
                 )
             }
         };
-        Ok(Arc::new(builder.with_single_cert(chain, key)?))
+        // A keystore without a certificate has no identity.
+        let certificate = chain.first().cloned().ok_or(rustls::Error::NoCertificatesPresented)?;
+        Ok((Arc::new(builder.with_single_cert(chain, key)?), certificate))
     }
 
     /// What a client needs. Reads the key material. Without a truststore it trusts what the system trusts.

@@ -22,6 +22,8 @@ struct Bucket {
 pub struct MutationQuotas {
     windows: Windows,
     buckets: BTreeMap<Measured, Bucket>,
+    /// The limits of the image that was looked at last.
+    limits: Option<(ClientQuotasImage, Limits)>,
 }
 
 impl MutationQuotas {
@@ -29,7 +31,7 @@ impl MutationQuotas {
     #[must_use]
     pub fn new(windows: Windows) -> Self {
         assert!(windows.count >= 1 && windows.size_ms >= 1, "usage is measured over time");
-        Self { windows, buckets: BTreeMap::new() }
+        Self { windows, buckets: BTreeMap::new(), limits: None }
     }
 
     /// How many partitions a user's client may still create and delete, rounded down; `None` where nothing limits it.
@@ -64,7 +66,7 @@ impl MutationQuotas {
         client_id: &str,
         now: Moment,
     ) -> Option<(f64, &mut Bucket)> {
-        let limit = Limits::of(image, KEY).find(user, client_id)?;
+        let limit = self.limits_of(image).find(user, client_id)?;
         let full = limit.rate * f64::from(self.windows.count) * self.windows.size_ms as f64 / 1000.0;
         let filled = |bucket: &Bucket| {
             let passed = (now.0 - bucket.counted.0).max(0) as f64 / 1000.0;
@@ -81,5 +83,12 @@ impl MutationQuotas {
         let bucket = self.buckets.entry(limit.measured).or_insert(Bucket { tokens: full, counted: now });
         *bucket = Bucket { tokens: filled(bucket), counted: now };
         Some((limit.rate, bucket))
+    }
+
+    /// The limits of this image, which are found out once for each of its states.
+    fn limits_of(&mut self, image: &ClientQuotasImage) -> &Limits {
+        let known = self.limits.take().filter(|(known, _)| known.is_same(image));
+        let current = known.unwrap_or_else(|| (image.clone(), Limits::of(image, KEY)));
+        &self.limits.insert(current).1
     }
 }

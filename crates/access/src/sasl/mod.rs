@@ -19,7 +19,7 @@ use thalweg_metadata::scram::Mechanism as ScramMechanism;
 
 pub use client::{SaslClient, ServerRefusal};
 pub use oauthbearer::claims::InvalidToken;
-pub use oauthbearer::{SignedTokens, TokenValidator, UnsecuredTokens, unsecured_token};
+pub use oauthbearer::{SignedTokens, TokenValidator, UnsecuredTokens, bearer_token, unsecured_token};
 pub use plain::PlainUsers;
 pub use scram::{ScramSettings, token_hmac};
 

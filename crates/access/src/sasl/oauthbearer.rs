@@ -83,6 +83,12 @@ impl OAuthBearerServer {
     }
 }
 
+/// The token of a client's first message, if it has one.
+#[must_use]
+pub fn bearer_token(message: &[u8]) -> Option<String> {
+    ClientFirst::parse(message).map(|first| first.token)
+}
+
 /// `n,[a=AUTHZID],^Aauth=Bearer TOKEN^A[KEY=VALUE^A]...^A`
 struct ClientFirst {
     authorization_id: Option<String>,

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use thalweg_controller::{Ask, ConfigsRequest, Receiver, ReceiverRole, preprocess};
+use thalweg_controller::{Ask, ConfigsRequest, Receiver, ReceiverRole, Refusal, preprocess, refuse_configs};
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType};
 use thalweg_network::ListenerType;
+use thalweg_sys::task;
+use thalweg_wire::ErrorCode;
 
 use super::controller::ask;
 use crate::broker::Broker;
@@ -27,19 +29,26 @@ pub(crate) async fn handle<Q>(call: Call, request: Q) -> <Q as ConfigsRequest>::
 where
     Q: ConfigsRequest + Ask<Response = <Q as ConfigsRequest>::Answered>,
 {
-    let broker = &call.broker;
-    let image = broker.image();
-    let receiver = Receiver {
-        node: broker.config.node_id,
-        role: match call.listener_type {
-            ListenerType::Broker => ReceiverRole::Broker,
-            ListenerType::Controller => ReceiverRole::Controller,
-        },
-        image: &image,
-        could_run: &|cluster, own| could_run(broker, &image, cluster, own),
-        loggers: &|changes| broker.loggers.change(changes, request.validate_only()),
+    let role = match call.listener_type {
+        ListenerType::Broker => ReceiverRole::Broker,
+        ListenerType::Controller => ReceiverRole::Controller,
     };
-    let checked = preprocess(receiver, &request);
+    let (broker, asked) = (Arc::clone(&call.broker), request.clone());
+    // Key material is read from files.
+    let checked = task::blocking(move || {
+        let image = broker.image();
+        let receiver = Receiver {
+            node: broker.config.node_id,
+            role,
+            image: &image,
+            could_run: &|cluster, own| could_run(&broker, &image, cluster, own),
+            loggers: &|changes| broker.loggers.change(changes, asked.validate_only()),
+        };
+        preprocess(receiver, &asked)
+    });
+    let Ok(checked) = checked.await else {
+        return refuse_configs(&request, &Refusal::usual(ErrorCode::UnknownServerError));
+    };
     let decided = ask(&call, checked.rest.clone()).await;
     checked.complete(decided)
 }
@@ -64,13 +73,20 @@ fn could_run(broker: &Broker, image: &MetadataImage, cluster: &ConfigMap, own: &
     for name in THREADS {
         let (now, new) = (number(name, &before), number(name, &after));
         if let Some(why) = refused_threads(name, now, new) {
-            return Err(format!(
-                "Invalid value org.apache.kafka.common.config.ConfigException: {why} for configuration Invalid dynamic \
-                 configuration"
-            ));
+            return Err(invalid(&why));
         }
     }
+    for security in broker.securities.values() {
+        security.check(after).map_err(|why| invalid(&why))?;
+    }
     Ok(())
+}
+
+fn invalid(why: &str) -> String {
+    format!(
+        "Invalid value org.apache.kafka.common.config.ConfigException: {why} for configuration Invalid dynamic \
+         configuration"
+    )
 }
 
 /// Why a pool of threads cannot change so much at once. Cleaners have words of their own.

@@ -76,6 +76,12 @@ pub fn preprocess<Q: ConfigsRequest>(receiver: Receiver<'_>, request: &Q) -> Pre
     Preprocessed { rest, answered }
 }
 
+/// Refuses every resource of a request.
+pub fn refuse_configs<Q: ConfigsRequest>(request: &Q, refusal: &Refusal) -> Q::Answered {
+    let refuse = |resource: Asked<'_>| Answer::new(resource.kind, resource.name.clone(), &Err(refusal.clone()));
+    Q::answered(request.asked().into_iter().map(refuse).collect())
+}
+
 impl<Q: ConfigsRequest> Preprocessed<Q> {
     /// The response to the whole request, with what the controller said about the rest, or why it said nothing.
     pub fn complete(self, decided: Result<Q::Answered, Refusal>) -> Q::Answered {

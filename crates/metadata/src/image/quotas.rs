@@ -41,6 +41,12 @@ impl ClientQuotasImage {
         self.entities.iter()
     }
 
+    /// Whether both are one state of the quotas. Says no of equal ones that came about apart from each other.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.entities.ptr_eq(&other.entities)
+    }
+
     /// The quotas of exactly this entity.
     #[must_use]
     pub fn get(&self, entity: &QuotaEntity) -> Option<&OrdMap<Arc<str>, f64>> {

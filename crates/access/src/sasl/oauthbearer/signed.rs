@@ -32,21 +32,35 @@ impl SignedTokens {
     /// # Errors
     /// If the document is not a JWKS.
     pub fn new(jwks: &str) -> Result<Self, String> {
-        let keys = serde_json::from_str(jwks).map_err(|e| format!("the JWKS cannot be read: {e}"))?;
-        Ok(Self {
+        Self::without_keys().with_keys(jwks)
+    }
+
+    /// Kafka's defaults, and no key yet: no token is valid.
+    #[must_use]
+    pub fn without_keys() -> Self {
+        Self {
             audiences: Vec::new(),
             issuer: None,
             clock_skew_ms: 30_000,
             scope_claim: "scope".to_owned(),
             principal_claim: "sub".to_owned(),
-            keys,
-        })
+            keys: JwkSet { keys: Vec::new() },
+        }
     }
 
-    /// Whether some key could have signed this token: if not, the provider may have new keys.
+    /// The same checks with the keys of another JWKS document.
+    ///
+    /// # Errors
+    /// If the document is not a JWKS.
+    pub fn with_keys(&self, jwks: &str) -> Result<Self, String> {
+        let keys = serde_json::from_str(jwks).map_err(|e| format!("the JWKS cannot be read: {e}"))?;
+        Ok(Self { keys, ..self.clone() })
+    }
+
+    /// Whether the token names a key that is not here: the provider may have new keys.
     #[must_use]
-    pub fn has_key_for(&self, token: &str) -> bool {
-        decode_header(token).is_ok_and(|header| self.candidates(header.kid.as_deref()).next().is_some())
+    pub fn lacks_key_of(&self, token: &str) -> bool {
+        decode_header(token).is_ok_and(|header| self.candidates(header.kid.as_deref()).next().is_none())
     }
 
     fn candidates(&self, key_id: Option<&str>) -> impl Iterator<Item = &Jwk> {
