@@ -77,3 +77,61 @@ def changes(it):
     equal(console.ask(f"/topic/{name}/delete", confirm=name)[0], 200, "the page after the topic was deleted")
     eventually(lambda: console.ask(f"/topic/{name}")[0] == 404, "the topic is gone")
     console.stop()
+
+
+@case("console/offsets_of_other_peoples_groups_are_reset_after_a_dry_run")
+def resets(it):
+    from confluent_kafka import Consumer, TopicPartition
+
+    topic, group = it.topic(2), it.new_name()
+    produce_all(it.bootstrap, topic, [f"value {n}".encode() for n in range(40)], partition=1)
+    consumer = Consumer({"bootstrap.servers": it.bootstrap, "group.id": group, "enable.auto.commit": False})
+    consumer.commit(offsets=[TopicPartition(topic, 1, 30)], asynchronous=False)
+    console = Console(it)
+    found = console.json(f"/api/v1/groups/{group}")
+    equal([(t["topic"], t["lag"]) for t in found["topics"]], [(topic, 10)], "the group's lag")
+
+    def reset(**fields):
+        data = urllib.parse.urlencode(fields).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{console.port}/api/v1/groups/{group}/reset", data)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    dry = reset(to="shift", value="-25")
+    equal(dry["done"], False, "a dry run is not done")
+    equal([(row[1], row[2], row[3]) for row in dry["plan"]["rows"]], [("1", "30", "5")], "what it would change")
+    equal(consumer.committed([TopicPartition(topic, 1)])[0].offset, 30, "the offset after the dry run")
+    equal(reset(to="shift", value="-25", confirm=group)["done"], True, "the reset")
+    equal(consumer.committed([TopicPartition(topic, 1)])[0].offset, 5, "the offset that another client sees")
+    consumer.close()
+    console.stop()
+
+
+@case("console/a_search_proves_what_it_read_and_downloads_it")
+def proofs(it):
+    from confluent_kafka import Producer
+
+    topic = it.topic(1)
+    producer = Producer({"bootstrap.servers": it.bootstrap, "transactional.id": it.new_name()})
+    producer.init_transactions(60)
+    for commits in (False, True):
+        producer.begin_transaction()
+        for n in range(10):
+            producer.produce(topic, json.dumps({"n": n, "commits": commits}), headers={"trace": str(n)}, partition=0)
+        producer.commit_transaction(60) if commits else producer.abort_transaction(60)
+    console = Console(it)
+    page = console.ask(f"/topic/{topic}/search-messages?search=true&json=n+%3E+7&maximumCount=100")[1]
+    contains(page, "2 found, and every offset was read.", "a search by a JSON condition")
+    numbers = [0, 0, 22, 22, 10, 10, 2, 0]
+    contains(page, "".join(f'<td class="n">{n}</td>' for n in numbers), "records, aborted, markers, compacted")
+    status, lines = console.ask(f"/api/v1/topics/{topic}/download?header=trace%3D3")
+    equal(status, 200, "the file")
+    found = [json.loads(line) for line in lines.splitlines()]
+    equal([(line["offset"], json.loads(line["value"])["n"]) for line in found], [(14, 3)], "the records of the file")
+    story = console.json(f"/topic/{topic}/record?partition=0&offset=3")
+    contains(story["says"], "aborted", "the fate of an aborted record")
+    newest = console.json(f"/topic/{topic}/newest?count=4")
+    equal([message["offset"] for message in newest["messages"]], [20, 19, 18, 17], "the newest records")
+    older = console.json(f"/topic/{topic}/newest?count=4&cursor={newest['older']}")
+    equal([message["offset"] for message in older["messages"]], [16, 15, 14, 13], "those before them")
+    console.stop()

@@ -21,6 +21,7 @@ use crate::{Client, Error};
 pub use chunk::ConsumerRecord;
 use chunk::Reading;
 pub(crate) use chunk::consumer_record;
+pub use chunk::{Passed, PassedOver};
 pub use config::{ConsumerConfig, GroupConfig, GroupProtocol, Isolation, OffsetReset};
 use fetch::Flight;
 pub use group::Assignor;
@@ -73,6 +74,8 @@ pub struct Consumer {
     outsider: Option<Arc<group::Shared>>,
     /// When positions are committed next.
     commit_at: Option<Instant>,
+    /// What was passed over since it was asked for; stays empty unless the configuration asks for it.
+    passed: Vec<PassedOver>,
 }
 
 /// A member that waits for records shows so often that it still polls.
@@ -101,6 +104,7 @@ impl Consumer {
             listener: None,
             outsider: None,
             commit_at: None,
+            passed: Vec::new(),
         }
     }
 
@@ -152,6 +156,12 @@ impl Consumer {
         assigned.start.is_none().then_some(assigned.position)
     }
 
+    /// The offsets that polls have passed over since the last call, in the order of each partition. Call it after each poll:
+    /// what is not taken is kept.
+    pub fn take_passed_over(&mut self) -> Vec<PassedOver> {
+        std::mem::take(&mut self.passed)
+    }
+
     /// The high watermark of a partition at its last fetch.
     #[must_use]
     pub fn high_watermark(&self, partition: &TopicPartition) -> Option<Offset> {
@@ -186,15 +196,17 @@ impl Consumer {
                 self.handle(event)?;
                 self.begin();
             }
-            let records = self.partitions.drain(self.reading(), self.config.poll_records_max)?;
-            if !records.is_empty() {
+            let drained = self.partitions.drain(self.reading(), self.config.poll_records_max)?;
+            let is_empty = drained.records.is_empty() && drained.passed.is_empty();
+            self.passed.extend(drained.passed);
+            if !is_empty {
                 // Room has become free: what comes next is fetched while the application works.
                 self.begin();
-                return Ok(records);
+                return Ok(drained.records);
             }
             let at = now();
             if at >= deadline {
-                return Ok(records);
+                return Ok(Vec::new());
             }
             let until = self.wake_at().map_or(deadline, |wake_at| wake_at.min(deadline)).max(at);
             if let Some(event) = self.next_event(until).await {
@@ -226,6 +238,7 @@ impl Consumer {
             check_crcs: self.config.check_crcs,
             isolation: self.config.isolation,
             batch_bytes_max: self.config.batch_bytes_max,
+            reports_passed: self.config.reports_passed,
         }
     }
 

@@ -48,8 +48,8 @@ pub use cluster::{Cluster, Node, Partition, Topic};
 pub use config::{Bootstrap, ClientConfig};
 pub use connection::{Connection, ConnectionOptions, InFlight, SOFTWARE_NAME, SaslConfig};
 pub use consumer::{
-    Assignor, Consumer, ConsumerConfig, ConsumerRecord, GroupConfig, GroupProtocol, Isolation, OffsetReset,
-    RebalanceListener, Start,
+    Assignor, Consumer, ConsumerConfig, ConsumerRecord, GroupConfig, GroupProtocol, Isolation, OffsetReset, Passed,
+    PassedOver, RebalanceListener, Start,
 };
 pub use destination::Destination;
 pub use error::{Api, Error};

@@ -98,5 +98,31 @@
       offer();
     }
   };
+  // Records as they are written come as events; what is shown is a sample, and bounded.
+  const tail = () => {
+    const status = document.getElementById("tail");
+    const found = document.getElementById("found");
+    if (!status || !found) return;
+    const stop = document.querySelector("[data-stop]");
+    const events = new EventSource(status.dataset.tail);
+    const total = { seen: 0, fitting: 0, shown: 0, skipped: 0 };
+    const end = (why) => { events.close(); stop.hidden = true; status.textContent += ` ${why}`; };
+    stop.hidden = false;
+    stop.addEventListener("click", () => end("Stopped."));
+    events.addEventListener("records", (event) => {
+      const news = JSON.parse(event.data);
+      for (const name of Object.keys(total)) total[name] += news[name];
+      const rate = news.seen * 2;
+      const left = total.skipped ? ` ${total.skipped.toLocaleString("en")} were leapt over, because they come too fast.` : "";
+      status.textContent = `${total.seen.toLocaleString("en")} records came, now about ${rate.toLocaleString("en")} a second; ${total.fitting.toLocaleString("en")} fit, ${total.shown.toLocaleString("en")} of them were shown.${left}`;
+      const items = new DOMParser().parseFromString(news.html, "text/html").querySelectorAll("li");
+      found.prepend(...[...items].reverse());
+      while (found.children.length > 200) found.lastElementChild.remove();
+    });
+    events.addEventListener("trouble", (event) => end(JSON.parse(event.data)));
+    events.addEventListener("end", () => end("It has run for five minutes: load the page again to go on."));
+    events.onerror = () => end("The connection has ended.");
+  };
+  tail();
   searchOn().catch(() => { /* the link that reads on is still there */ });
 })();

@@ -9,6 +9,7 @@
 
 mod console;
 mod http;
+mod internal;
 mod kafdrop;
 mod kafka;
 mod launch;

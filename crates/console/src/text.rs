@@ -96,6 +96,12 @@ pub(crate) fn count(things: usize) -> String {
     number(i64::try_from(things).unwrap_or(i64::MAX))
 }
 
+/// Numbers with commas between, in their order.
+pub(crate) fn listed(ids: &[i32]) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    ids.join(", ")
+}
+
 /// Numbers in rising order with neighbours together, such as `0-3, 5`.
 pub(crate) fn ranges(ids: &[i32]) -> String {
     let mut parts: Vec<(i32, i32)> = Vec::new();

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use thalweg_base::base64;
+use thalweg_client::ConsumerRecord;
+
+use crate::internal::Internal;
 
 /// How bytes are read. The names are those of addresses; `DEFAULT` and `INT` are Kafdrop's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,50 @@ impl FromStr for Format {
         }
         let names: Vec<&str> = Self::ALL.into_iter().map(Self::name).collect();
         Err(format!("the format {name} is not read here; there are {}", names.join(", ")))
+    }
+}
+
+/// How the keys and values of a topic's records are read.
+#[derive(Debug)]
+pub(crate) struct Formats {
+    pub(crate) key: Format,
+    pub(crate) value: Format,
+    /// The reader of records of Kafka's own topics, where these are such and no other format was asked for.
+    internal: Option<Internal>,
+}
+
+impl Formats {
+    /// The formats of a topic's records.
+    pub(crate) fn new(topic: &str, key: Format, value: Format) -> Self {
+        let is_open = key == Format::Default && value == Format::Default;
+        Self { key, value, internal: is_open.then(|| Internal::of_topic(topic)).flatten() }
+    }
+
+    /// The texts of a record's key and value; `None` for a null.
+    pub(crate) fn texts(&self, record: &ConsumerRecord) -> (Option<String>, Option<String>) {
+        if let Some((key, value)) = self.documents(record) {
+            return (Some(key.to_string()), value.map(|value| value.to_string()));
+        }
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        (key.map(|key| self.key.text(Some(key))), value.map(|value| self.value.text(Some(value))))
+    }
+
+    /// What a page shows of a record's key and value: at most `bytes_max` bytes of each.
+    pub(crate) fn shown(&self, record: &ConsumerRecord, bytes_max: usize) -> (Shown, Shown) {
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        let (raw_key, raw_value) = (Shown::new(self.key, key, bytes_max), Shown::new(self.value, value, bytes_max));
+        let Some((key, value)) = self.documents(record) else { return (raw_key, raw_value) };
+        let decoded = |document: Option<serde_json::Value>, raw: Shown| {
+            let text = document.map(|document| format!("{document:#}"));
+            let is_cut = text.as_ref().is_some_and(|text| text.len() > bytes_max);
+            let kind = if text.is_some() { "decoded" } else { raw.kind };
+            Shown { text: text.map(|text| text.chars().take(bytes_max).collect()), kind, bytes: raw.bytes, is_cut }
+        };
+        (decoded(Some(key), raw_key), decoded(value, raw_value))
+    }
+
+    fn documents(&self, record: &ConsumerRecord) -> Option<(serde_json::Value, Option<serde_json::Value>)> {
+        self.internal.as_ref()?.documents(record)
     }
 }
 
@@ -157,7 +204,23 @@ pub(crate) struct Shown {
     pub(crate) is_cut: bool,
 }
 
+/// A text of more lines, or more letters, than this is folded.
+const LINES_MAX: usize = 12;
+const LETTERS_MAX: usize = 1000;
+/// So many letters stand for a folded text.
+const FOLDED_LETTERS: usize = 160;
+
 impl Shown {
+    /// The beginning of a text that is so long that it is folded, on one line; `None` of one that is not.
+    pub(crate) fn folded(&self) -> Option<String> {
+        let text = self.text.as_ref()?;
+        let is_long = text.len() > LETTERS_MAX || text.lines().count() > LINES_MAX;
+        is_long.then(|| {
+            let words = text.split_whitespace().flat_map(|word| word.chars().chain([' ']));
+            words.take(FOLDED_LETTERS).chain(['…']).collect()
+        })
+    }
+
     /// Shows at most `bytes_max` bytes. With [`Format::Default`] JSON has an indent, and what is no text is in hex.
     pub(crate) fn new(format: Format, bytes: Option<&[u8]>, bytes_max: usize) -> Self {
         let Some(all) = bytes else { return Self { text: None, kind: "null", bytes: 0, is_cut: false } };

@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -47,12 +48,19 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
 /// The whole answer must be taken within this time, however large it is.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+/// Or within this time, if whoever answers has said that it is a [`Long`] one.
+const LONG_ANSWER_TIME_MAX: Duration = Duration::from_secs(600);
 /// How long to wait before accepting again when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// An extension of every request: where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct From(pub SocketAddr);
+
+/// An extension of an answer that may take ten minutes: a file, or what is live. Whoever gives such answers limits how many there
+/// are at once, since each holds one of the server's places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Long;
 
 /// The server, bound to its address.
 #[derive(Debug)]
@@ -114,10 +122,16 @@ impl Server {
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, handler: Handler) {
+    let is_long = AtomicBool::new(false);
     let service = service_fn(|mut request: Request| {
         request.extensions_mut().insert(From(peer));
         let answering = handler(request);
-        async move { Ok::<_, Infallible>(answering.await) }
+        let is_long = &is_long;
+        async move {
+            let answer = answering.await;
+            is_long.store(answer.extensions().get::<Long>().is_some(), Ordering::Relaxed);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let served = http1::Builder::new()
         .keep_alive(false)
@@ -126,7 +140,12 @@ async fn serve(stream: TcpStream, peer: SocketAddr, handler: Handler) {
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(ANSWER_TIME_MAX, served).await {
+    let mut served = std::pin::pin!(served);
+    let mut ended = timeout(ANSWER_TIME_MAX, &mut served).await;
+    if ended.is_err() && is_long.load(Ordering::Relaxed) {
+        ended = timeout(LONG_ANSWER_TIME_MAX - ANSWER_TIME_MAX, &mut served).await;
+    }
+    match ended {
         Ok(Ok(())) => {}
         Ok(Err(e)) => debug!(%peer, error = %e, "an HTTP connection was closed"),
         Err(_) => debug!(%peer, "an HTTP connection was closed: its answer was not taken in time"),

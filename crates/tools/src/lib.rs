@@ -40,7 +40,6 @@ mod perf;
 pub mod principal;
 mod producer_perf;
 mod reassign;
-pub mod schema;
 mod share_consumer_perf;
 mod share_groups;
 mod signals;

@@ -35,12 +35,43 @@ pub struct ConsumerRecord {
     pub headers: Vec<RecordHeader>,
 }
 
+/// Offsets that a consumer passed over because their batch is not for the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The first offset.
+    pub from: Offset,
+    /// The offset behind the last.
+    pub end: Offset,
+    /// What the batch is.
+    pub why: Passed,
+}
+
+/// Why a batch is not for the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// It belongs to a transaction that was aborted.
+    Aborted,
+    /// It is the marker of a transaction's end, or another control record.
+    Control,
+}
+
 /// How batches are read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     pub(super) check_crcs: bool,
     pub(super) isolation: Isolation,
     pub(super) batch_bytes_max: usize,
+    /// Whether what is passed over is noted.
+    pub(super) reports_passed: bool,
+}
+
+/// What reading gives: records, and what was passed over on the way, where that is noted.
+#[derive(Debug, Default)]
+pub(super) struct Drained {
+    pub(super) records: Vec<ConsumerRecord>,
+    pub(super) passed: Vec<PassedOver>,
 }
 
 /// What a fetch brought of one partition, read batch by batch.
@@ -88,13 +119,19 @@ impl Chunk {
         position: &mut Offset,
         reading: Reading,
         limit: usize,
-        out: &mut Vec<ConsumerRecord>,
+        out: &mut Drained,
     ) -> Result<bool, BatchError> {
-        while out.len() < limit {
+        while out.records.len() < limit {
             let Some((header, records)) = &mut self.current else {
                 match self.next_batch(reading)? {
                     Some(Next::Read(header, records)) => self.current = Some((header, records)),
-                    Some(Next::Skip(end)) => *position = (*position).max(end),
+                    Some(Next::Skip(header, why)) => {
+                        let (from, end) = ((*position).max(header.base_offset), header.next_offset());
+                        if reading.reports_passed && from < end {
+                            out.passed.push(PassedOver { partition: partition.clone(), from, end, why });
+                        }
+                        *position = (*position).max(end);
+                    }
                     None => {
                         *position = (*position).max(self.end);
                         return Ok(true);
@@ -107,7 +144,7 @@ impl Chunk {
                     let offset = header.offset_of(record.offset_delta);
                     if offset >= *position {
                         *position = offset.next();
-                        out.push(consumer_record(partition, header, offset, record));
+                        out.records.push(consumer_record(partition, header, offset, record));
                     }
                 }
                 None => {
@@ -125,8 +162,12 @@ impl Chunk {
             batch.verify_crc()?;
         }
         let header = *batch.header();
-        if self.is_aborted(&batch, reading)? || header.attributes.is_control() {
-            return Ok(Some(Next::Skip(header.next_offset())));
+        let is_aborted = self.is_aborted(&batch, reading)?;
+        if header.attributes.is_control() {
+            return Ok(Some(Next::Skip(header, Passed::Control)));
+        }
+        if is_aborted {
+            return Ok(Some(Next::Skip(header, Passed::Aborted)));
         }
         Ok(Some(Next::Read(header, batch.records(reading.batch_bytes_max)?)))
     }
@@ -153,8 +194,8 @@ impl Chunk {
 enum Next {
     /// Its records are for the application.
     Read(BatchHeader, RecordIter),
-    /// It is not, and ends before this offset.
-    Skip(Offset),
+    /// It is not.
+    Skip(BatchHeader, Passed),
 }
 
 fn is_abort_marker(batch: &BatchView, reading: Reading) -> Result<bool, BatchError> {
@@ -191,8 +232,12 @@ mod tests {
 
     use super::*;
 
-    const READ_COMMITTED: Reading =
-        Reading { check_crcs: true, isolation: Isolation::ReadCommitted, batch_bytes_max: 1 << 20 };
+    const READ_COMMITTED: Reading = Reading {
+        check_crcs: true,
+        isolation: Isolation::ReadCommitted,
+        batch_bytes_max: 1 << 20,
+        reports_passed: true,
+    };
 
     fn options(base_offset: i64, producer: i64) -> BatchOptions {
         BatchOptions {
@@ -222,9 +267,10 @@ mod tests {
     /// All records from a position on, as offset and value, and the position afterwards.
     fn read(chunk: &mut Chunk, from: i64, limit: usize) -> (Vec<(i64, String)>, i64) {
         let mut position = Offset(from);
-        let mut out = Vec::new();
+        let mut out = Drained::default();
         let partition = TopicPartition::new("t", 0);
         chunk.read(&partition, &mut position, READ_COMMITTED, limit, &mut out).expect("sound batches");
+        let out = out.records;
         let text =
             |record: &ConsumerRecord| String::from_utf8_lossy(record.value.as_deref().unwrap_or(b"")).into_owned();
         (out.iter().map(|record| (record.offset.0, text(record))).collect(), position.0)
@@ -253,6 +299,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_over_is_noted_with_its_reason() {
+        let log = [
+            batch(options(0, 1), &["a", "b", "c"]),
+            batch(options(3, -1), &["plain"]),
+            marker(4, 1, ControlType::Abort),
+        ];
+        let mut chunk = Chunk::new(log.concat().into(), vec![(Offset(0), ProducerId(1))]).expect("batches");
+        let partition = TopicPartition::new("t", 0);
+        let mut out = Drained::default();
+        chunk.read(&partition, &mut Offset(1), READ_COMMITTED, 10, &mut out).expect("sound batches");
+        let passed: Vec<_> = out.passed.iter().map(|passed| (passed.from.0, passed.end.0, passed.why)).collect();
+        assert_eq!(passed, [(1, 3, Passed::Aborted), (4, 5, Passed::Control)]);
+        assert_eq!(out.records.len(), 1);
+    }
+
+    #[test]
     fn records_before_the_position_and_beyond_the_limit_stay_out() {
         let compressed = BatchOptions { codec: Codec::from(Compression::Zstd), ..options(10, -1) };
         let mut chunk = Chunk::new(batch(compressed, &["a", "b", "c", "d"]).into(), vec![]).expect("a batch");
@@ -277,7 +339,7 @@ mod tests {
         *bytes.last_mut().expect("bytes") ^= 1;
         let mut chunk = Chunk::new(bytes.into(), vec![]).expect("a batch");
         let partition = TopicPartition::new("t", 0);
-        let read = chunk.read(&partition, &mut Offset::ZERO.clone(), READ_COMMITTED, 9, &mut Vec::new());
+        let read = chunk.read(&partition, &mut Offset::ZERO.clone(), READ_COMMITTED, 9, &mut Drained::default());
         assert!(matches!(read, Err(BatchError::Crc { .. })), "{read:?}");
     }
 }

@@ -64,6 +64,9 @@ pub struct ConsumerConfig {
     pub group: Option<GroupConfig>,
     /// How large the records of one compressed batch may be, in bytes. This one has no name in Kafka: there is no limit.
     pub batch_bytes_max: usize,
+    /// Whether the consumer notes which offsets it passes over, for [`Consumer::take_passed_over`](crate::Consumer::take_passed_over).
+    /// A poll then returns, without a record, when there was nothing but such. Kafka's consumers have nothing like it.
+    pub reports_passed: bool,
 }
 
 impl ConsumerConfig {
@@ -83,6 +86,7 @@ impl ConsumerConfig {
             group: None,
             // Producers limit their batches by their compressed size; a gigabyte is a thousandfold of the default.
             batch_bytes_max: 1 << 30,
+            reports_passed: false,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use thalweg_base::{NodeId, Offset, Timestamp, TopicPartition};
 use thalweg_sys::time::Instant;
 
-use super::chunk::{Chunk, ConsumerRecord, Reading};
+use super::chunk::{Chunk, Drained, Reading};
 use crate::Error;
 
 /// From where a partition is read.
@@ -97,10 +97,10 @@ pub(super) struct Partitions {
 
 impl Partitions {
     /// Moves up to `limit` records to the application. An error comes only when there is no record before it.
-    pub(super) fn drain(&mut self, reading: Reading, limit: usize) -> Result<Vec<ConsumerRecord>, Error> {
-        let mut out = Vec::new();
+    pub(super) fn drain(&mut self, reading: Reading, limit: usize) -> Result<Drained, Error> {
+        let mut out = Drained::default();
         for partition in self.in_turn() {
-            if out.len() >= limit {
+            if out.records.len() >= limit {
                 self.next = Some(partition);
                 break;
             }
@@ -111,7 +111,7 @@ impl Partitions {
                         assigned.chunks.pop_front();
                     }
                     Ok(false) => break,
-                    Err(_) if !out.is_empty() => {
+                    Err(_) if !out.records.is_empty() || !out.passed.is_empty() => {
                         // The next fetch brings it again, and then it is the first.
                         assigned.chunks.clear();
                         return Ok(out);

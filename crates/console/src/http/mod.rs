@@ -4,6 +4,7 @@ mod answer;
 mod assets;
 mod guard;
 mod routes;
+mod stream;
 
 pub(crate) use answer::{Answer, Wants, secure, troubled};
 pub(crate) use guard::Guard;

@@ -9,6 +9,10 @@ use crate::trouble::Trouble;
 
 /// What stands for every kind in a filter.
 const ANY: i8 = 1;
+/// Kafka's number of topics among resources.
+const TOPIC: i8 = 2;
+/// What stands, in a filter, for the patterns that fit a name.
+const MATCH: i8 = 2;
 
 /// An ACL, with Kafka's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +29,30 @@ pub(crate) struct Acl {
 impl Kafka {
     /// All ACLs, by the names of their resources; `None` where the cluster has no authorizer.
     pub(crate) async fn acls(&self) -> Result<Option<Vec<Acl>>, Trouble> {
-        let request = DescribeAclsRequest {
+        self.describe_acls(DescribeAclsRequest {
             resource_type_filter: ANY,
             pattern_type_filter: ANY,
             operation: ANY,
             permission_type: ANY,
             ..DescribeAclsRequest::default()
-        };
+        })
+        .await
+    }
+
+    /// The ACLs that concern a topic, those with a prefix or a `*` as well; `None` where the cluster has no authorizer.
+    pub(crate) async fn acls_of_topic(&self, name: &str) -> Result<Option<Vec<Acl>>, Trouble> {
+        self.describe_acls(DescribeAclsRequest {
+            resource_type_filter: TOPIC,
+            resource_name_filter: Some(name.into()),
+            pattern_type_filter: MATCH,
+            operation: ANY,
+            permission_type: ANY,
+            ..DescribeAclsRequest::default()
+        })
+        .await
+    }
+
+    async fn describe_acls(&self, request: DescribeAclsRequest) -> Result<Option<Vec<Acl>>, Trouble> {
         let response = self.ask(Destination::Any, &request).await?;
         if ErrorCode::from(response.error_code) == ErrorCode::SecurityDisabled {
             return Ok(None);

@@ -1,12 +1,13 @@
 //! Brokers: their log directories.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use thalweg_base::NodeId;
 use thalweg_client::Destination;
 use thalweg_wire::messages::DescribeLogDirsRequest;
+use thalweg_wire::messages::describe_log_dirs_request::DescribableLogDirTopic;
 
-use super::Kafka;
+use super::{Kafka, Topic, of_each};
 use crate::trouble::Trouble;
 
 /// A log directory of a broker.
@@ -57,5 +58,28 @@ impl Kafka {
             dirs.push(dir);
         }
         Ok(dirs)
+    }
+
+    /// The bytes of a topic's replicas on disk, by partition and broker, of those brokers that say.
+    pub(crate) async fn replica_sizes(&self, name: &str, topic: &Topic) -> BTreeMap<(i32, i32), i64> {
+        let ids: Vec<i32> = topic.partitions.iter().map(|partition| partition.id).collect();
+        let replicas = topic.partitions.iter().flat_map(|partition| partition.replicas.iter().copied());
+        let brokers: BTreeSet<i32> = replicas.collect();
+        let answers = of_each(brokers, |broker| {
+            let topics = Some(vec![DescribableLogDirTopic { topic: name.into(), partitions: ids.clone() }]);
+            let (client, deadline) = (self.client.clone(), Self::deadline());
+            async move { client.send_by(&Destination::Node(broker), &DescribeLogDirsRequest { topics }, deadline).await }
+        });
+        let mut sizes = BTreeMap::new();
+        for (broker, answer) in answers.await {
+            let Ok(response) = answer else { continue };
+            for topic in response.results.iter().flat_map(|dir| &dir.topics).filter(|topic| &*topic.name == name) {
+                // A replica that moves to another directory has two for a while: the future one does not count.
+                for partition in topic.partitions.iter().filter(|partition| !partition.is_future_key) {
+                    sizes.insert((partition.partition_index, broker), partition.partition_size);
+                }
+            }
+        }
+        sizes
     }
 }

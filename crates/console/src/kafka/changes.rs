@@ -31,7 +31,8 @@ pub(crate) struct Written {
     pub(crate) offset: i64,
 }
 
-fn timeout_ms() -> i32 {
+/// How long the controller may take for a change, in milliseconds.
+pub(super) fn timeout_ms() -> i32 {
     i32::try_from(ASK_TIME_MAX.as_millis()).unwrap_or(i32::MAX)
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) documentation: Option<String>,
     /// The default, where the broker says so.
     pub(crate) default: Option<String>,
+    /// The values that hold one after the other, each once those before it are removed, with their sources by Kafka's number.
+    synonyms: Vec<(i8, Option<String>)>,
 }
 
 impl Config {
@@ -62,10 +64,21 @@ impl Config {
         !matches!(self.source, Self::STATIC_BROKER | Self::DEFAULT)
     }
 
+    /// The value that holds once the topic's own is removed.
+    pub(crate) fn inherited(&self) -> Option<&str> {
+        let inherited = self.synonyms.iter().find(|(source, _)| *source != Self::DYNAMIC_TOPIC);
+        inherited.and_then(|(_, value)| value.as_deref())
+    }
+
     fn of(answer: DescribeConfigsResourceResult) -> Self {
         let default = answer.synonyms.iter().find(|synonym| synonym.source == Self::DEFAULT);
         Self {
             default: default.and_then(|synonym| synonym.value.as_deref()).map(str::to_owned),
+            synonyms: answer
+                .synonyms
+                .iter()
+                .map(|synonym| (synonym.source, synonym.value.as_deref().map(str::to_owned)))
+                .collect(),
             name: answer.name.to_string(),
             value: answer.value.map(|value| value.to_string()),
             source: answer.config_source,
@@ -77,7 +90,8 @@ impl Config {
 }
 
 impl ConfigScope<'_> {
-    const TOPIC: i8 = 2;
+    /// Kafka's number of topics among resources.
+    pub(super) const TOPIC: i8 = 2;
     const BROKER: i8 = 4;
 
     fn resource(self) -> DescribeConfigsResource {

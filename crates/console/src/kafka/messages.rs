@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thalweg_base::{Offset, TopicPartition};
 use thalweg_client::{Consumer, ConsumerConfig, ConsumerRecord, Isolation, OffsetReset, Start};
 use thalweg_sys::time::{Duration, now};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ASK_TIME_MAX, FETCH_BYTES_MAX, Kafka, Range};
 use crate::trouble::Trouble;
@@ -14,7 +14,7 @@ use crate::trouble::Trouble;
 /// A page waits so long for its turn to read.
 const TURN_TIME_MAX: Duration = Duration::from_secs(5);
 /// How large the records of one compressed batch may be.
-const BATCH_BYTES_MAX: usize = 128 << 20;
+pub(super) const BATCH_BYTES_MAX: usize = 128 << 20;
 
 /// A place among those who read records. It is kept until what was read is no longer held, so that no more than
 /// [`READERS_MAX`](super::READERS_MAX) answers are in memory.
@@ -102,6 +102,7 @@ impl Kafka {
                     return Ok(turn);
                 }
             }
+            consumer.take_passed_over();
             // The last offsets may have no records: those of markers, and what was compacted or aborted.
             open.retain(|partition| {
                 let Some(read) = reads.get_mut(partition) else { return false };
@@ -114,7 +115,16 @@ impl Kafka {
 
     /// A place among those who read records.
     pub(crate) async fn reading_turn(&self) -> Result<Turn, Trouble> {
-        let turn = thalweg_sys::time::timeout(TURN_TIME_MAX, Arc::clone(&self.readers).acquire_owned()).await;
+        Self::turn(&self.readers).await
+    }
+
+    /// A place among those who read records for minutes.
+    pub(crate) async fn long_turn(&self) -> Result<Turn, Trouble> {
+        Self::turn(&self.long_readers).await
+    }
+
+    async fn turn(readers: &Arc<Semaphore>) -> Result<Turn, Trouble> {
+        let turn = thalweg_sys::time::timeout(TURN_TIME_MAX, Arc::clone(readers).acquire_owned()).await;
         turn.ok()
             .and_then(Result::ok)
             .map(|permit| Turn { _permit: permit })
@@ -146,6 +156,7 @@ impl Kafka {
         config.partition_bytes_max = FETCH_BYTES_MAX;
         config.poll_records_max = poll_records_max;
         config.batch_bytes_max = BATCH_BYTES_MAX;
+        config.reports_passed = true;
         Ok(Consumer::new(config))
     }
 }

@@ -6,10 +6,19 @@ mod changes;
 mod configs;
 mod cursor;
 mod groups;
+mod json_path;
 mod messages;
+mod needle;
+mod newest;
+mod operations;
+mod producers;
 mod search;
 mod snapshot;
+mod story;
+mod tail;
+mod topic_changes;
 mod topics;
+mod transactions;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -28,15 +37,26 @@ pub(crate) use changes::NewTopic;
 pub(crate) use configs::{Config, ConfigScope};
 pub(crate) use cursor::Cursor;
 pub(crate) use groups::{Group, GroupKind, GroupListing, Member, Progress, Reset, ResetTo, check_is_empty};
+pub(crate) use json_path::JsonCondition;
 pub(crate) use messages::{Read, ReadLimits, Turn, bytes_of};
-pub(crate) use search::{Hunt, Needle, Span};
+pub(crate) use needle::{Needle, Place};
+pub(crate) use newest::Newest;
+pub(crate) use operations::{MetadataQuorum, QuorumReplica, Quota, Reassignment, ScramUser};
+pub(crate) use producers::ActiveProducer;
+pub(crate) use search::{Chase, Hunt, Span};
 pub(crate) use snapshot::{Broker, Leaders, Partition, Snapshot, Topic};
+pub(crate) use story::{Fate, Found as StoryFound, Story};
+pub(crate) use tail::Tail;
+pub(crate) use topic_changes::{ConfigChange, Mode};
 pub(crate) use topics::Range;
+pub(crate) use transactions::{Hanging, Transaction};
 
 /// A question must have its answer within this time: who looks at a page waits no longer.
 const ASK_TIME_MAX: Duration = Duration::from_secs(10);
 /// So many pages and searches read records at once; each holds what one fetch brings.
 const READERS_MAX: usize = 4;
+/// So many files and tails are written at once besides: they may take minutes, and pages need not wait for them.
+const LONG_READERS_MAX: usize = 4;
 /// What one fetch brings. A record that is larger comes alone.
 const FETCH_BYTES_MAX: i32 = 1 << 20;
 
@@ -47,6 +67,7 @@ pub(crate) struct Kafka {
     properties: Properties,
     kept: Mutex<Option<(Instant, Arc<Snapshot>)>>,
     readers: Arc<Semaphore>,
+    long_readers: Arc<Semaphore>,
 }
 
 impl Kafka {
@@ -55,7 +76,13 @@ impl Kafka {
         let mut properties = properties.clone();
         properties.set_default("client.id", "thalweg-console");
         let client = Client::new(ClientConfig::from_properties(&properties)?);
-        Ok(Self { client, properties, kept: Mutex::default(), readers: Arc::new(Semaphore::new(READERS_MAX)) })
+        Ok(Self {
+            client,
+            properties,
+            kept: Mutex::default(),
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
+            long_readers: Arc::new(Semaphore::new(LONG_READERS_MAX)),
+        })
     }
 
     /// The nodes to begin with, as `--bootstrap-server` takes them.

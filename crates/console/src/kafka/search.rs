@@ -1,74 +1,21 @@
 //! Searching the records of a topic: what was read, what was found, and whether everything was read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use regex::bytes::{Regex, RegexBuilder};
 use thalweg_base::{Offset, Timestamp, TopicPartition};
-use thalweg_client::{Consumer, ConsumerRecord, OffsetSpec, Start};
+use thalweg_client::{Consumer, ConsumerRecord, OffsetSpec, Passed, PassedOver, Start};
 use thalweg_sys::time::Instant;
 
-use super::{Cursor, Kafka, Range, Snapshot, Turn, bytes_of};
+use super::{Cursor, Kafka, Needle, Range, Snapshot, Turn, bytes_of};
 use crate::trouble::Trouble;
 
 /// What one fetch of a search brings, from all partitions of a broker.
 const FETCH_BYTES_MAX: i32 = 8 << 20;
 /// So many records are looked at in one step.
 const STEP_RECORDS_MAX: usize = 5000;
-/// How large a regular expression may become.
-const REGEX_BYTES_MAX: usize = 1 << 20;
-
-/// What is looked for. What is empty fits everything.
-#[derive(Clone, Debug)]
-pub(crate) struct Needle {
-    regex: Option<Regex>,
-    /// The keys, one of which a record must have.
-    keys: Vec<String>,
-    /// Only records from this time on,
-    since_ms: Option<i64>,
-    /// and before this time.
-    until_ms: Option<i64>,
-}
-
-impl Needle {
-    /// A text, in any case, in the key, the value or a header; with `is_regex`, a regular expression, whose case counts.
-    pub(crate) fn new(text: &str, is_regex: bool) -> Result<Self, Trouble> {
-        let pattern = if is_regex { text.to_owned() } else { regex::escape(text) };
-        let regex = RegexBuilder::new(&pattern).case_insensitive(!is_regex).size_limit(REGEX_BYTES_MAX).build();
-        let regex = regex.map_err(|e| Trouble::Bad(format!("the regular expression cannot be used: {e}")))?;
-        let regex = (!text.is_empty()).then_some(regex);
-        Ok(Self { regex, keys: Vec::new(), since_ms: None, until_ms: None })
-    }
-
-    /// Only records with one of these keys.
-    pub(crate) fn with_keys(self, keys: Vec<String>) -> Self {
-        Self { keys, ..self }
-    }
-
-    /// Only records from a time on, and before another.
-    pub(crate) fn between(self, since_ms: Option<i64>, until_ms: Option<i64>) -> Self {
-        Self { since_ms, until_ms, ..self }
-    }
-
-    fn fits(&self, record: &ConsumerRecord) -> bool {
-        let at = record.timestamp.0;
-        if self.since_ms.is_some_and(|since| at < since) || self.until_ms.is_some_and(|until| at >= until) {
-            return false;
-        }
-        let key = record.key.as_deref();
-        if !self.keys.is_empty() && !self.keys.iter().any(|wanted| key == Some(wanted.as_bytes())) {
-            return false;
-        }
-        let Some(regex) = &self.regex else { return true };
-        let is_in = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| regex.is_match(bytes));
-        is_in(record.value.as_deref())
-            || is_in(key)
-            || record.headers.iter().any(|header| is_in(header.value.as_deref()) || is_in(Some(&header.key)))
-    }
-}
-
 /// Which offsets of a partition are searched, and how far that has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     /// The first offset.
     pub(crate) from: i64,
@@ -76,8 +23,12 @@ pub(crate) struct Span {
     pub(crate) end: i64,
     /// The offset that is read next.
     pub(crate) at: i64,
-    /// How many records there were. The other offsets have none: they were compacted or aborted, or are markers.
+    /// How many records there were. The other offsets that were read have none for readers of committed transactions:
     pub(crate) records: i64,
+    /// so many belong to transactions that were aborted,
+    pub(crate) aborted: i64,
+    /// so many are markers of transactions, and the rest was compacted or deleted.
+    pub(crate) markers: i64,
 }
 
 impl Span {
@@ -88,6 +39,11 @@ impl Span {
     /// The offsets that were read and have no record.
     pub(crate) fn without_record(self) -> i64 {
         self.at - self.from - self.records
+    }
+
+    /// Those of them that were compacted or deleted.
+    pub(crate) fn compacted(&self) -> i64 {
+        self.without_record() - self.aborted - self.markers
     }
 }
 
@@ -113,7 +69,7 @@ impl Hunt {
     pub(crate) fn new(needle: Needle, found_max: usize, spans: impl IntoIterator<Item = (i32, Range)>) -> Self {
         let span = |(id, range): (i32, Range)| {
             let end = range.end.max(range.first);
-            (id, Span { from: range.first, end, at: range.first, records: 0 })
+            (id, Span { from: range.first, end, at: range.first, ..Span::default() })
         };
         let spans = spans.into_iter().map(span).collect();
         Self { needle, found_max, spans, found: 0, records: 0, bytes: 0, last_ms: None }
@@ -152,6 +108,22 @@ impl Hunt {
         let fits = self.needle.fits(record);
         self.found += usize::from(fits);
         fits
+    }
+
+    /// Offsets were passed over, because their batch is not for readers of committed transactions.
+    fn passed(&mut self, passed: &PassedOver) {
+        let Some(span) = self.spans.get_mut(&passed.partition.partition) else { return };
+        if self.found >= self.found_max {
+            return;
+        }
+        let (from, end) = (passed.from.0.max(span.at), passed.end.0.min(span.end));
+        if from < end {
+            match passed.why {
+                Passed::Aborted => span.aborted += end - from,
+                Passed::Control => span.markers += end - from,
+            }
+            span.at = end;
+        }
     }
 
     /// Everything of a partition before this offset was read.
@@ -250,6 +222,16 @@ impl Kafka {
     /// Begins a search.
     pub(crate) async fn chase(&self, topic: &str, hunt: Hunt) -> Result<Chase, Trouble> {
         let turn = self.reading_turn().await?;
+        self.chase_in(turn, topic, hunt)
+    }
+
+    /// As `chase`, for one that may take minutes.
+    pub(crate) async fn long_chase(&self, topic: &str, hunt: Hunt) -> Result<Chase, Trouble> {
+        let turn = self.long_turn().await?;
+        self.chase_in(turn, topic, hunt)
+    }
+
+    fn chase_in(&self, turn: Turn, topic: &str, hunt: Hunt) -> Result<Chase, Trouble> {
         let mut consumer = self.consumer(STEP_RECORDS_MAX, FETCH_BYTES_MAX)?;
         let topic: Arc<str> = topic.into();
         let open = hunt.spans.iter().filter(|(_, span)| !span.is_complete());
@@ -267,12 +249,24 @@ impl Chase {
         if self.hunt.is_over() {
             return Ok(Vec::new());
         }
+        let records = self.consumer.poll(deadline).await?;
+        let mut passed: BTreeMap<i32, VecDeque<PassedOver>> = BTreeMap::new();
+        for over in self.consumer.take_passed_over() {
+            passed.entry(over.partition.partition).or_default().push_back(over);
+        }
         let mut found = Vec::new();
-        for record in self.consumer.poll(deadline).await? {
+        for record in records {
+            // What was passed over is counted where it stands between the records of its partition.
+            if let Some(queue) = passed.get_mut(&record.partition) {
+                while let Some(over) = queue.pop_front_if(|over| over.from <= record.offset) {
+                    self.hunt.passed(&over);
+                }
+            }
             if self.hunt.look(&record) {
                 found.push(record);
             }
         }
+        passed.values().flatten().for_each(|over| self.hunt.passed(over));
         let ids: Vec<i32> = self.hunt.spans.keys().copied().collect();
         for id in ids {
             let partition = TopicPartition { topic: Arc::clone(&self.topic), partition: id };
@@ -324,9 +318,28 @@ mod tests {
         assert!(!hunt.is_complete());
         hunt.reached(1, 9);
         assert!(hunt.is_complete());
-        assert_eq!(hunt.spans()[&0], Span { from: 5, end: 8, at: 8, records: 2 });
+        assert_eq!(hunt.spans()[&0], Span { from: 5, end: 8, at: 8, records: 2, ..Span::default() });
         assert_eq!((hunt.spans()[&0].without_record(), hunt.spans()[&1].without_record()), (1, 2));
         assert_eq!((hunt.offsets(), hunt.found(), hunt.records(), hunt.bytes()), ((5, 5), 1, 2, 10));
+    }
+
+    #[test]
+    fn what_was_passed_over_is_told_by_its_reason() {
+        let mut hunt = hunt("x", 10, &[(0, 0, 10)]);
+        let over = |from: i64, end: i64, why: Passed| PassedOver {
+            partition: TopicPartition::new("t", 0),
+            from: Offset(from),
+            end: Offset(end),
+            why,
+        };
+        assert!(hunt.look(&record(0, 0, "x")));
+        hunt.passed(&over(1, 4, Passed::Aborted));
+        hunt.passed(&over(5, 6, Passed::Control));
+        assert!(hunt.look(&record(0, 7, "x")));
+        hunt.passed(&over(8, 20, Passed::Aborted));
+        let span = hunt.spans()[&0];
+        assert!(hunt.is_complete());
+        assert_eq!((span.records, span.aborted, span.markers, span.compacted()), (2, 5, 1, 2));
     }
 
     #[test]
@@ -359,19 +372,5 @@ mod tests {
         after.reached(1, 2);
         assert!(after.is_complete());
         assert_eq!((after.found(), after.records(), after.spans()[&0].without_record()), (2, 2, 1));
-    }
-
-    #[test]
-    fn keys_times_and_expressions_narrow_it() {
-        let fits = |needle: Needle| needle.fits(&record(0, 5, "order 17"));
-        let needle = |text: &str, is_regex: bool| Needle::new(text, is_regex).expect("a needle");
-        assert!(fits(needle("", false)));
-        assert!(fits(needle("key", false)) && fits(needle("ORDER 1", false)) && !fits(needle("order.17", false)));
-        assert!(fits(needle(r"order \d+$", true)) && !fits(needle("ORDER", true)));
-        assert!(Needle::new("(", true).is_err() && Needle::new("(", false).is_ok());
-        let keys = |key: &str| needle("", false).with_keys(vec![key.to_owned()]);
-        assert!(fits(keys("Key")) && !fits(keys("key")));
-        let between = |since: i64, until: i64| needle("", false).between(Some(since), Some(until));
-        assert!(fits(between(5000, 5001)) && !fits(between(5001, 9000)) && !fits(between(0, 5000)));
     }
 }

@@ -9,7 +9,7 @@ use super::Frame;
 use crate::Format;
 use crate::kafka::{Read, Topic};
 use crate::text;
-use crate::values::Shown;
+use crate::values::{Formats, Shown};
 
 /// So many bytes of one key or value are shown on a page.
 const SHOWN_BYTES_MAX: usize = 64 << 10;
@@ -36,6 +36,7 @@ impl MessagesQuery {
 #[derive(Template)]
 #[template(path = "messages.html")]
 pub(crate) struct MessagesPage {
+    base: String,
     frame: Frame,
     name: String,
     part: String,
@@ -58,6 +59,8 @@ pub(crate) struct MessagesPage {
 
 /// A record.
 pub(super) struct MessageRow {
+    /// The topic's name, as a part of an address.
+    pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) timestamp: String,
@@ -74,8 +77,7 @@ pub(crate) struct Asked {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) count: i64,
-    pub(crate) key: Format,
-    pub(crate) value: Format,
+    pub(crate) formats: Formats,
 }
 
 impl MessagesPage {
@@ -90,7 +92,7 @@ impl MessagesPage {
     ) -> Self {
         let (part, range) = (text::part(name), read.range);
         let link = |offset: i64| {
-            let (key, value) = (asked.key.name(), asked.value.name());
+            let (key, value) = (asked.formats.key.name(), asked.formats.value.name());
             format!(
                 "{}/topic/{part}/messages?partition={}&offset={}&count={}&keyFormat={key}&format={value}",
                 frame.base,
@@ -111,20 +113,22 @@ impl MessagesPage {
             count: asked.count,
             count_max: MessagesQuery::COUNT_MAX,
             formats: Format::ALL.iter().map(|format| format.name()).collect(),
-            key_format: asked.key.name(),
-            value_format: asked.value.name(),
+            key_format: asked.formats.key.name(),
+            value_format: asked.formats.value.name(),
             first: text::number(range.first),
             end: text::number(range.end),
             said,
-            messages: read.records.iter().map(|record| MessageRow::new(record, asked.key, asked.value)).collect(),
+            messages: read.records.iter().map(|record| MessageRow::new(record, &asked.formats)).collect(),
             part,
+            base: frame.base.clone(),
             frame,
         }
     }
 }
 
 impl MessageRow {
-    pub(super) fn new(record: &ConsumerRecord, key: Format, value: Format) -> Self {
+    pub(super) fn new(record: &ConsumerRecord, formats: &Formats) -> Self {
+        let (key, value) = formats.shown(record, SHOWN_BYTES_MAX);
         let bytes = record.value.as_ref().map_or(0, bytes::Bytes::len);
         let header = |header: &thalweg_records::RecordHeader| {
             let name = String::from_utf8_lossy(&header.key).into_owned();
@@ -133,6 +137,7 @@ impl MessageRow {
         };
         let size = i64::try_from(crate::kafka::bytes_of(record)).unwrap_or(i64::MAX);
         Self {
+            topic: text::part(&record.topic),
             partition: record.partition,
             offset: record.offset.0,
             timestamp: text::time(record.timestamp.0),
@@ -141,9 +146,9 @@ impl MessageRow {
                 TimestampType::LogAppendTime => "append time",
             },
             size: text::size(size),
-            key: Shown::new(key, record.key.as_deref(), SHOWN_BYTES_MAX),
+            key,
             headers: record.headers.iter().map(header).collect(),
-            value: Shown::new(value, record.value.as_deref(), SHOWN_BYTES_MAX),
+            value,
             value_size: text::size(i64::try_from(bytes).unwrap_or(i64::MAX)),
         }
     }
@@ -153,6 +158,7 @@ impl MessageRow {
 #[derive(Template)]
 #[template(path = "all_messages.html")]
 pub(crate) struct AllMessagesPage {
+    base: String,
     frame: Frame,
     name: String,
     part: String,
@@ -172,14 +178,14 @@ pub(crate) struct AllMessages<'a> {
     /// Whether there was no room for more.
     pub(crate) is_cut: bool,
     pub(crate) records: &'a [&'a ConsumerRecord],
-    pub(crate) key: Format,
-    pub(crate) value: Format,
+    pub(crate) formats: &'a Formats,
 }
 
 impl AllMessagesPage {
     /// What was read of a topic.
     pub(crate) fn new(frame: Frame, name: &str, topic: &Topic, list: &AllMessages<'_>) -> Self {
         Self {
+            base: frame.base.clone(),
             frame,
             name: name.to_owned(),
             part: text::part(name),
@@ -188,7 +194,7 @@ impl AllMessagesPage {
             count_max: list.count_max,
             newest: list.newest,
             is_cut: list.is_cut,
-            messages: list.records.iter().map(|record| MessageRow::new(record, list.key, list.value)).collect(),
+            messages: list.records.iter().map(|record| MessageRow::new(record, list.formats)).collect(),
         }
     }
 }

@@ -7,8 +7,12 @@ mod configs;
 mod create;
 mod group;
 mod messages;
+mod newest;
 mod plan;
+mod record;
 mod search;
+mod sheet;
+mod tail;
 mod topic;
 
 use askama::Template;
@@ -22,9 +26,13 @@ pub(crate) use configs::ConfigTable;
 pub(crate) use create::{CreateForm, CreatePage};
 pub(crate) use group::{GroupPage, GroupsPage, TopicGroupsPage};
 pub(crate) use messages::{AllMessages, AllMessagesPage, Asked, MessagesPage, MessagesQuery};
+pub(crate) use newest::NewestPage;
 pub(crate) use plan::{Plan, PlanPage};
-pub(crate) use search::{Found, Outcome, SearchForm, SearchPage};
-pub(crate) use topic::TopicPage;
+pub(crate) use record::RecordPage;
+pub(crate) use search::{Found, Outcome, SearchForm, SearchPage, Took};
+pub(crate) use sheet::{Cell, ChangeForm, Column, SheetPage, Table};
+pub(crate) use tail::TailPage;
+pub(crate) use topic::{TopicFound, TopicPage};
 
 /// What every page has around its content.
 #[derive(Clone, Debug)]

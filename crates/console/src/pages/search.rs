@@ -8,6 +8,7 @@ use super::messages::MessageRow;
 use crate::Format;
 use crate::kafka::{Hunt, Topic};
 use crate::text;
+use crate::values::Formats;
 
 /// What a search is asked for, as it was typed.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +21,13 @@ pub(crate) struct SearchForm {
     pub(crate) since: String,
     pub(crate) until: String,
     pub(crate) keys: String,
+    pub(crate) place: &'static str,
+    pub(crate) header: String,
+    pub(crate) json: String,
     pub(crate) key: &'static str,
     pub(crate) value: &'static str,
+    /// All of it as an address has it.
+    pub(crate) fields: String,
 }
 
 /// A search and what it has found.
@@ -35,7 +41,16 @@ pub(crate) struct SearchPage {
     form: SearchForm,
     formats: Vec<&'static str>,
     outcome: Option<Outcome>,
+    base: String,
     messages: Vec<MessageRow>,
+}
+
+/// What one page of a search took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Took {
+    pub(crate) ms: u128,
+    /// The bytes of keys, values and headers that it read.
+    pub(crate) bytes: u64,
 }
 
 /// How far a search has come.
@@ -60,7 +75,9 @@ struct SpanRow {
     end: String,
     at: String,
     records: String,
-    without: String,
+    aborted: String,
+    markers: String,
+    compacted: String,
     is_complete: bool,
 }
 
@@ -68,12 +85,18 @@ struct SpanRow {
 #[derive(Template)]
 #[template(path = "message_list.html")]
 pub(crate) struct Found {
+    /// What stands before every path.
+    base: String,
     messages: Vec<MessageRow>,
 }
 
 impl Found {
-    pub(crate) fn new(records: &[ConsumerRecord], key: Format, value: Format) -> Self {
-        Self { messages: records.iter().map(|record| MessageRow::new(record, key, value)).collect() }
+    /// These records, as items of a list.
+    pub(crate) fn new(base: &str, records: &[ConsumerRecord], formats: &Formats) -> Self {
+        Self {
+            base: base.to_owned(),
+            messages: records.iter().map(|record| MessageRow::new(record, formats)).collect(),
+        }
     }
 }
 
@@ -94,14 +117,15 @@ impl SearchPage {
             form,
             formats: Format::ALL.iter().map(|format| format.name()).collect(),
             outcome,
+            base: found.base,
             messages: found.messages,
         }
     }
 }
 
 impl Outcome {
-    /// What a search has come to. `go_on` is where it goes on, if not everything was read.
-    pub(crate) fn new(hunt: &Hunt, took_ms: u64, go_on: String) -> Self {
+    /// What a search has come to. `took` is what its last page took, `go_on` where it goes on, if not everything was read.
+    pub(crate) fn new(hunt: &Hunt, took: Took, go_on: String) -> Self {
         let (all, read) = hunt.offsets();
         let (found, is_complete) = (hunt.found(), hunt.is_complete());
         let verdict = match (is_complete, found) {
@@ -113,10 +137,13 @@ impl Outcome {
             (false, found) => format!("{} found so far. Not everything has been read yet.", text::count(found)),
         };
         let bytes = i64::try_from(hunt.bytes()).unwrap_or(i64::MAX);
+        let rate = u128::from(took.bytes) * 1000 / took.ms.max(1);
         let numbers = format!(
-            "{} records, {} of keys, values and headers; this page took {took_ms} ms",
+            "{} records, {} of keys, values and headers; this page took {} ms, {} a second",
             text::number(hunt.records()),
-            text::size(bytes)
+            text::size(bytes),
+            took.ms,
+            text::size(i64::try_from(rate).unwrap_or(i64::MAX)),
         );
         let row = |(id, span): (&i32, &crate::kafka::Span)| SpanRow {
             partition: *id,
@@ -124,7 +151,9 @@ impl Outcome {
             end: text::number(span.end),
             at: text::number(span.at),
             records: text::number(span.records),
-            without: text::number(span.without_record()),
+            aborted: text::number(span.aborted),
+            markers: text::number(span.markers),
+            compacted: text::number(span.compacted()),
             is_complete: span.at >= span.end,
         };
         let rows = hunt.spans().iter().map(row).collect();

@@ -72,6 +72,9 @@ async fn what_is_switched_off_is_refused_and_not_offered() {
         ("/topic", "name=t"),
         ("/topic/orders/delete", "confirm=orders"),
         ("/topic/orders/addmessage", "topicPartition=0&value=x"),
+        ("/topic/orders/configs", "remove=retention.ms&confirm=orders"),
+        ("/topic/orders/partitions", "count=3&confirm=orders"),
+        ("/topic/orders/deleterecords", "to=end&confirm=orders"),
         ("/consumer/g/reset", "to=latest&topic=orders&confirm=g"),
         ("/consumer/g/delete", "confirm=g"),
     ] {
@@ -83,6 +86,52 @@ async fn what_is_switched_off_is_refused_and_not_offered() {
     }
     let messages = visit.document("/topic/orders/messages?partition=0&offset=0&count=9").await;
     assert_eq!(messages, json!([]));
+    visit.stop().await;
+}
+
+#[tokio::test]
+async fn a_topic_is_changed_once_its_name_was_typed() {
+    let visit = Visit::start().await;
+    visit.create("orders", 2).await;
+    visit.write("orders", 1, &["a", "b", "c"]).await;
+    let set = "configs=retention.ms%3D1000%0Acleanup.policy%3Dcompact,delete";
+    let dry = change(&visit, "/topic/orders/configs", set).await;
+    assert_eq!(dry.status, 200, "{}", dry.body);
+    assert_eq!(
+        dry.json()["plan"]["rows"],
+        json!([
+            ["cleanup.policy", "delete", "default", "compact,delete"],
+            ["retention.ms", "604800000", "default", "1000"]
+        ])
+    );
+    let config = async || visit.document("/topic/orders").await["config"].clone();
+    assert_eq!(config().await.get("retention.ms"), None);
+    let done = change(&visit, "/topic/orders/configs", &format!("{set}&confirm=orders")).await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    assert_eq!(config().await["retention.ms"], "1000");
+    let dry = change(&visit, "/topic/orders/configs", "remove=retention.ms,cleanup.policy").await;
+    assert_eq!(dry.json()["plan"]["rows"][1], json!(["retention.ms", "1000", "topic", "the broker's"]), "{}", dry.body);
+    change(&visit, "/topic/orders/configs", "remove=retention.ms,cleanup.policy&confirm=orders").await;
+    assert_eq!(config().await.get("retention.ms"), None);
+    for wrong in ["", "configs=x", "configs=no.such%3D1", "configs=retention.ms%3Dx", "configs=a%3D1&remove=a"] {
+        assert_eq!(change(&visit, "/topic/orders/configs", wrong).await.status, 400, "{wrong}");
+    }
+    let dry = change(&visit, "/topic/orders/partitions", "count=3").await;
+    assert!(dry.body.contains("1 partitions come to the 2 that there are."), "{}", dry.body);
+    assert_eq!(change(&visit, "/topic/orders/partitions", "count=2").await.status, 400, "there are as many already");
+    change(&visit, "/topic/orders/partitions", "count=3&confirm=orders").await;
+    assert_eq!(visit.document("/topic/orders").await["partitions"].as_array().map(Vec::len), Some(3));
+    let dry = change(&visit, "/topic/orders/deleterecords", "to=offset&value=2").await;
+    assert_eq!(dry.json()["plan"]["rows"], json!([["1", "0", "2", "3", "2"]]), "{}", dry.body);
+    let done = change(&visit, "/topic/orders/deleterecords", "to=offset&value=2&confirm=orders").await;
+    assert_eq!(done.json()["done"], json!(true), "{}", done.body);
+    let first = visit.document("/topic/orders").await["partitions"][1]["firstOffset"].clone();
+    assert_eq!(first, json!(2));
+    let dry = change(&visit, "/topic/orders/delete", "dryRun=true").await;
+    assert_eq!(dry.json()["plan"]["rows"][1], json!(["1", "2", "3", "1", "1"]), "{}", dry.body);
+    let page = visit.form("/topic/orders/delete", &[], "dryRun=true").await.body;
+    assert!(page.contains("Type orders to do it") && !page.contains("name=\"dryRun\""), "{page}");
+    assert_eq!(visit.page("/topic/orders").await.status, 200);
     visit.stop().await;
 }
 

@@ -2,5 +2,6 @@
 
 mod changing;
 mod kafdrop;
+mod messages;
 mod pages;
 mod visit;

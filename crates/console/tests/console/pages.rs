@@ -16,10 +16,17 @@ async fn every_page_comes_with_a_strict_policy() {
         ("/topic/orders/messages", "No messages."),
         ("/topic/orders/allmessages", "0 messages of 2 partitions"),
         ("/topic/orders/search-messages", "<h1>Search"),
+        ("/topic/orders/newest", "0 messages of 2 partitions, the newest first."),
+        ("/topic/orders/tail", "<h1>Tail of"),
         ("/topic/orders/consumers", "No group has committed an offset here."),
         ("/consumer", "<h1>Groups</h1>"),
         ("/acl", "The cluster has no authorizer"),
         ("/broker/1", "<h1>Broker 1</h1>"),
+        ("/quorum", "leads in epoch"),
+        ("/quota", "There are no quotas."),
+        ("/user", "No user logs in by SCRAM."),
+        ("/transaction?topic=orders", "No transaction is open in the topic."),
+        ("/reassignment", "No replica moves."),
     ] {
         let got = visit.page(path).await;
         assert_eq!((got.status, got.header("content-type")), (200, Some("text/html; charset=utf-8")), "{path}");
@@ -38,12 +45,47 @@ async fn every_page_comes_with_a_strict_policy() {
 }
 
 #[tokio::test]
+async fn every_address_that_is_described_is_there() {
+    let visit = Visit::start().await;
+    visit.create("orders", 1).await;
+    visit.write("orders", 0, &["a"]).await;
+    for document in ["/v3/api-docs", "/api/v1/openapi.json"] {
+        let document = visit.document(document).await;
+        for (path, methods) in document["paths"].as_object().expect("paths") {
+            let path = path.replace("{name}", "orders").replace("{id}", "1").replace("{groupId}", "nobody");
+            for (method, operation) in methods.as_object().expect("methods") {
+                // What is live does not end, and what is written is not tried.
+                if method == "get" && !path.contains("tail") {
+                    let query = if path.ends_with("/record") { "?partition=0&offset=0" } else { "" };
+                    let got = visit.ask("GET", &format!("{path}{query}"), &[("Accept", "application/json")], "").await;
+                    let wanted = if path.contains("nobody") { 404 } else { 200 };
+                    assert_eq!(got.status, wanted, "{path}: {}", got.body);
+                } else if method == "post" {
+                    let got = visit.ask("POST", &path, &[("Host", "evil.example")], "").await;
+                    assert_eq!(got.status, 403, "{path}");
+                    assert!(operation["summary"].is_string(), "{path}");
+                }
+            }
+        }
+    }
+    let quorum = visit.document("/api/v1/quorum").await;
+    assert_eq!(
+        (&quorum["replicas"][0]["role"], &quorum["replicas"][0]["lag"]),
+        (&"leader".into(), &0.into()),
+        "{quorum}"
+    );
+    assert_eq!(visit.page("/api/v1/topics/none").await.header("content-type"), Some("application/json"));
+    visit.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_written_cannot_become_markup() {
     let visit = Visit::start().await;
     visit.create("t", 1).await;
     let hostile = "</code><script>alert(1)</script>\"'><img src=x>";
     visit.write("t", 0, &[hostile, "{\"a\":\"<b>\"}", "\u{1}\u{2}"]).await;
-    for path in ["/topic/t/messages", "/topic/t/allmessages", "/topic/t/search-messages?search=true"] {
+    for path in ["/topic/t/messages", "/topic/t/allmessages", "/topic/t/newest", "/topic/t/search-messages?search=true"]
+    {
         let page = visit.page(path).await.body;
         assert!(page.contains("&#60;script&#62;alert(1)"), "{page}");
         assert!(page.contains("0102"), "bytes that are no text are in hex: {page}");

@@ -11,6 +11,7 @@ use thalweg_http::Server;
 use thalweg_sys::closing::Close;
 use thalweg_sys::net::TcpStream;
 use thalweg_sys::task::{self, JoinHandle};
+use thalweg_sys::time::{Duration, timeout};
 use thalweg_wire::messages as m;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -35,6 +36,18 @@ pub(crate) struct Got {
 impl Got {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+
+    /// The body of an answer that came in pieces: a line with the length of each before it, in hex.
+    pub(crate) fn chunked(&self) -> String {
+        assert_eq!(self.header("transfer-encoding"), Some("chunked"), "{}", self.head);
+        let (mut rest, mut body) = (self.body.as_str(), String::new());
+        while let Some((len, after)) = rest.split_once("\r\n") {
+            let (piece, after) = after.split_at(usize::from_str_radix(len, 16).expect("a length"));
+            body += piece;
+            rest = after.strip_prefix("\r\n").expect("the piece's end");
+        }
+        body
     }
 
     /// The value of a header.
@@ -119,6 +132,27 @@ impl Visit {
         let kind = ("Content-Type", "application/x-www-form-urlencoded");
         let headers: Vec<_> = headers.iter().copied().chain([kind]).collect();
         self.ask("POST", path, &headers, body).await
+    }
+
+    /// Asks for something that does not end.
+    pub(crate) async fn open(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.local).await.expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.local);
+        stream.write_all(request.as_bytes()).await.expect("a request");
+        stream
+    }
+
+    /// Reads until a text has come.
+    pub(crate) async fn read_until(&self, stream: &mut TcpStream, text: &str) -> String {
+        let mut got = Vec::new();
+        loop {
+            let read = timeout(Duration::from_secs(60), stream.read_buf(&mut got)).await;
+            let so_far = String::from_utf8_lossy(&got).into_owned();
+            assert!(read.expect("in time").expect("bytes") > 0, "it has ended: {so_far}");
+            if so_far.contains(text) {
+                return so_far;
+            }
+        }
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Got {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::json;
 use thalweg_client::ConsumerRecord;
 use thalweg_records::TimestampType;
+use thalweg_schema::{NoRecord, Schemas};
 
 use super::deserializer::Deserializer;
 use crate::admin;
@@ -14,7 +15,6 @@ use crate::failure::Failure;
 use crate::jopt::{Line, key_values};
 use crate::options::{exclusive, warn_deprecated};
 use crate::out::Out;
-use crate::schema::{NoRecord, Schemas};
 use crate::thrown::Thrown;
 
 const LOGGER: &str = "org.apache.kafka.tools.consumer.DefaultMessageFormatter";

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 use thalweg_records::Record;
+use thalweg_schema::{NoRecord, Schemas, expand_consumers};
 
 use crate::failure::Failure;
 use crate::jopt::Line;
 use crate::out::Out;
-use crate::schema::{NoRecord, Schemas, expand_consumers};
 use crate::thrown::Thrown;
 
 /// How keys and values of records are shown.

@@ -41,9 +41,21 @@ impl Fields {
 
     /// All of the fields but those with which every change is sent.
     fn own(&self) -> Vec<(&str, &str)> {
-        let own = self.0.iter().filter(|(name, _)| !matches!(name.as_str(), "token" | "confirm"));
+        let own = self.0.iter().filter(|(name, _)| !matches!(name.as_str(), "token" | "confirm" | "dryRun"));
         own.map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
+}
+
+/// Configs, a `name=value` on each line.
+pub(super) fn config_lines(typed: &str) -> Result<Vec<(String, String)>, Trouble> {
+    let lines = typed.lines().map(str::trim).filter(|line| !line.is_empty());
+    let config = |line: &str| {
+        let pair = line.split_once('=');
+        let (name, value) =
+            pair.ok_or_else(|| Trouble::Bad(format!("the config `{line}` must have the form name=value")))?;
+        Ok((name.trim().to_owned(), value.trim().to_owned()))
+    };
+    lines.map(config).collect()
 }
 
 /// Whoever asks for a change, and how.

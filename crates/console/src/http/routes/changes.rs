@@ -1,4 +1,4 @@
-//! What changes the cluster: creating and deleting topics, writing a message.
+//! Creating topics and writing a message, as Kafdrop has it.
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, Path, State};
@@ -9,6 +9,7 @@ use serde::Deserialize;
 use thalweg_client::ProducerRecord;
 
 use super::super::{Answer, Wants};
+use super::change::config_lines;
 use super::{Console, answered};
 use crate::console::Shared;
 use crate::kafka::NewTopic;
@@ -16,14 +17,6 @@ use crate::pages::{CreateForm, CreatePage};
 use crate::settings::Switch;
 use crate::text;
 use crate::trouble::Trouble;
-
-/// The fields of the form that deletes a topic.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct DeleteForm {
-    /// The topic's name, as whoever deletes it has typed it. A request from a program may leave it out.
-    confirm: Option<String>,
-    token: Option<String>,
-}
 
 /// The fields of the form that writes a message, under Kafdrop's names.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -82,18 +75,11 @@ fn create_frame(shared: &Shared, headers: &HeaderMap) -> crate::pages::Frame {
 }
 
 fn new_topic(form: &CreateForm) -> Result<NewTopic, Trouble> {
-    let lines = form.configs.lines().map(str::trim).filter(|line| !line.is_empty());
-    let config = |line: &str| {
-        let (name, value) = line
-            .split_once('=')
-            .ok_or_else(|| Trouble::Bad(format!("the config `{line}` must have the form name=value")))?;
-        Ok((name.trim().to_owned(), value.trim().to_owned()))
-    };
     Ok(NewTopic {
         name: form.name.trim().to_owned(),
         partitions: number(&form.partitions_number, "the number of partitions")?.unwrap_or(-1),
         replication_factor: number(&form.replication_factor, "the replication factor")?.unwrap_or(-1),
-        configs: lines.map(config).collect::<Result<_, Trouble>>()?,
+        configs: config_lines(&form.configs)?,
     })
 }
 
@@ -104,34 +90,6 @@ fn number<T: std::str::FromStr>(typed: &str, what: &str) -> Result<Option<T>, Tr
         return Ok(None);
     }
     typed.parse().map(Some).map_err(|_| Trouble::Bad(format!("{what} must be a whole number, not `{typed}`")))
-}
-
-/// Deletes a topic.
-pub(super) async fn delete(
-    State(shared): Console,
-    Extension(from): Extension<thalweg_http::From>,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-    form: Filled<DeleteForm>,
-) -> Response {
-    let work = async {
-        // Kafdrop's own form is empty.
-        let form = form.map(|Form(form)| form).unwrap_or_default();
-        shared.guard.may_write(&headers, form.token.as_deref())?;
-        shared.settings.writes.check(Switch::DeleteTopics)?;
-        if form.confirm.is_some_and(|typed| typed != name) {
-            return Err(Trouble::Bad(format!("nothing was deleted: the name {name} was not typed")));
-        }
-        let result = shared.kafka.delete_topic(&name).await;
-        tracing::info!(from = %from.0, topic = name, ok = result.is_ok(), "audit: delete a topic");
-        let wants = Wants::of(&headers, Wants::Html);
-        match (result, wants) {
-            (Ok(()), Wants::Html) => Ok(Answer::SeeOther(format!("{}/", shared.base))),
-            (Ok(()), Wants::Json) => Ok(Answer::json(&serde_json::json!({ "name": name, "deleted": true }))),
-            (Err(trouble), _) => Err(trouble),
-        }
-    };
-    answered(&shared, &headers, Wants::Html, work).await
 }
 
 /// Writes a message, and shows the partition from there on.

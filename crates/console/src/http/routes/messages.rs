@@ -18,9 +18,10 @@ use crate::kafka::{Read, ReadLimits, Turn};
 use crate::pages::{AllMessages, AllMessagesPage, Asked, MessagesPage, MessagesQuery};
 use crate::text;
 use crate::trouble::Trouble;
+use crate::values::Formats;
 
 /// No further record is read for a page or a document once there are so many bytes.
-const BYTES_MAX: usize = 16 << 20;
+pub(super) const BYTES_MAX: usize = 16 << 20;
 /// Kafdrop has no limit for JSON.
 const JSON_COUNT_MAX: i64 = 10_000;
 
@@ -88,7 +89,8 @@ pub(super) async fn of_all_partitions(
         records.truncate(ALL_SHOWN_MAX);
         let path = format!("/topic/{}/allmessages?count={count}", text::part(&name));
         let frame = shared.frame(&headers).at("topics").with_curl(&path);
-        let list = AllMessages { count, count_max: ALL_COUNT_MAX, newest, is_cut, records: &records, key, value };
+        let formats = &Formats::new(&name, key, value);
+        let list = AllMessages { count, count_max: ALL_COUNT_MAX, newest, is_cut, records: &records, formats };
         Ok(Answer::page(&AllMessagesPage::new(frame, &name, topic, &list)))
     };
     answered(&shared, &headers, Wants::Html, work).await
@@ -102,9 +104,9 @@ async fn document(shared: &Shared, name: &str, query: &MessagesQuery) -> Result<
         let ranges = shared.kafka.topic_ranges(name, topic).await?;
         return Ok(Answer::json(&kafdrop::partition_offsets(topic, &ranges)));
     };
-    let asked = asked(shared, query, partition, offset, count.min(JSON_COUNT_MAX))?;
+    let asked = asked(shared, name, query, partition, offset, count.min(JSON_COUNT_MAX))?;
     let (read, _turn) = read(shared, name, &asked).await?;
-    let messages = read.records.iter().map(|record| Message::new(record, asked.key, asked.value));
+    let messages = read.records.iter().map(|record| Message::new(record, asked.formats.key, asked.formats.value));
     Ok(Answer::json(&messages.collect::<Vec<_>>()))
 }
 
@@ -113,7 +115,7 @@ async fn page(shared: &Shared, headers: &HeaderMap, name: &str, query: &Messages
     let topic = snapshot.topic(name)?;
     let first = topic.partitions.first().map_or(0, |partition| partition.id);
     let count = query.count.unwrap_or(MessagesQuery::COUNT_MAX).min(MessagesQuery::COUNT_MAX);
-    let mut asked = asked(shared, query, query.partition.unwrap_or(first), query.offset.unwrap_or(0), count)?;
+    let mut asked = asked(shared, name, query, query.partition.unwrap_or(first), query.offset.unwrap_or(0), count)?;
     let (read, _turn) = read(shared, name, &asked).await?;
     let said = (asked.offset < read.range.first && query.offset.is_some())
         .then(|| format!("Offset {} is gone: this begins at the first that is left.", asked.offset));
@@ -130,13 +132,21 @@ async fn page(shared: &Shared, headers: &HeaderMap, name: &str, query: &Messages
     Ok(Answer::page(&MessagesPage::new(frame, name, topic, &asked, &read, said)))
 }
 
-fn asked(shared: &Shared, query: &MessagesQuery, partition: i32, offset: i64, count: i64) -> Result<Asked, Trouble> {
+fn asked(
+    shared: &Shared,
+    name: &str,
+    query: &MessagesQuery,
+    partition: i32,
+    offset: i64,
+    count: i64,
+) -> Result<Asked, Trouble> {
     if partition < 0 || offset < 0 || count < 1 {
         let text = "the partition and the offset must be at least 0, and the count at least 1";
         return Err(Trouble::Bad(text.to_owned()));
     }
     let key = format(query.key_format.as_deref(), shared.settings.key_format)?;
-    Ok(Asked { partition, offset, count, key, value: format(query.format.as_deref(), shared.settings.format)? })
+    let formats = Formats::new(name, key, format(query.format.as_deref(), shared.settings.format)?);
+    Ok(Asked { partition, offset, count, formats })
 }
 
 async fn read(shared: &Shared, name: &str, asked: &Asked) -> Result<(Read, Turn), Trouble> {

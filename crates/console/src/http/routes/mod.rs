@@ -6,10 +6,15 @@ mod change;
 mod changes;
 mod cluster;
 mod described;
+mod download;
 mod group_changes;
 mod groups;
 mod messages;
+mod operations;
+mod record;
 mod search;
+mod tail;
+mod topic_changes;
 mod topics;
 
 use std::future::Future;
@@ -18,7 +23,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
@@ -41,18 +47,33 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/topic/{name}/messages", get(messages::of_partition))
         .route("/topic/{name}/allmessages", get(messages::of_all_partitions))
         .route("/topic/{name}/search-messages", get(search::form).post(search::document))
+        .route("/topic/{name}/newest", get(record::newest))
+        .route("/topic/{name}/record", get(record::one))
+        .route("/topic/{name}/download", get(download::file))
+        .route("/topic/{name}/tail", get(tail::page))
+        .route("/topic/{name}/tail/events", get(tail::events))
         .route("/topic/{name}/addmessage", post(changes::add_message))
-        .route("/topic/{name}/delete", post(changes::delete))
+        .route("/topic/{name}/delete", post(topic_changes::delete))
+        .route("/topic/{name}/configs", post(topic_changes::configs))
+        .route("/topic/{name}/partitions", post(topic_changes::partitions))
+        .route("/topic/{name}/deleterecords", post(topic_changes::records))
         .route("/topic/{name}/consumers", get(topics::consumers))
         .route("/consumer", get(groups::list))
         .route("/consumer/{group}", get(groups::one))
         .route("/consumer/{group}/reset", post(group_changes::reset))
         .route("/consumer/{group}/delete", post(group_changes::delete))
         .route("/acl", get(acls::list))
+        .route("/quorum", get(operations::quorum))
+        .route("/quota", get(operations::quotas))
+        .route("/user", get(operations::users))
+        .route("/reassignment", get(operations::reassignments))
+        .route("/transaction", get(operations::transactions))
+        .route("/transaction/abort", post(operations::abort))
         .route("/actuator/health", get(described::health))
         .route("/v3/api-docs", get(described::document))
         .route("/broker", get(brokers::list))
         .route("/broker/{id}", get(brokers::one))
+        .nest("/api/v1", api())
         .fallback(nowhere);
     let base = shared.base.as_str();
     let router = if base.is_empty() {
@@ -62,6 +83,46 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         Router::new().nest(base, routes).route(&root, get(cluster::overview)).fallback(nowhere)
     };
     router.with_state(Arc::clone(shared))
+}
+
+/// The addresses below `/api/v1`: what the pages show, always as JSON.
+fn api() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/openapi.json", get(described::api_document))
+        .route("/cluster", get(cluster::overview))
+        .route("/brokers", get(brokers::list))
+        .route("/brokers/{id}", get(brokers::one))
+        .route("/topics", get(topics::list).post(changes::create))
+        .route("/topics/{name}", get(topics::one))
+        .route("/topics/{name}/delete", post(topic_changes::delete))
+        .route("/topics/{name}/configs", post(topic_changes::configs))
+        .route("/topics/{name}/partitions", post(topic_changes::partitions))
+        .route("/topics/{name}/deleterecords", post(topic_changes::records))
+        .route("/topics/{name}/addmessage", post(changes::add_message))
+        .route("/topics/{name}/messages", get(messages::of_partition))
+        .route("/topics/{name}/newest", get(record::newest))
+        .route("/topics/{name}/record", get(record::one))
+        .route("/topics/{name}/download", get(download::file))
+        .route("/topics/{name}/tail", get(tail::events))
+        .route("/topics/{name}/search", post(search::document))
+        .route("/topics/{name}/groups", get(topics::consumers))
+        .route("/groups", get(groups::list))
+        .route("/groups/{group}", get(groups::one))
+        .route("/groups/{group}/reset", post(group_changes::reset))
+        .route("/groups/{group}/delete", post(group_changes::delete))
+        .route("/acls", get(acls::list))
+        .route("/users", get(operations::users))
+        .route("/quotas", get(operations::quotas))
+        .route("/transactions", get(operations::transactions))
+        .route("/transactions/abort", post(operations::abort))
+        .route("/reassignments", get(operations::reassignments))
+        .route("/quorum", get(operations::quorum))
+        .layer(axum::middleware::map_request(wanting_json))
+}
+
+async fn wanting_json(mut request: axum::extract::Request) -> axum::extract::Request {
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+    request
 }
 
 async fn nowhere(State(shared): Console, headers: HeaderMap) -> Response {

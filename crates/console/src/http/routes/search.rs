@@ -10,13 +10,13 @@ use thalweg_sys::time::{Duration, now};
 use super::super::{Answer, Wants};
 use super::messages::format;
 use super::{Console, answered, queried};
-use crate::Format;
 use crate::console::Shared;
 use crate::kafdrop::Message;
-use crate::kafka::{Cursor, Hunt, Needle, Turn};
-use crate::pages::{Found, Outcome, SearchForm, SearchPage};
+use crate::kafka::{Cursor, Hunt, JsonCondition, Needle, Place, Turn};
+use crate::pages::{Found, Outcome, SearchForm, SearchPage, Took};
 use crate::text;
 use crate::trouble::Trouble;
+use crate::values::Formats;
 
 /// A page comes after so long, with what was found until then; the search goes on from there.
 const PAGE_TIME_MAX: Duration = Duration::from_secs(2);
@@ -40,10 +40,18 @@ pub(super) struct SearchQuery {
     end_timestamp: Option<String>,
     keys: Option<Keys>,
     regex: Option<String>,
+    /// Where the text is looked for: `any`, `key`, `value` or `headers`.
+    r#in: Option<String>,
+    /// A header that records must have: `name`, or `name=value`.
+    header: Option<String>,
+    /// A condition on values that are JSON.
+    json: Option<String>,
     /// Set by the page's own form.
     search: Option<String>,
     /// Where an earlier search of the same stopped.
     cursor: Option<String>,
+    /// How a file of what is found is written.
+    r#as: Option<String>,
 }
 
 /// Keys with commas between, or as a list.
@@ -65,6 +73,11 @@ impl Keys {
     }
 }
 
+/// What was typed into a field; `None` if nothing was.
+fn typed(field: Option<&String>) -> Option<&str> {
+    field.map(|typed| typed.trim()).filter(|typed| !typed.is_empty())
+}
+
 impl SearchQuery {
     fn found_max(&self, otherwise: usize) -> Result<usize, Trouble> {
         let Some(count) = self.maximum_count else { return Ok(otherwise) };
@@ -72,30 +85,58 @@ impl SearchQuery {
         count.ok_or_else(|| Trouble::Bad(format!("maximumCount must be between 1 and {FOUND_MAX}")))
     }
 
-    fn only_partition(&self) -> Option<i32> {
+    pub(super) fn only_partition(&self) -> Option<i32> {
         self.partition.filter(|id| *id >= 0)
     }
 
-    fn time(typed: Option<&String>) -> Result<Option<i64>, Trouble> {
-        let typed = typed.map(|typed| typed.trim()).filter(|typed| !typed.is_empty());
+    fn time(field: Option<&String>) -> Result<Option<i64>, Trouble> {
         let parsed = |typed: &str| text::parse_time(typed).ok_or_else(|| Trouble::Bad(format!("`{typed}` is no time")));
-        typed.map(parsed).transpose()
+        typed(field).map(parsed).transpose()
     }
 
-    fn needle(&self) -> Result<Needle, Trouble> {
+    pub(super) fn needle(&self) -> Result<Needle, Trouble> {
         let text = self.search_text.as_deref().unwrap_or_default();
         let needle = Needle::new(text, self.regex.is_some())?;
         let keys = self.keys.as_ref().map(Keys::list).unwrap_or_default();
+        let place = typed(self.r#in.as_ref()).map_or(Ok(Place::default()), Place::of_name)?;
+        let json = typed(self.json.as_ref()).map(str::parse::<JsonCondition>).transpose()?;
         let (since, until) = (Self::time(self.start_timestamp.as_ref())?, Self::time(self.end_timestamp.as_ref())?);
-        Ok(needle.with_keys(keys).between(since, until))
+        let needle = needle.in_place(place).with_keys(keys).with_header(typed(self.header.as_ref())).with_json(json);
+        Ok(needle.between(since, until))
     }
 
     fn cursor(&self) -> Result<Option<Cursor>, Trouble> {
         self.cursor.as_deref().filter(|text| !text.is_empty()).map(str::parse).transpose()
     }
 
-    /// The address of this search from where `hunt` has come to.
-    fn address(&self, path: &str, hunt: &Hunt) -> String {
+    /// The form in which a file of what is found is written.
+    pub(super) fn file_form(&self) -> Option<&str> {
+        typed(self.r#as.as_ref())
+    }
+
+    /// The page's form as it was filled in.
+    pub(super) fn form(&self, shared: &Shared) -> Result<SearchForm, Trouble> {
+        let key = format(self.key_format.as_deref(), shared.settings.key_format)?;
+        let value = format(self.format.as_deref(), shared.settings.format)?;
+        Ok(SearchForm {
+            text: self.search_text.clone().unwrap_or_default(),
+            is_regex: self.regex.is_some(),
+            partition: self.only_partition().unwrap_or(-1),
+            count: self.found_max(100)?,
+            since: self.start_timestamp.clone().unwrap_or_default(),
+            until: self.end_timestamp.clone().unwrap_or_default(),
+            keys: self.keys.as_ref().map(|keys| keys.list().join(",")).unwrap_or_default(),
+            place: typed(self.r#in.as_ref()).map_or(Ok(Place::default()), Place::of_name)?.name(),
+            header: self.header.clone().unwrap_or_default(),
+            json: self.json.clone().unwrap_or_default(),
+            key: key.name(),
+            value: value.name(),
+            fields: self.fields(),
+        })
+    }
+
+    /// The fields that say what is looked for, as an address has them.
+    fn fields(&self) -> String {
         let keys = self.keys.as_ref().map(|keys| keys.list().join(","));
         let fields = [
             ("searchText", self.search_text.clone()),
@@ -107,18 +148,24 @@ impl SearchQuery {
             ("endTimestamp", self.end_timestamp.clone()),
             ("keys", keys),
             ("regex", self.regex.clone()),
-            ("search", Some("true".to_owned())),
-            ("cursor", Some(hunt.cursor().to_string())),
+            ("in", self.r#in.clone()),
+            ("header", self.header.clone()),
+            ("json", self.json.clone()),
         ];
         let given =
             fields.iter().filter_map(|(name, value)| Some((name, value.as_deref().filter(|it| !it.is_empty())?)));
         let fields: Vec<String> = given.map(|(name, value)| format!("{name}={}", text::part(value))).collect();
-        format!("{path}?{}", fields.join("&"))
+        fields.join("&")
+    }
+
+    /// The address of this search from where `hunt` has come to.
+    fn address(&self, path: &str, hunt: &Hunt) -> String {
+        format!("{path}?{}&search=true&cursor={}", self.fields(), hunt.cursor())
     }
 }
 
 /// A search of a topic that has not begun.
-async fn hunt(shared: &Shared, name: &str, query: &SearchQuery, found_max: usize) -> Result<Hunt, Trouble> {
+pub(super) async fn hunt(shared: &Shared, name: &str, query: &SearchQuery, found_max: usize) -> Result<Hunt, Trouble> {
     let needle = query.needle()?;
     if let Some(cursor) = query.cursor()? {
         shared.kafka.snapshot_with(name).await?;
@@ -160,38 +207,36 @@ pub(super) async fn form(
         let query = queried(query)?;
         let snapshot = shared.kafka.snapshot_with(&name).await?;
         let topic = snapshot.topic(&name)?;
-        let (key, value) = formats(&shared, &query)?;
-        let form = SearchForm {
-            text: query.search_text.clone().unwrap_or_default(),
-            is_regex: query.regex.is_some(),
-            partition: query.only_partition().unwrap_or(-1),
-            count: query.found_max(100)?,
-            since: query.start_timestamp.clone().unwrap_or_default(),
-            until: query.end_timestamp.clone().unwrap_or_default(),
-            keys: query.keys.as_ref().map(|keys| keys.list().join(",")).unwrap_or_default(),
-            key: key.name(),
-            value: value.name(),
-        };
+        let formats = formats(&shared, &name, &query)?;
+        let form = query.form(&shared)?;
         let frame = shared.frame(&headers).at("topics");
         if query.search.is_none() && form.text.is_empty() {
-            let found = Found::new(&[], key, value);
+            let found = Found::new(&shared.base, &[], &formats);
             return Ok(Answer::page(&SearchPage::new(frame, &name, topic, form, None, found)));
         }
         let began = now();
-        let (hunt, records, _turn) =
-            search(&shared, &name, hunt(&shared, &name, &query, form.count).await?, PAGE_TIME_MAX).await?;
-        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let hunt = hunt(&shared, &name, &query, form.count).await?;
+        let bytes_before = hunt.bytes();
+        let (hunt, records, _turn) = search(&shared, &name, hunt, PAGE_TIME_MAX).await?;
+        let took = Took { ms: began.elapsed().as_millis(), bytes: hunt.bytes().saturating_sub(bytes_before) };
         let path = format!("{}/topic/{}/search-messages", shared.base, text::part(&name));
         let go_on = query.address(&path, &hunt);
-        let outcome = Outcome::new(&hunt, took_ms, go_on);
-        Ok(Answer::page(&SearchPage::new(frame, &name, topic, form, Some(outcome), Found::new(&records, key, value))))
+        let outcome = Outcome::new(&hunt, took, go_on);
+        Ok(Answer::page(&SearchPage::new(
+            frame,
+            &name,
+            topic,
+            form,
+            Some(outcome),
+            Found::new(&shared.base, &records, &formats),
+        )))
     };
     answered(&shared, &headers, Wants::Html, work).await
 }
 
-fn formats(shared: &Shared, query: &SearchQuery) -> Result<(Format, Format), Trouble> {
+pub(super) fn formats(shared: &Shared, name: &str, query: &SearchQuery) -> Result<Formats, Trouble> {
     let key = format(query.key_format.as_deref(), shared.settings.key_format)?;
-    Ok((key, format(query.format.as_deref(), shared.settings.format)?))
+    Ok(Formats::new(name, key, format(query.format.as_deref(), shared.settings.format)?))
 }
 
 /// Kafdrop's document: a search as JSON, answered when it is over.
@@ -203,10 +248,11 @@ pub(super) async fn document(
 ) -> Response {
     let work = async {
         let axum::Json(query) = body.map_err(|e| Trouble::Bad(e.body_text()))?;
-        let (key, value) = formats(&shared, &query)?;
+        let formats = formats(&shared, &name, &query)?;
         let hunt = hunt(&shared, &name, &query, query.found_max(FOUND_MAX)?).await?;
         let (hunt, records, _turn) = search(&shared, &name, hunt, DOCUMENT_TIME_MAX).await?;
-        let messages: Vec<Message> = records.iter().map(|record| Message::new(record, key, value)).collect();
+        let messages: Vec<Message> =
+            records.iter().map(|record| Message::new(record, formats.key, formats.value)).collect();
         Ok(Answer::json(&serde_json::json!({ "messages": messages, "completionDetails": details(&hunt) })))
     };
     answered(&shared, &headers, Wants::Json, work).await

@@ -13,7 +13,7 @@ use super::{Console, answered, queried};
 use crate::console::Shared;
 use crate::kafdrop::{self, Consumer};
 use crate::kafka::{ConfigScope, Range, Topic};
-use crate::pages::{ConfigTable, ListQuery, TopicGroupsPage, TopicList, TopicPage, TopicsPage};
+use crate::pages::{ConfigTable, ListQuery, TopicFound, TopicGroupsPage, TopicList, TopicPage, TopicsPage};
 use crate::text;
 use crate::trouble::Trouble;
 
@@ -51,7 +51,17 @@ async fn detail(shared: &Shared, headers: &HeaderMap, name: &str) -> Result<Answ
         let set = set.map(|config| (config.name, config.value)).collect();
         return Ok(Answer::json(&kafdrop::Topic::new(name, topic, set, Some(&ranges))));
     }
-    let error = configs.as_ref().err().map(ToString::to_string);
+    let mut troubles: Vec<String> = configs.as_ref().err().map(ToString::to_string).into_iter().collect();
+    let (sizes, (producers, silent), acls) = tokio::join!(
+        shared.kafka.replica_sizes(name, topic),
+        shared.kafka.producers(name, topic),
+        shared.kafka.acls_of_topic(name),
+    );
+    troubles.extend(silent.iter().map(ToString::to_string));
+    let acls = acls.unwrap_or_else(|trouble| {
+        troubles.push(trouble.to_string());
+        None
+    });
     let part = text::part(name);
     let frame = shared
         .frame(headers)
@@ -59,7 +69,8 @@ async fn detail(shared: &Shared, headers: &HeaderMap, name: &str) -> Result<Answ
         .with_tool("kafka-topics.sh", &format!("--describe --topic {}", text::shell(name)))
         .with_curl(&format!("/topic/{part}"));
     let configs = ConfigTable::new(configs.unwrap_or_default());
-    Ok(Answer::page(&TopicPage::new(frame, name, topic, &ranges, configs, error)))
+    let found = TopicFound { ranges: &ranges, sizes: &sizes, configs, producers: &producers, acls, troubles };
+    Ok(Answer::page(&TopicPage::new(frame, name, topic, found)))
 }
 
 /// The groups that have committed offsets of a topic. Kafdrop has only the JSON.

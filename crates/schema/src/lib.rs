@@ -1,4 +1,5 @@
-//! Records of Kafka's own topics as JSON, as Kafka's tools print them.
+//! Records of Kafka's own topics as JSON, as Kafka's tools print them: `__consumer_offsets`, `__transaction_state`,
+//! `__share_group_state` and `__cluster_metadata`.
 //!
 //! The generated structs of `thalweg-wire` have no names at run time, so that the same schema texts are read here, and bytes
 //! after them.
