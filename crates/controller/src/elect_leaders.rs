@@ -1,5 +1,6 @@
 //! ElectLeaders, and leaders that go back to their preferred replicas.
 
+use thalweg_base::NodeId;
 use thalweg_metadata::image::TopicImage;
 use thalweg_metadata::{MetadataImage, MetadataRecord};
 use thalweg_wire::ErrorCode;
@@ -84,6 +85,21 @@ impl Controller {
                 partition.isr.contains(&preferred) && may_lead(image, partition, preferred)
             })
             .filter_map(|(topic, index, _)| self.election_record(image, topic, index, Election::Preferred))
+            .take(max)
+            .collect()
+    }
+
+    /// Elects leaders among replicas that may lack records, for partitions without a leader whose topics allow it
+    /// (`unclean.leader.election.enable`), at most `max` of them. Whoever allows it may do so when there is no leader any more.
+    #[must_use]
+    pub fn elect_unclean_leaders(&self, image: &MetadataImage, max: usize) -> Vec<MetadataRecord> {
+        let leaderless = image.topics().iter().flat_map(|topic| {
+            let partitions = topic.partitions.iter().filter(|(_, partition)| partition.leader == NodeId::NONE);
+            partitions.map(move |(index, _)| (topic, *index))
+        });
+        leaderless
+            .filter(|(topic, _)| self.unclean_election_enabled(image, &topic.name))
+            .filter_map(|(topic, index)| self.election_record(image, topic, index, Election::Unclean))
             .take(max)
             .collect()
     }

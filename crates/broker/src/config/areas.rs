@@ -436,6 +436,8 @@ pub struct ReplicationConfig {
     pub auto_leader_rebalance_enable: bool,
     /// `leader.imbalance.check.interval.seconds`
     pub leader_imbalance_check_interval_seconds: i64,
+    /// `unclean.leader.election.interval.ms`
+    pub unclean_leader_election_interval_ms: i64,
     /// `num.replica.fetchers`
     pub num_replica_fetchers: i32,
     /// `replica.fetch.max.bytes`
@@ -464,6 +466,7 @@ impl ReplicationConfig {
             controlled_shutdown_enable: properties.boolean("controlled.shutdown.enable"),
             auto_leader_rebalance_enable: properties.boolean("auto.leader.rebalance.enable"),
             leader_imbalance_check_interval_seconds: properties.long("leader.imbalance.check.interval.seconds"),
+            unclean_leader_election_interval_ms: properties.long("unclean.leader.election.interval.ms"),
             num_replica_fetchers: properties.int("num.replica.fetchers"),
             replica_fetch_max_bytes: properties.int("replica.fetch.max.bytes"),
             replica_fetch_response_max_bytes: properties.int("replica.fetch.response.max.bytes"),

@@ -113,6 +113,7 @@ impl Presence {
     pub(crate) async fn run(self, every: Duration, mut leaving: Closing, mut closing: Closing) -> Option<String> {
         let noticed = Arc::clone(self.partitions.dirs().noticed());
         let mut failed = 0;
+        let mut refused = None;
         let mut controller = self.metadata.controller();
         loop {
             let known = self.partitions.dirs().failed_ids().len();
@@ -146,8 +147,15 @@ impl Presence {
                 () = sleep(every) => {}
             }
             controller = self.metadata.controller();
-            if let Err(refusal) = self.heartbeat().await {
-                warn!(error = %refusal, "the controller did not take a heartbeat");
+            match self.heartbeat().await {
+                Ok(()) if refused.take().is_some() => info!("the controller takes heartbeats again"),
+                Ok(()) => {}
+                Err(refusal) if refused.replace(refusal.code) == Some(refusal.code) => {
+                    debug!(error = %refusal, "the controller still takes no heartbeat");
+                }
+                Err(refusal) => {
+                    warn!(error = %refusal, "the controller did not take a heartbeat, which is sent again and again");
+                }
             }
         }
     }

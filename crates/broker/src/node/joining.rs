@@ -19,7 +19,7 @@ use tracing::{debug, info, warn};
 use super::{Cause, millis};
 use crate::config::{self, NodeConfig, TokenConfig};
 use crate::drivers::metadata::{
-    Acting, Asker, Balancing, Ended, MetadataHandle, MetadataLog, QuorumDriver, QuorumSettings, Retention,
+    Acting, Asker, ElectionTimes, Ended, MetadataHandle, MetadataLog, QuorumDriver, QuorumSettings, Retention,
     SnapshotPolicy, TransportSettings, VoterRules,
 };
 use crate::security::Outgoings;
@@ -103,7 +103,7 @@ impl Joining<'_> {
                 retry_backoff: millis(i64::from(quorum.retry_backoff_ms)),
             },
             session_times: session_times(config),
-            balancing: Balancing { every: balancing_interval(config) },
+            election_times: election_times(config),
             tokens_every: millis(config.access.tokens.check_interval_ms),
             mutation_windows: config.access.controller_quota_windows,
             snapshots: SnapshotPolicy {
@@ -303,10 +303,13 @@ fn token_settings(config: &TokenConfig) -> TokenSettings {
     }
 }
 
-fn balancing_interval(config: &NodeConfig) -> Option<Duration> {
+fn election_times(config: &NodeConfig) -> ElectionTimes {
     let replication = &config.replication;
     let seconds = u64::try_from(replication.leader_imbalance_check_interval_seconds).unwrap_or(u64::MAX);
-    replication.auto_leader_rebalance_enable.then(|| Duration::from_secs(seconds))
+    ElectionTimes {
+        preferred_every: replication.auto_leader_rebalance_enable.then(|| Duration::from_secs(seconds)),
+        unclean_every: millis(replication.unclean_leader_election_interval_ms),
+    }
 }
 
 /// The metadata log is never deleted by age or size: what a snapshot holds goes.

@@ -67,6 +67,31 @@ fn an_unclean_election_is_for_partitions_without_a_leader() {
 }
 
 #[test]
+fn an_unclean_election_follows_when_it_is_allowed() {
+    let mut cluster = Cluster::of(2);
+    cluster.topic("a", &[&[1, 2]]);
+    cluster.topic("b", &[&[1, 2]]);
+    cluster.fence(2);
+    cluster.fence(1);
+    cluster.heartbeat(&cluster.alive(2)).expect("it is registered");
+    let leaderless = cluster.state("b", 0);
+    assert_eq!(cluster.state("a", 0), leaderless);
+    let allowed = thalweg_wire::messages::ConfigRecord {
+        resource_type: 2,
+        resource_name: "a".into(),
+        name: "unclean.leader.election.enable".into(),
+        value: Some("true".into()),
+    };
+    cluster.replay(&[allowed.into()]);
+    assert!(cluster.controller.elect_unclean_leaders(&cluster.image, 0).is_empty(), "none is asked for");
+    let records = cluster.controller.elect_unclean_leaders(&cluster.image, 10);
+    cluster.replay(&records);
+    assert_eq!(cluster.state("a", 0), "2@2 isr [2] elr [] last []");
+    assert_eq!(cluster.state("b", 0), leaderless, "it is not allowed there");
+    assert!(cluster.controller.elect_unclean_leaders(&cluster.image, 10).is_empty(), "there is a leader");
+}
+
+#[test]
 fn there_are_two_kinds_of_elections() {
     let cluster = Cluster::of(1);
     let request = ElectLeadersRequest { election_type: 2, ..ElectLeadersRequest::default() };

@@ -16,8 +16,11 @@ use tokio::sync::oneshot;
 use super::mutation_quota::MutationQuota;
 use super::voters::refused_version;
 
-/// So many leaderships are given back at once; there may be more to do right after.
-const BALANCED_MAX: usize = 1000;
+/// So many leaders are elected at once; there may be more to do right after.
+const ELECTIONS_MAX: usize = 1000;
+
+/// The config that allows to elect leaders which may lack records.
+const UNCLEAN_ELECTION: &str = "unclean.leader.election.enable";
 
 /// Where the answer to a request goes.
 pub(super) type AnswerSender = oneshot::Sender<Result<Response, Refusal>>;
@@ -55,11 +58,15 @@ struct InFlight {
     since: Instant,
 }
 
-/// When leaderships are given back to preferred replicas.
+/// How often leaders are elected that nobody has asked for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Balancing {
-    /// `leader.imbalance.check.interval.seconds`; `None` without `auto.leader.rebalance.enable`.
-    pub(crate) every: Option<Duration>,
+pub(crate) struct ElectionTimes {
+    /// How often leaderships are given back to preferred replicas: `leader.imbalance.check.interval.seconds`; `None` without
+    /// `auto.leader.rebalance.enable`.
+    pub(crate) preferred_every: Option<Duration>,
+    /// How often partitions without a leader are looked for that may have an unclean one:
+    /// `unclean.leader.election.interval.ms`.
+    pub(crate) unclean_every: Duration,
 }
 
 /// The controller, which brokers are alive, and the decisions that are on their way.
@@ -70,8 +77,9 @@ pub(super) struct Active {
     controller: Controller,
     sessions: Sessions,
     in_flight: VecDeque<InFlight>,
-    balancing: Balancing,
+    election_times: ElectionTimes,
     balance_at: Option<Moment>,
+    elect_unclean_at: Moment,
     tokens_every: Duration,
     look_at_tokens_at: Moment,
 }
@@ -81,16 +89,26 @@ impl Active {
     pub(super) fn begin(
         controller: Controller,
         session_times: SessionTimes,
-        balancing: Balancing,
+        election_times: ElectionTimes,
         tokens_every: Duration,
         image: &MetadataImage,
         now: Moment,
     ) -> Self {
         let sessions = Sessions::begin(session_times, image, now);
-        let balance_at = balancing.every.map(|every| now.after(every));
+        let balance_at = election_times.preferred_every.map(|every| now.after(every));
+        let elect_unclean_at = now.after(election_times.unclean_every);
         let look_at_tokens_at = now.after(tokens_every);
         let in_flight = VecDeque::new();
-        Self { controller, sessions, in_flight, balancing, balance_at, tokens_every, look_at_tokens_at }
+        Self {
+            controller,
+            sessions,
+            in_flight,
+            election_times,
+            balance_at,
+            elect_unclean_at,
+            tokens_every,
+            look_at_tokens_at,
+        }
     }
 
     /// A run of this broker is known to have ended: another one may register at once.
@@ -133,6 +151,13 @@ impl Active {
         if let Some(contact) = decided.as_ref().ok().and_then(|decision| decision.contact) {
             self.sessions.note(contact, now);
         }
+        let allows = |record: &MetadataRecord| match record {
+            MetadataRecord::Config(config) => &*config.name == UNCLEAN_ELECTION,
+            _ => false,
+        };
+        if decided.as_ref().is_ok_and(|decision| decision.records.iter().any(allows)) {
+            self.elect_unclean_at = now;
+        }
         if let (Some(quota), Ok(decision)) = (quota, &mut decided) {
             quota.record(mutations, decision);
         }
@@ -174,7 +199,8 @@ impl Active {
 
     /// When something is due.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.sessions.next_deadline().into_iter().chain(self.balance_at).chain([self.look_at_tokens_at]).min()
+        let periodic = [self.look_at_tokens_at, self.elect_unclean_at];
+        self.sessions.next_deadline().into_iter().chain(self.balance_at).chain(periodic).min()
     }
 
     /// A broker whose session has ended, with the records that fence it. It is reported once.
@@ -202,9 +228,22 @@ impl Active {
         if self.balance_at.is_none_or(|at| now < at) {
             return Vec::new();
         }
-        let records = self.controller.balance_leaders(image, BALANCED_MAX);
-        let wait = if records.len() >= BALANCED_MAX { Some(Duration::from_millis(1)) } else { self.balancing.every };
+        let records = self.controller.balance_leaders(image, ELECTIONS_MAX);
+        let every = self.election_times.preferred_every;
+        let wait = if records.len() >= ELECTIONS_MAX { Some(Duration::from_millis(1)) } else { every };
         self.balance_at = wait.map(|wait| now.after(wait));
+        records
+    }
+
+    /// Leaders of partitions that have none and may have one which lacks records, if it is time to look for them.
+    pub(super) fn elect_unclean(&mut self, image: &MetadataImage, now: Moment) -> Vec<MetadataRecord> {
+        if now < self.elect_unclean_at {
+            return Vec::new();
+        }
+        let records = self.controller.elect_unclean_leaders(image, ELECTIONS_MAX);
+        let has_more = records.len() >= ELECTIONS_MAX;
+        let wait = if has_more { Duration::from_millis(1) } else { self.election_times.unclean_every };
+        self.elect_unclean_at = now.after(wait);
         records
     }
 }

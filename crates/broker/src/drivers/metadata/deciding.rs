@@ -25,9 +25,9 @@ impl QuorumDriver {
         }
         assert!(self.quorum.is_leader(), "only a leader was elected");
         let now = self.moment();
-        let QuorumSettings { session_times, balancing, tokens_every, .. } = self.settings;
+        let QuorumSettings { session_times, election_times, tokens_every, .. } = self.settings;
         let image = self.images.newest();
-        let mut active = Active::begin(self.controller.clone(), session_times, balancing, tokens_every, image, now);
+        let mut active = Active::begin(self.controller.clone(), session_times, election_times, tokens_every, image, now);
         // The run of this node's own broker that registered before is this one, or it has ended.
         active.end_session(self.controller.settings().node_id);
         if let Some(lost) = self.leader_lost.take() {
@@ -39,7 +39,7 @@ impl QuorumDriver {
         self.append(&records).await.map(drop)
     }
 
-    /// Fences brokers that have fallen silent, and gives leaderships back.
+    /// Fences brokers that have fallen silent, and elects leaders that nobody has asked for.
     pub(super) async fn pass_time_for_controller(&mut self) -> Result<(), Ended> {
         let now = self.moment();
         while let Some(active) = self.active.as_mut().filter(|active| active.deadline().is_some_and(|at| at <= now)) {
@@ -49,7 +49,10 @@ impl QuorumDriver {
                     info!(%broker, "the broker is fenced: its heartbeats have stopped");
                     records
                 }
-                None => [active.balance(image, now), active.remove_tokens(image, now)].concat(),
+                None => {
+                    let elected = [active.elect_unclean(image, now), active.balance(image, now)].concat();
+                    [elected, active.remove_tokens(image, now)].concat()
+                }
             };
             self.append_own(&records).await?;
         }

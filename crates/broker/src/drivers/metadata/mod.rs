@@ -26,7 +26,7 @@ mod snapshotting;
 mod transport;
 mod voters;
 
-pub(crate) use active::Balancing;
+pub(crate) use active::ElectionTimes;
 pub(crate) use forward::ForwardedClient;
 pub(crate) use handle::{Asker, MetadataHandle};
 pub(crate) use inbox::{Description, FetchAnswer, LogFetch, Rpc, SnapshotAnswer};

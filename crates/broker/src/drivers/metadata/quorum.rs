@@ -13,7 +13,7 @@ use bytestring::ByteString;
 use parking_lot::RwLock;
 use thalweg_access::quotas::{MutationQuotas, Windows};
 use thalweg_base::metrics::Spans;
-use thalweg_base::{Moment, NodeId, Offset, Timestamp};
+use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp};
 use thalweg_controller::{Controller, SessionTimes};
 use thalweg_metadata::MetadataRecord;
 use thalweg_raft::{
@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, error, info, warn};
 
 use super::MetadataHandle;
-use super::active::{Active, Balancing};
+use super::active::{Active, ElectionTimes};
 use super::forward::Forwarder;
 use super::handle::{Leadership, QuorumView};
 use super::images::Images;
@@ -63,7 +63,7 @@ pub(crate) struct QuorumSettings {
     pub(crate) bootstrap: Vec<Peer>,
     pub(crate) times: Settings,
     pub(crate) session_times: SessionTimes,
-    pub(crate) balancing: Balancing,
+    pub(crate) election_times: ElectionTimes,
     /// `delegation.token.expiry.check.interval.ms`.
     pub(crate) tokens_every: Duration,
     /// `controller.quota.window.num` and `controller.quota.window.size.seconds`.
@@ -103,6 +103,8 @@ pub(crate) struct QuorumDriver {
     pub(super) elected_at: Option<Offset>,
     /// The leader whose connection has ended, until another one is followed: its broker is on the same node.
     pub(super) leader_lost: Option<NodeId>,
+    /// The leader that the log of this node named last.
+    announced: Option<(LeaderEpoch, NodeId)>,
     pub(super) high_watermark: Offset,
     flushing: Option<Flushing>,
     /// The records, or the piece of a snapshot, that came with the answer that is being handled.
@@ -158,10 +160,7 @@ impl QuorumDriver {
         let (transport, answered) = Transport::new(transport);
         let images = Images::restored(image, local.end, log.appended());
         let reconfigured = local.changes.last().map_or(Offset::ZERO, |(offset, _)| offset.next());
-        let (mut quorum, effects) = Quorum::start(start(&settings, election, local), Moment(0));
-        if settings.joins_by_itself {
-            quorum.join_by_itself();
-        }
+        let (quorum, effects) = start_quorum(&settings, election, local);
         let (inbox_sender, inbox) = mpsc::channel(INBOX_MAX);
         let outlet = Outlet::default();
         let published = Arc::new(RwLock::new(Arc::default()));
@@ -192,6 +191,7 @@ impl QuorumDriver {
             active: None,
             elected_at: None,
             leader_lost: None,
+            announced: None,
             high_watermark: Offset::ZERO,
             flushing: None,
             received: Bytes::new(),
@@ -364,7 +364,10 @@ impl QuorumDriver {
                 }
                 Effect::NewLeader { epoch, leader } => {
                     self.leader_lost = None;
-                    info!(%epoch, %leader, "this node follows the metadata quorum");
+                    // A node that is cut off loses sight of the same leader again and again.
+                    if self.announced.replace((epoch, leader)) != Some((epoch, leader)) {
+                        info!(%epoch, %leader, "this node follows the metadata quorum");
+                    }
                 }
                 Effect::Send { to, id, request } => {
                     let address = self.transport.address(to, &self.quorum);
@@ -399,7 +402,7 @@ impl QuorumDriver {
         Ok(())
     }
 
-    async fn append_fetched(&mut self, epoch: thalweg_base::LeaderEpoch) -> Result<(), Ended> {
+    async fn append_fetched(&mut self, epoch: LeaderEpoch) -> Result<(), Ended> {
         let bytes = std::mem::take(&mut self.received);
         let (now, appended_before) = (Timestamp(wall_clock_ms()), self.log.appended());
         let mut image = self.images.newest().clone();
@@ -584,6 +587,15 @@ fn view(quorum: &Quorum, commits: Spans, unclean_elections: u64) -> QuorumView {
         commits,
         unclean_elections,
     }
+}
+
+/// The quorum as this replica sees it when it starts, and what it is to do first.
+fn start_quorum(settings: &QuorumSettings, election: Option<ElectionState>, log: LocalLog) -> (Quorum, Vec<Effect>) {
+    let (mut quorum, effects) = Quorum::start(start(settings, election, log), Moment(0));
+    if settings.joins_by_itself {
+        quorum.join_by_itself();
+    }
+    (quorum, effects)
 }
 
 fn start(settings: &QuorumSettings, election: Option<ElectionState>, log: LocalLog) -> Start {
