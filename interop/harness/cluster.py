@@ -1,5 +1,6 @@
 """Several nodes that form one cluster on this machine, each a broker and a controller with a directory of its own."""
 
+import os
 import subprocess
 import time
 
@@ -13,7 +14,7 @@ class Cluster:
     """`count` nodes with ids from 1 on. `members[id]` is the running node, or None while it is down. `properties` are lines for
     all of them, `each(id)` those for one. `targets(id)` is what a node is (all are `target` unless it is given), `controllers` and
     `brokers` are the ids with these roles (all have both). With `dynamic`, voters stand in the metadata log (KIP-853). Nodes are
-    on loopback, or each on a host of `network`."""
+    on loopback, or each on a host of `network`; `environment(id)` are variables of one."""
 
     def __init__(
         self,
@@ -27,8 +28,9 @@ class Cluster:
         brokers=None,
         dynamic=False,
         network=None,
+        environment=lambda id: {},
     ):
-        self.home, self.network = home, network
+        self.home, self.network, self.environment = home, network, environment
         self.ids = range(1, count + 1)
         self.kinds = {id: targets(id) if targets else target for id in self.ids}
         self.controllers, self.brokers = controllers or list(self.ids), brokers or list(self.ids)
@@ -44,7 +46,7 @@ class Cluster:
             format_options = ["--initial-controllers", initial]
             self.directory_ids = directories
         for id in self.ids:
-            self.directory(id).mkdir(parents=True)
+            self.directory(id).mkdir(parents=True, exist_ok=True)
             lines = [*self._identity(id, dynamic), *SETTINGS, *properties, *each(id)]
             self.config(id).write_text("".join(f"{line}\n" for line in lines))
         self.id = nodes.run_quietly(target.storage("random-uuid")).split()[-1]
@@ -102,7 +104,8 @@ class Cluster:
         is_java = target.name == "kafka"
         command = [str(target.script), "node"] if is_java else target.command("serve")
         command = [*command, str(self.config(id))]
-        process, _ = nodes.launch(self.network.inside(id, command) if self.network else command, self.directory(id))
+        command = self.network.inside(id, command) if self.network else command
+        process, _ = nodes.launch(command, self.directory(id), {**os.environ, **self.environment(id)})
         self.members[id] = nodes.Node(process, f"{self.hosts[id]}:{self.ports[id][0]}", self.directory(id), is_java=is_java)
 
     def until_all_are_there(self):

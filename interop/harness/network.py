@@ -4,13 +4,10 @@ The process of the case moves to a network namespace, where a bridge joins it to
 outside, and the kernel removes it when the process ends. It works as root, and for others where user namespaces are allowed.
 """
 
-import ctypes
-import os
 import subprocess
 
-from . import procs
+from . import namespaces, procs
 
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000
 # An address on the bridge's network that nobody has: what is sent to it is lost without an answer, as behind a broken cable.
 _NOBODY = "02:00:00:00:00:99"
 CLIENTS = 254
@@ -20,7 +17,7 @@ class Network:
     """A host for each of `ids`, each under an address of its own. Must be made before the case starts its first thread."""
 
     def __init__(self, ids):
-        _own_namespace()
+        namespaces.enter(namespaces.NETWORK)
         _run("ip", "link", "set", "lo", "up")
         _run("ip", "link", "add", "bridge", "type", "bridge")
         _run("ip", "addr", "add", f"{self.address(CLIENTS)}/24", "dev", "bridge")
@@ -61,18 +58,6 @@ class Network:
 
     def _on(self, id, *command):
         _run(*(command if id == CLIENTS else self.inside(id, command)))
-
-
-def _own_namespace():
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.geteuid(), os.getegid()
-    flags = _CLONE_NEWNET if user == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
-    if libc.unshare(flags) != 0:
-        raise OSError(ctypes.get_errno(), "network namespaces need root or user namespaces")
-    if user != 0:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            with open(f"/proc/self/{name}", "w") as file:
-                file.write(text)
 
 
 def _host(id, address):

@@ -27,7 +27,8 @@ impl QuorumDriver {
         let now = self.moment();
         let QuorumSettings { session_times, election_times, tokens_every, .. } = self.settings;
         let image = self.images.newest();
-        let mut active = Active::begin(self.controller.clone(), session_times, election_times, tokens_every, image, now);
+        let mut active =
+            Active::begin(self.controller.clone(), session_times, election_times, tokens_every, image, now);
         // The run of this node's own broker that registered before is this one, or it has ended.
         active.end_session(self.controller.settings().node_id);
         if let Some(lost) = self.leader_lost.take() {
