@@ -122,10 +122,26 @@ fn api_versions(call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
     })
 }
 
-/// The APIs that ApiVersions advertises on such listeners.
+/// The APIs that ApiVersions advertises on such listeners, in the order of their keys.
 fn shown(listener: ListenerType, config: &NodeConfig) -> impl Iterator<Item = ApiKey> {
-    APIS.iter().filter(move |api| api.on(listener) && api.is_shown(config)).map(|api| api.key)
+    BY_KEY.iter().map(|at| &APIS[*at]).filter(move |api| api.on(listener) && api.is_shown(config)).map(|api| api.key)
 }
+
+/// The places of all APIs in [`APIS`], in the order of their keys.
+const BY_KEY: [usize; APIS.len()] = {
+    let mut places = [0; APIS.len()];
+    let mut count = 0;
+    while count < APIS.len() {
+        let mut at = count;
+        while at > 0 && APIS[places[at - 1]].key.code() > APIS[count].key.code() {
+            places[at] = places[at - 1];
+            at -= 1;
+        }
+        places[at] = count;
+        count += 1;
+    }
+    places
+};
 
 /// Every API that this node serves; `ApiVersions` advertises exactly these. The busiest come first.
 pub(crate) const APIS: &[Api] = &[

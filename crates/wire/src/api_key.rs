@@ -15,6 +15,19 @@ struct Facts {
     latest_version_unstable: bool,
 }
 
+/// Where each number stands in [`KEYS`]: every request asks for several facts of its API.
+const PLACES: [Option<u8>; 1 + KEYS[KEYS.len() - 1] as usize] = places();
+
+const fn places() -> [Option<u8>; 1 + KEYS[KEYS.len() - 1] as usize] {
+    let mut places = [None; 1 + KEYS[KEYS.len() - 1] as usize];
+    let mut at = 0;
+    while at < KEYS.len() {
+        places[KEYS[at] as usize] = Some(at as u8);
+        at += 1;
+    }
+    places
+}
+
 impl ApiKey {
     /// Every API, in the order of their numbers.
     pub const ALL: &'static [Self] = &KEYS;
@@ -22,12 +35,13 @@ impl ApiKey {
     /// The API with this number, if there is one in Kafka 4.3.
     #[must_use]
     pub fn from_i16(key: i16) -> Option<Self> {
-        KEYS.binary_search_by_key(&key, |k| *k as i16).ok().map(|at| KEYS[at])
+        let place = PLACES.get(usize::try_from(key).ok()?).copied().flatten()?;
+        Some(KEYS[usize::from(place)])
     }
 
     fn facts(self) -> &'static Facts {
-        let at = KEYS.binary_search(&self).unwrap_or_default();
-        &FACTS[at]
+        let place = PLACES[self as usize].unwrap_or_default();
+        &FACTS[usize::from(place)]
     }
 
     /// The number on the wire.

@@ -9,7 +9,7 @@ use thalweg_wire::{ApiKey, ErrorCode, Unstable};
 
 use crate::call::Call;
 
-/// `shown` are the APIs that the listener serves and advertises.
+/// `shown` are the APIs that the listener serves and advertises, in the order of their keys.
 pub(crate) fn handle(
     call: &Call,
     request: ApiVersionsRequest,
@@ -56,11 +56,9 @@ pub(crate) fn unsupported() -> ApiVersionsResponse {
     }
 }
 
-/// What is advertised of the APIs `shown`, in the order of their keys.
+/// What is advertised of the APIs `shown`.
 pub(crate) fn api_keys(shown: impl Iterator<Item = ApiKey>, unstable: Unstable) -> Vec<ApiVersion> {
-    let mut keys: Vec<ApiVersion> = shown.map(|key| advertised(key, unstable)).collect();
-    keys.sort_by_key(|key| key.api_key);
-    keys
+    shown.map(|key| advertised(key, unstable)).collect()
 }
 
 fn advertised(key: ApiKey, unstable: Unstable) -> ApiVersion {

@@ -44,7 +44,7 @@ struct Waiting {
 }
 
 pub(super) fn append_and_reply(call: Call, request: ProduceRequest, guards: &Guards) -> Reply {
-    let deadline = now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let no_answer = request.acks == 0;
     // The connection is muted now: it may have sent more already.
     let quotas = &call.broker.quotas;
@@ -65,6 +65,7 @@ pub(super) fn append_and_reply(call: Call, request: ProduceRequest, guards: &Gua
     if waiting.is_empty() {
         return Reply::Now(finish(&call, response));
     }
+    let deadline = now() + timeout;
     let partitions = response.responses.iter().map(|topic| topic.partition_responses.len()).sum::<usize>();
     let bytes = partitions * size_of::<PartitionProduceResponse>() + waiting.len() * size_of::<Waiting>();
     let answer = async move {
