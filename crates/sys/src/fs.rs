@@ -390,6 +390,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     create(path)?.write_all_at(bytes, 0)
 }
 
+/// Replaces a file's content as [`write`] does; a file that is new can be read by this user alone.
+///
+/// # Errors
+/// As the operating system says.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    may_change(path)?;
+    let mut options = imp::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(not(sim))]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    File::with(opened(|| options.open(path))?, path).write_all_at(bytes, 0)
+}
+
 /// Replaces a file durably: whoever reads it, even after a power failure, finds the old content or the new one.
 ///
 /// # Errors

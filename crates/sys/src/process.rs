@@ -207,6 +207,24 @@ pub fn output_to(path: &std::path::Path) -> std::io::Result<std::process::Stdio>
     Ok(std::fs::OpenOptions::new().create(true).append(true).open(path)?.into())
 }
 
+/// Says to systemd how the service is, when it has started this process with `Type=notify`: `READY=1`, `STOPPING=1`
+/// (`sd_notify(3)`).
+///
+/// # Errors
+/// When systemd cannot be reached.
+#[cfg(not(sim))]
+pub fn tell_systemd(state: &str) -> std::io::Result<()> {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return Ok(()) };
+    let address = match socket.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(&socket)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address).map(|_| ())
+}
+
 /// This process's id.
 #[must_use]
 pub fn id() -> u32 {

@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod console;
+mod container;
 mod dev;
 mod install;
 mod logs;
@@ -48,6 +49,8 @@ enum Command {
     Console(console::Console),
     /// Run a cluster of several nodes on this machine, to look at and to break.
     Dev(dev::Dev),
+    /// Run a node in a container, with the variables of Kafka's images.
+    Container(container::Container),
     /// Make links named like Kafka's scripts.
     InstallTools(install::Install),
     /// Print a script for the completion of command lines.
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Command::Config(config) => config.run(),
         Command::Console(console) => console.run(),
         Command::Dev(dev) => dev.run(),
+        Command::Container(container) => container.run(),
         Command::InstallTools(install) => install.run(),
         Command::Completions(completions) => completions.run(),
     }

@@ -1,7 +1,7 @@
 //! `thalweg serve`: runs a node.
 
 mod abort;
-mod entries;
+pub(crate) mod entries;
 mod web;
 
 use std::io::IsTerminal as _;
@@ -185,6 +185,7 @@ impl Serve {
                 println!("Its console is at {address}");
             }
         }
+        tell_systemd("READY=1");
         let failure = loop {
             tokio::select! {
                 biased;
@@ -197,6 +198,7 @@ impl Serve {
                 failure = node.failed() => break Some(failure),
             }
         };
+        tell_systemd("STOPPING=1");
         stop(node, signals).await?;
         failure.map_or(Ok(()), |message| Err(Failed(message)))
     }
@@ -263,6 +265,13 @@ fn follow_levels(logs: &Logs, config: &NodeConfig) -> Result<(), Failed> {
 }
 
 /// Stops the node; whoever asks again makes it quicker.
+/// Says how the node is, where it runs as a service. That nobody hears it is no reason to end.
+fn tell_systemd(state: &str) {
+    if let Err(e) = process::tell_systemd(state) {
+        warn!(error = %e, state, "systemd cannot be told how the node is");
+    }
+}
+
 async fn stop(node: Node, mut signals: Signals) -> Result<(), Failed> {
     let hurry = Notify::new();
     let impatience = async {

@@ -116,7 +116,7 @@ fn add_controller(listeners: &mut String, entries: &[(String, String)]) -> Resul
 }
 
 /// Whether a file is one of a broker with ZooKeeper: Kafka 4 has no such mode.
-fn is_of_zookeeper(entries: &[(String, String)]) -> bool {
+pub(crate) fn is_of_zookeeper(entries: &[(String, String)]) -> bool {
     let has = |key: &str| entries.iter().any(|(name, _)| name == key);
     has("zookeeper.connect") && !has("process.roles")
 }
@@ -138,7 +138,7 @@ fn of_zookeeper(path: &Path, entries: &[(String, String)]) -> String {
 }
 
 /// The entries of a broker with ZooKeeper as those of a lone node with its own controller.
-fn adopted(old: &[(String, String)]) -> Vec<(String, String)> {
+pub(crate) fn adopted(old: &[(String, String)]) -> Vec<(String, String)> {
     let gone = ["zookeeper.", "broker.id", "port", "host.name", "advertised.host.name", "advertised.port"];
     let is_gone =
         |key: &str| gone.iter().any(|prefix| key == *prefix || prefix.ends_with('.') && key.starts_with(prefix));
@@ -165,6 +165,16 @@ fn adopted(old: &[(String, String)]) -> Vec<(String, String)> {
     // A listener without a port is refused later, with Kafka's message.
     let _ = add_controller(&mut listeners, &[]);
     set("listeners", listeners);
+    if let (None, Some(host)) = (written("advertised.listeners"), written("advertised.host.name")) {
+        let port = written("advertised.port").or(written("port")).unwrap_or("9092");
+        set("advertised.listeners", format!("PLAINTEXT://{host}:{port}"));
+    }
+    if let Some(protocols) = written("listener.security.protocol.map") {
+        let has_controller = protocols.split(',').any(|pair| pair.trim().starts_with("CONTROLLER:"));
+        if !has_controller {
+            set("listener.security.protocol.map", format!("{protocols},{CONTROLLER}:PLAINTEXT"));
+        }
+    }
     for (key, one) in [
         ("offsets.topic.replication.factor", "1"),
         ("transaction.state.log.replication.factor", "1"),
