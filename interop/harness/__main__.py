@@ -62,8 +62,8 @@ def load_cases():
     for module in sorted(pkgutil.iter_modules(cases.__path__), key=lambda found: found.name):
         try:
             importlib.import_module(f"cases.{module.name}")
-        except ModuleNotFoundError as missing:  # --list works before anything is installed
-            if "--list" not in sys.argv:
+        except ModuleNotFoundError as missing:  # these work before anything is installed
+            if not {"--list", "--help", "-h"} & set(sys.argv):
                 raise SystemExit(f"interop: {missing}; run interop/run without --list first") from missing
 
 
