@@ -142,6 +142,8 @@ pub enum QuorumError {
     DuplicateVoter,
     /// `REQUEST_TIMED_OUT`.
     RequestTimedOut,
+    /// `INCONSISTENT_CLUSTER_ID`: the other replica is of another cluster.
+    InconsistentClusterId,
     /// No answer, since the connection was refused or has ended: the process at the other end is probably gone.
     ConnectionLost,
     /// Any other error, or no answer in time.

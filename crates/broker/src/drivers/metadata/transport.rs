@@ -77,6 +77,8 @@ struct Link {
     others: Channel,
     /// Whether the last attempt to reach it failed.
     is_down: bool,
+    /// Whether it has answered that it is of another cluster.
+    is_foreign: bool,
 }
 
 impl Transport {
@@ -134,6 +136,9 @@ impl Shared {
         let link = self.link(&to);
         let answered = self.ask(&link, &request, deadline).await;
         self.note(&to, answered.as_ref().err());
+        if let Ok((response, _)) = &answered {
+            self.note_cluster(&to, *response == Response::Failed(QuorumError::InconsistentClusterId));
+        }
         answered.unwrap_or_else(|error| (Response::Failed(failure(&error)), Bytes::new()))
     }
 
@@ -188,7 +193,7 @@ impl Shared {
         }
         let link = links.entry(to.clone()).or_insert_with(|| {
             let channel = || Channel::new(to.clone(), self.options());
-            Link { fetches: channel(), others: channel(), is_down: false }
+            Link { fetches: channel(), others: channel(), is_down: false, is_foreign: false }
         });
         link.clone()
     }
@@ -219,6 +224,22 @@ impl Shared {
             None => {}
         }
         link.is_down = error.is_some();
+    }
+
+    /// Says once that a controller is of another cluster.
+    fn note_cluster(&self, to: &Address, is_foreign: bool) {
+        let mut links = self.links.lock();
+        let Some(link) = links.get_mut(to) else { return };
+        if is_foreign && !link.is_foreign {
+            warn!(
+                address = %to,
+                own_cluster_id = %self.settings.cluster_id,
+                "a controller is of another cluster than this node: is its address right in controller.quorum.voters or \
+                 controller.quorum.bootstrap.servers, and was this node formatted with the id of that cluster? It is tried \
+                 again and again, and this is said once"
+            );
+        }
+        link.is_foreign = is_foreign;
     }
 }
 

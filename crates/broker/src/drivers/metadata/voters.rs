@@ -188,6 +188,7 @@ pub(crate) fn code_of(error: QuorumError) -> ErrorCode {
         QuorumError::VoterNotFound => ErrorCode::VoterNotFound,
         QuorumError::DuplicateVoter => ErrorCode::DuplicateVoter,
         QuorumError::RequestTimedOut => ErrorCode::RequestTimedOut,
+        QuorumError::InconsistentClusterId => ErrorCode::InconsistentClusterId,
         QuorumError::ConnectionLost | QuorumError::Other => ErrorCode::UnknownServerError,
     }
 }
@@ -207,6 +208,7 @@ pub(super) fn error_of(code: ErrorCode) -> QuorumError {
         ErrorCode::VoterNotFound => QuorumError::VoterNotFound,
         ErrorCode::DuplicateVoter => QuorumError::DuplicateVoter,
         ErrorCode::RequestTimedOut => QuorumError::RequestTimedOut,
+        ErrorCode::InconsistentClusterId => QuorumError::InconsistentClusterId,
         _ => QuorumError::Other,
     }
 }
