@@ -20,6 +20,8 @@ use crate::drivers::share::Refused;
 
 /// A member id is never longer.
 const MEMBER_ID_LEN_MAX: usize = 36;
+/// The session epoch with which a member begins.
+pub(super) const INITIAL_EPOCH: i32 = 0;
 /// The session epoch with which a member leaves.
 pub(super) const FINAL_EPOCH: i32 = -1;
 

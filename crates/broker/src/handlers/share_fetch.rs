@@ -3,7 +3,7 @@
 //!
 //! A fetch waits without polling: it is woken when records arrive, or when other members' records are free again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -20,8 +20,8 @@ use thalweg_wire::{ErrorCode, Records};
 
 use super::authorization::Gate;
 use super::share::{
-    Acknowledged, Batches, FINAL_EPOCH, acknowledge, may_read, serves_share_groups, session_error, session_key,
-    waiting_bytes,
+    Acknowledged, Batches, FINAL_EPOCH, INITIAL_EPOCH, acknowledge, may_read, serves_share_groups, session_error,
+    session_key, waiting_bytes,
 };
 use crate::call::Call;
 use crate::drivers::parked::Parked;
@@ -33,28 +33,47 @@ pub(crate) fn handle(call: Call, request: ShareFetchRequest) -> Reply {
     let began = begin(&call, &request);
     match began {
         Ok((key, partitions)) => {
-            let fetched = request.topics.iter().flat_map(|topic| &topic.partitions);
-            let acknowledged = fetched.flat_map(|partition| &partition.acknowledgement_batches);
-            let types = acknowledged.map(|batch| batch.acknowledge_types.len());
-            let bytes = waiting_bytes(partitions.len(), types);
+            let bytes = bytes_while_waiting(&request, partitions.len());
             Reply::Parked(Box::pin(serve(call, request, key, partitions)), bytes)
         }
         Err(ErrorCode::ShareSessionLimitReached) => {
-            // A client that cannot be served now is not to ask again at once.
-            let until = deadline(request.max_wait_ms);
-            let answer = async move {
-                let mut closing = call.broker.closing.clone();
-                tokio::select! {
-                    biased;
-                    () = closing.begun() => {}
-                    () = sleep_until(until) => {}
-                }
-                call.answer(&refused(ErrorCode::ShareSessionLimitReached))
-            };
-            Reply::Parked(Box::pin(answer), 0)
+            let named = request.topics.iter().map(|topic| topic.partitions.len()).sum();
+            let bytes = bytes_while_waiting(&request, named);
+            Reply::Parked(Box::pin(wait_for_session(call, request)), bytes)
         }
         Err(error) => Reply::Now(call.answer(&refused(error))),
     }
+}
+
+fn bytes_while_waiting(request: &ShareFetchRequest, partitions: usize) -> usize {
+    let named = request.topics.iter().flat_map(|topic| &topic.partitions);
+    let acknowledged = named.flat_map(|partition| &partition.acknowledgement_batches);
+    waiting_bytes(partitions, acknowledged.map(|batch| batch.acknowledge_types.len()))
+}
+
+/// Serves the client once another session has ended. If none does, it is refused only at its deadline, so that it does not ask
+/// again at once.
+async fn wait_for_session(call: Call, request: ShareFetchRequest) -> Frame {
+    let until = deadline(request.max_wait_ms);
+    let mut closing = call.broker.closing.clone();
+    loop {
+        // It is listened for before the look, so that no end is missed in between.
+        let ended = call.broker.share.session_ended.notified();
+        let mut ended = std::pin::pin!(ended);
+        ended.as_mut().enable();
+        match begin(&call, &request) {
+            Ok((key, partitions)) => return serve(call.clone(), request, key, partitions).await,
+            Err(ErrorCode::ShareSessionLimitReached) => {}
+            Err(error) => return call.answer(&refused(error)),
+        }
+        tokio::select! {
+            biased;
+            () = closing.begun() => break,
+            () = ended => {}
+            () = sleep_until(until) => break,
+        }
+    }
+    call.answer(&refused(ErrorCode::ShareSessionLimitReached))
 }
 
 fn refused(error: ErrorCode) -> ShareFetchResponse {
@@ -138,6 +157,7 @@ struct Fetch<'a> {
     call: &'a Call,
     member: Arc<str>,
     targets: Vec<Target>,
+    session_begins: bool,
     mode: AcquireMode,
     records_max: i64,
     batch_size: i64,
@@ -172,6 +192,7 @@ impl<'a> Fetch<'a> {
             call,
             member: Arc::clone(&key.member),
             targets: if fetches { partitions.into_iter().map(target).collect() } else { Vec::new() },
+            session_begins: request.share_session_epoch == INITIAL_EPOCH,
             mode: if request.share_acquire_mode == 1 { AcquireMode::RecordLimit } else { AcquireMode::BatchOptimized },
             records_max: i64::from(request.max_records),
             batch_size: i64::from(request.batch_size),
@@ -183,7 +204,19 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    /// What the client is told. The first fetch of a session tells of every partition that it can read.
     async fn run(&self) -> Vec<Fetched> {
+        let mut fetched = self.wait().await;
+        if self.session_begins {
+            let told: BTreeSet<_> = fetched.iter().map(|(at, _)| *at).collect();
+            let is_active = |state: &Result<Arc<ShareState>, _>| state.as_ref().is_ok_and(|state| state.is_active());
+            let others = self.targets.iter().filter(|(at, state)| is_active(state) && !told.contains(at));
+            fetched.extend(others.map(|(at, _)| (*at, Ok(Delivered::default()))));
+        }
+        fetched
+    }
+
+    async fn wait(&self) -> Vec<Fetched> {
         if self.targets.is_empty() {
             return Vec::new();
         }

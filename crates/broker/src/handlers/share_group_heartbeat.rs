@@ -37,6 +37,6 @@ pub(crate) fn handle(call: Call, request: ShareGroupHeartbeatRequest) -> Reply {
             response
         }
         Ok(_) => refused(ErrorCode::UnknownServerError),
-        Err(error) => ShareGroupHeartbeatResponse { error_message: Some(error.message().into()), ..refused(error) },
+        Err(error) => refused(error),
     })
 }

@@ -37,7 +37,7 @@ pub(crate) fn handle(call: Call, request: StreamsGroupHeartbeatRequest) -> Reply
     reply(call, asked, move |call, outcome| match outcome {
         Ok(Answer::StreamsGroupHeartbeat(response, missing)) => create(call, response, missing),
         Ok(_) => refused(ErrorCode::UnknownServerError, None),
-        Err(error) => refused(error, Some(error.message().into())),
+        Err(error) => refused(error, None),
     })
 }
 

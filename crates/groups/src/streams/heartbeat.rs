@@ -121,8 +121,9 @@ impl StreamsGroup {
         let begins_to_revoke = next != member && next.state == MemberState::UnrevokedTasks;
         let rebalance_timeout = begins_to_revoke.then(|| next.rebalance_timeout());
         let changed = request.member_epoch == JOIN_EPOCH || next.assigned != before.assigned;
-        // A member that says everything again may have missed an answer.
-        let tells = changed || request.rebalance_timeout_ms != -1;
+        // A member that says everything again, and that it runs other tasks, has missed an answer.
+        let missed = || owned_tasks(request).is_some_and(|owned| !is_given(&owned, &next.assigned));
+        let tells = changed || request.rebalance_timeout_ms != -1 && missed();
         let endpoint_epoch = match changed && next.user_endpoint.is_some() {
             true => self.endpoint_epoch.saturating_add(1),
             false => self.endpoint_epoch,
@@ -361,6 +362,13 @@ fn owned_tasks(request: &m::StreamsGroupHeartbeatRequest) -> Option<TargetTasks>
         standby: named(request.standby_tasks.as_ref()?),
         warmup: named(request.warmup_tasks.as_ref()?),
     })
+}
+
+/// Whether these are the very tasks that a member was given.
+fn is_given(owned: &TargetTasks, assigned: &HeldTasks) -> bool {
+    owned.active == without_epochs(&assigned.active)
+        && owned.standby == assigned.standby
+        && owned.warmup == assigned.warmup
 }
 
 fn named(tasks: &[m::streams_group_heartbeat_request::TaskIds]) -> Tasks {

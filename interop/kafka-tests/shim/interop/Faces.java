@@ -146,11 +146,16 @@ public final class Faces {
         known.put("topicIdsToNames", arguments -> node.view().topics().stream()
             .collect(Collectors.toMap(MetadataResponseTopic::topicId, MetadataResponseTopic::name)));
         known.put("hasAliveBroker", arguments -> node.isAlive() && arguments[0].equals(Node.ID));
+        known.put("getAliveBrokerNodes", arguments -> node.isAlive() ? List.of(at(node, (ListenerName) arguments[0])) : List.of());
         known.put("contains", arguments -> arguments[0] instanceof TopicPartition partition
             ? leader(node, partition.topic(), partition.partition()).isPresent()
             : node.view().topic((String) arguments[0]).isPresent());
         known.put("getLeaderAndIsr", arguments -> leader(node, (String) arguments[0], (Integer) arguments[1]));
         return face(KRaftMetadataCache.class, known);
+    }
+
+    private static org.apache.kafka.common.Node at(Node node, ListenerName listener) {
+        return new org.apache.kafka.common.Node(Node.ID, "localhost", node.port(listener.value()));
     }
 
     private static Optional<LeaderAndIsr> leader(Node node, String name, int partition) {

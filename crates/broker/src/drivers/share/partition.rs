@@ -120,6 +120,11 @@ impl ShareState {
         }
     }
 
+    /// Whether members can be given records.
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self.inner.lock().machine, Machine::Active(_))
+    }
+
     /// `request` is to be woken when records are free again or something else has changed.
     pub(crate) fn park(&self, request: &Arc<Parked>) {
         self.inner.lock().waiting.add(request);

@@ -15,6 +15,7 @@ use thalweg_sys::closing::Closing;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
 use thalweg_wire::ErrorCode;
+use tokio::sync::Notify;
 use tokio::sync::watch;
 
 use super::clock::Clock;
@@ -32,6 +33,8 @@ pub(crate) struct SharePartitions {
     clock: Arc<Clock>,
     states: Mutex<BTreeMap<(ByteString, Uuid, i32), Arc<ShareState>>>,
     pub(crate) sessions: Mutex<Sessions>,
+    /// A session has ended: another may begin.
+    pub(crate) session_ended: Notify,
 }
 
 impl SharePartitions {
@@ -43,7 +46,8 @@ impl SharePartitions {
     ) -> Arc<Self> {
         let sessions = Mutex::new(Sessions::new(settings.sessions_max));
         let clock = Clock::new(started);
-        Arc::new(Self { partitions, coordinators, settings, clock, states: Mutex::default(), sessions })
+        let session_ended = Notify::new();
+        Arc::new(Self { partitions, coordinators, settings, clock, states: Mutex::default(), sessions, session_ended })
     }
 
     /// The coordinators that keep the states.
@@ -127,6 +131,7 @@ impl SharePartitions {
     /// fetches next begins with what the coordinator knows.
     pub(crate) async fn end_session(&self, image: &MetadataImage, key: &SessionKey) {
         let partitions = self.sessions.lock().remove(key).unwrap_or_default();
+        self.session_ended.notify_waiters();
         let group = ByteString::from(&*key.group);
         let limits = self.limits(image, &group);
         for (topic, partition) in partitions {
