@@ -75,7 +75,7 @@ def features(it):
     for arguments, code, text in (
         ("downgrade --feature eligible.leader.replicas.version=0", 0, "eligible.leader.replicas.version was downgraded to 0."),
         ("upgrade --feature eligible.leader.replicas.version=1", 0, "eligible.leader.replicas.version was upgraded to 1."),
-        ("upgrade --feature transaction.version=1", 1, "SAFE_DOWNGRADE or UNSAFE_DOWNGRADE"),
+        ("upgrade --feature transaction.version=1", 1, "without setting the upgrade type to either safe or unsafe downgrade."),
         ("downgrade --feature transaction.version=1", 0, "transaction.version was downgraded to 1."),
         ("upgrade --feature transaction.version=2", 0, "transaction.version was upgraded to 2."),
         ("downgrade --release-version 4.0", 1, "from 30 to 25. Refusing to perform the requested downgrade"),
