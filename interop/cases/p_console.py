@@ -118,6 +118,8 @@ def proofs(it):
         producer.begin_transaction()
         for n in range(10):
             producer.produce(topic, json.dumps({"n": n, "commits": commits}), headers={"trace": str(n)}, partition=0)
+        # What is not on its way yet, an abort would drop.
+        producer.flush()
         producer.commit_transaction(60) if commits else producer.abort_transaction(60)
     console = Console(it)
     page = console.ask(f"/topic/{topic}/search-messages?search=true&json=n+%3E+7&maximumCount=100")[1]

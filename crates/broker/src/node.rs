@@ -45,6 +45,7 @@ use crate::live::{self, Reloaded};
 use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
+use crate::page::VitalsReader;
 use crate::quotas::ClientQuotas;
 use crate::seat_limits::NamedLimits;
 use crate::security::{self, Outgoings, Securities, SecurityError};
@@ -157,6 +158,12 @@ impl Node {
     /// first one counts.
     pub fn answer_http_with(&self, handler: thalweg_http::Handler) {
         let _ = self.watch.guest.set(handler);
+    }
+
+    /// Reads what this node has done so far, for a history that is kept beside it.
+    #[must_use]
+    pub fn vitals(&self) -> VitalsReader {
+        VitalsReader::new(&self.broker)
     }
 
     /// The cluster's id.

@@ -14,6 +14,7 @@ mod quotas;
 mod survey;
 mod topics;
 mod transactions;
+mod vitals;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::broker::Broker;
 use survey::Survey;
+pub use vitals::{Vitals, VitalsReader};
 
 /// So much text is handed over at once: a page of 100,000 partitions is never in memory as a whole.
 const CHUNK_BYTES: usize = 64 << 10;

@@ -123,6 +123,22 @@
     events.addEventListener("end", () => end("It has run for five minutes: load the page again to go on."));
     events.onerror = () => end("The connection has ended.");
   };
+  // What is marked as live is replaced every five seconds, while somebody looks at the page.
+  const live = () => {
+    if (!document.querySelector("[data-live]")) return;
+    const refresh = async () => {
+      if (document.hidden) return;
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const old of document.querySelectorAll("[data-live]")) {
+        const fresh = page.querySelector(`[data-live="${CSS.escape(old.dataset.live)}"]`);
+        if (fresh) old.replaceWith(fresh);
+      }
+    };
+    setInterval(() => refresh().catch(() => { /* the next one may succeed */ }), 5000);
+  };
+  live();
   tail();
   searchOn().catch(() => { /* the link that reads on is still there */ });
 })();

@@ -7,9 +7,11 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::response::Response;
+use parking_lot::Mutex;
 use thalweg_http::{Handler, Request};
 use tower_service::Service as _;
 
+use crate::history::{self, History};
 use crate::http::{self, Guard};
 use crate::kafka::Kafka;
 use crate::pages::Frame;
@@ -28,17 +30,26 @@ pub(crate) struct Shared {
     pub(crate) kafka: Kafka,
     pub(crate) guard: Guard,
     pub(crate) settings: Settings,
+    /// What the node beside it did lately; `None` of a cluster elsewhere.
+    pub(crate) history: Option<Arc<Mutex<History>>>,
     /// What stands before every path.
     pub(crate) base: String,
 }
 
 impl Console {
-    /// A console. Nothing is sent to the cluster before the first question.
+    /// A console. Nothing is sent to the cluster before the first question. With a source of vitals, a task begins that keeps
+    /// a history until the node stops.
     ///
     /// # Errors
     /// When settings cannot be used.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let history = settings.vitals.clone().map(|source| {
+            let history = Arc::new(Mutex::new(History::default()));
+            thalweg_sys::task::spawn(history::keep(Arc::downgrade(&history), source));
+            history
+        });
         let shared = Arc::new(Shared {
+            history,
             kafka: Kafka::new(&settings.client)?,
             guard: Guard::new(settings.listens_on, &settings.hosts),
             base: settings.base()?,

@@ -8,6 +8,7 @@
 //! [`Launch`] reads what a console of its own is started with.
 
 mod console;
+mod history;
 mod http;
 mod internal;
 mod kafdrop;
@@ -20,6 +21,7 @@ mod trouble;
 mod values;
 
 pub use console::Console;
+pub use history::{Vitals, VitalsSource};
 pub use launch::{CarriedFile, Launch, Options};
 pub use settings::{Settings, SettingsError, Writes};
 pub use values::Format;

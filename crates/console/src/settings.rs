@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use thalweg_client::{ConfigError, Properties};
 
 use crate::Format;
+use crate::history::VitalsSource;
 use crate::trouble::Trouble;
 
 /// What may be changed through the console, each by a switch of its own. The first three switches are Kafdrop's.
@@ -99,6 +100,8 @@ pub struct Settings {
     pub listens_on: IpAddr,
     /// Names of hosts under which it may be called, besides addresses and names without a dot.
     pub hosts: Vec<String>,
+    /// The numbers of the node beside which it runs; without them it keeps no history.
+    pub vitals: Option<VitalsSource>,
 }
 
 /// Settings that cannot be used.
@@ -124,6 +127,7 @@ impl Settings {
             path: String::new(),
             listens_on,
             hosts: Vec::new(),
+            vitals: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Frame, PageOf, ROWS_MAX};
+use super::{Charts, Frame, PageOf, ROWS_MAX};
 use crate::kafka::{Leaders, Snapshot, Topic};
 use crate::text;
 
@@ -51,6 +51,8 @@ pub(crate) struct ClusterPage {
     under_replicated: String,
     without_leader: String,
     missing: String,
+    /// What the node beside the console did in the last hour.
+    charts: Option<Charts>,
     list: TopicList,
 }
 
@@ -97,7 +99,7 @@ struct TopicRow {
 }
 
 impl ClusterPage {
-    pub(crate) fn new(frame: Frame, snapshot: &Snapshot, list: TopicList) -> Self {
+    pub(crate) fn new(frame: Frame, snapshot: &Snapshot, charts: Option<Charts>, list: TopicList) -> Self {
         let Leaders { led, preferred } = snapshot.leaders();
         let count = |counts: &BTreeMap<i32, usize>, id: i32| text::count(counts.get(&id).copied().unwrap_or(0));
         let row = |broker: &crate::kafka::Broker| BrokerRow {
@@ -120,6 +122,7 @@ impl ClusterPage {
             under_replicated: sum(Topic::under_replicated),
             without_leader: sum(Topic::without_leader),
             missing: missing.join(", "),
+            charts,
             list,
         }
     }

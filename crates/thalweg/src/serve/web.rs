@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use thalweg_broker::Node;
 use thalweg_broker::config::{ConsoleAccess, NodeConfig, SecurityProtocol};
-use thalweg_console::{Console, Settings, Writes};
+use thalweg_console::{Console, Settings, VitalsSource, Writes};
 use thalweg_http::Server;
 use tracing::{info, warn};
 
@@ -64,6 +64,8 @@ impl Offer {
         let client = [("bootstrap.servers", servers.split(',').nth(self.plain)?.to_owned())].into_iter().collect();
         let mut settings = Settings::new(client, local.ip());
         settings.writes = writes;
+        let vitals = node.vitals();
+        settings.vitals = Some(VitalsSource::new(move || vitals.read().map(translated)));
         match Console::new(settings) {
             Ok(console) => node.answer_http_with(console.handler()),
             Err(e) => {
@@ -72,6 +74,20 @@ impl Offer {
             }
         }
         Some(format!("http://{}/", reachable(local)))
+    }
+}
+
+/// A node's numbers, as the console takes them.
+fn translated(vitals: thalweg_broker::Vitals) -> thalweg_console::Vitals {
+    thalweg_console::Vitals {
+        records_in: vitals.records_in,
+        bytes_in: vitals.bytes_in,
+        bytes_out: vitals.bytes_out,
+        log_bytes: vitals.log_bytes,
+        cpu_seconds: vitals.cpu_seconds,
+        resident_bytes: vitals.resident_bytes,
+        produce_ms: vitals.produce_ms,
+        fetch_ms: vitals.fetch_ms,
     }
 }
 

@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::super::{Answer, Wants};
 use super::{Console, answered, queried};
 use crate::kafdrop::ClusterInfo;
-use crate::pages::{ClusterPage, ListQuery, TopicList};
+use crate::pages::{Charts, ClusterPage, ListQuery, TopicList};
 
 pub(super) async fn overview(
     State(shared): Console,
@@ -23,7 +23,8 @@ pub(super) async fn overview(
         }
         let list = TopicList::new(format!("{}/", shared.base), &snapshot, &queried(query)?);
         let frame = shared.frame(&headers).at("cluster").with_tool("kafka-topics.sh", "--describe").with_curl("/");
-        Ok(Answer::page(&ClusterPage::new(frame, &snapshot, list)))
+        let charts = shared.history.as_ref().and_then(|history| Charts::new(&history.lock().hour()));
+        Ok(Answer::page(&ClusterPage::new(frame, &snapshot, charts, list)))
     };
     answered(&shared, &headers, Wants::Html, work).await
 }

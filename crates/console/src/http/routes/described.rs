@@ -124,6 +124,7 @@ const OPERATIONS: &[Operation] = &[
         &["topic", "partition", "producerId", "confirm"],
     ),
     get("/reassignment", "/reassignments", "Partitions whose replicas move", &[]),
+    get("/history", "/history", "What the node did in the last hour or, with span=day, day", &["span"]),
     get("/quorum", "/quorum", "The quorum of the metadata log", &[]),
     get("/health_check", "", "Nothing, while the console runs", &[]),
     get("/actuator/health", "", "The status UP, while the console runs", &[]),

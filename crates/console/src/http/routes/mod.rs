@@ -9,6 +9,7 @@ mod described;
 mod download;
 mod group_changes;
 mod groups;
+mod history;
 mod messages;
 mod operations;
 mod record;
@@ -63,6 +64,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/consumer/{group}/reset", post(group_changes::reset))
         .route("/consumer/{group}/delete", post(group_changes::delete))
         .route("/acl", get(acls::list))
+        .route("/history", get(history::page))
         .route("/quorum", get(operations::quorum))
         .route("/quota", get(operations::quotas))
         .route("/user", get(operations::users))
@@ -110,6 +112,7 @@ fn api() -> Router<Arc<Shared>> {
         .route("/groups/{group}", get(groups::one))
         .route("/groups/{group}/reset", post(group_changes::reset))
         .route("/groups/{group}/delete", post(group_changes::delete))
+        .route("/history", get(history::page))
         .route("/acls", get(acls::list))
         .route("/users", get(operations::users))
         .route("/quotas", get(operations::quotas))

@@ -209,7 +209,10 @@ pub(super) async fn form(
         let topic = snapshot.topic(&name)?;
         let formats = formats(&shared, &name, &query)?;
         let form = query.form(&shared)?;
+        let tool = format!("--topic {} --from-beginning", text::shell(&name));
+        let file = format!("/topic/{}/download?as=jsonl&{}", text::part(&name), form.fields);
         let frame = shared.frame(&headers).at("topics");
+        let frame = frame.with_tool("kafka-console-consumer.sh", &tool).with_curl(&file);
         if query.search.is_none() && form.text.is_empty() {
             let found = Found::new(&shared.base, &[], &formats);
             return Ok(Answer::page(&SearchPage::new(frame, &name, topic, form, None, found)));
