@@ -7,6 +7,7 @@ mod configs;
 mod dist;
 mod judge;
 mod schema;
+mod sim;
 mod test;
 mod tidy;
 mod work;
@@ -26,8 +27,8 @@ const CHORES: [Chore; 10] = [
     Chore {
         name: "sim",
         about: "the simulations alone: of a log on its disk, and of whole nodes",
-        more: "THALWEG_SEED=N runs one seed.",
-        run: |_| test::simulate(),
+        more: sim::HELP,
+        run: sim::run,
     },
     Chore {
         name: "judge",

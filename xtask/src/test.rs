@@ -14,7 +14,7 @@ pub struct Count {
 
 impl Count {
     /// What a line of output adds: cargo's `test result: ok. 3 passed; 0 failed; ...`.
-    fn of_cargo(line: &str) -> Self {
+    pub fn of_cargo(line: &str) -> Self {
         match line.trim_start().strip_prefix("test result: ") {
             Some(rest) => Self { passed: before(rest, " passed"), failed: before(rest, " failed") },
             None => Self::default(),
@@ -61,7 +61,7 @@ Parts of it: cargo test -p CRATE; cargo xtask sim; cargo xtask judge --quick; in
 pub fn run() -> Result<(), String> {
     let mut total = Count::default();
     total.add(step("unit tests", cargo().args(["test", "--workspace"]), Count::of_cargo));
-    total.add(simulation());
+    total.add(crate::sim::all());
     let built =
         step("release build", cargo().args(["build", "--release"]).args(crate::work::PACKAGES), |_| Count::default());
     total.add(built);
@@ -75,11 +75,6 @@ pub fn run() -> Result<(), String> {
         total.add(step("interoperability", Command::new(interop).arg("--quick"), Count::of_closing_line));
     }
     close(total)
-}
-
-/// Runs the whole node in the simulator. `THALWEG_SEED` chooses one seed.
-pub fn simulate() -> Result<(), String> {
-    close(simulation())
 }
 
 /// The repository.
@@ -96,18 +91,6 @@ pub fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
-}
-
-/// The simulations: of a log on its disk, and of the whole node. They are another build of everything, so they have a target
-/// directory of their own.
-fn simulation() -> Count {
-    let mut total = Count::default();
-    for which in [&["--package", "thalweg-storage", "--test", "persistence"][..], &["--package", "thalweg-sim"]] {
-        let mut command = cargo();
-        command.arg("test").args(which).arg("--target-dir").arg(target().join("sim")).env("RUSTFLAGS", "--cfg sim");
-        total.add(step("simulation", &mut command, Count::of_cargo));
-    }
-    total
 }
 
 pub fn close(total: Count) -> Result<(), String> {

@@ -6,6 +6,8 @@ pub mod base64;
 mod ids;
 pub mod metrics;
 mod moment;
+#[cfg(sim)]
+pub mod planted;
 pub mod properties;
 mod repeats;
 mod uuid;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thalweg_sys::time::{Duration, Instant, now, timeout_at};
+use thalweg_sys::watch;
 use thalweg_wire::Request;
-use tokio::sync::watch;
 
 use crate::{Backoff, Connection, ConnectionOptions, Error, Peer};
 

@@ -1,5 +1,7 @@
 //! A partition's follower.
 
+#[cfg(sim)]
+use thalweg_base::planted::{self, Bug};
 use thalweg_base::{LeaderEpoch, NodeId, Offset};
 
 use crate::epochs::{EpochEnd, keep_to};
@@ -145,6 +147,8 @@ impl Follower {
                 self.leaders_log_start = log_start;
                 FollowerEffects { append: true, ..FollowerEffects::default() }
             }
+            #[cfg(sim)]
+            LeaderAnswer::Diverging { .. } if planted::has(Bug::SkipsTruncation) => FollowerEffects::default(),
             LeaderAnswer::Diverging { leaders, own } => self.truncate(keep_to(leaders, own, self.log_end)),
             LeaderAnswer::OutOfRange { end, .. } if end < self.log_end => self.truncate(end),
             LeaderAnswer::OutOfRange { start, .. } if start > self.log_end => self.start_over(start),
@@ -180,6 +184,10 @@ impl Follower {
     /// The log was truncated as told; its last record is now of `last_epoch`.
     pub fn truncated(&mut self, last_epoch: Option<LeaderEpoch>) {
         self.last_epoch = last_epoch;
+        #[cfg(sim)]
+        if planted::has(Bug::SkipsTruncation) {
+            self.last_epoch = None;
+        }
     }
 
     /// The answer's records (perhaps none) were appended: the log ends at `log_end`, its last record is of `last_epoch`.

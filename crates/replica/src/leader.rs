@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+#[cfg(sim)]
+use thalweg_base::planted::{self, Bug};
 use thalweg_base::{BrokerEpoch, LeaderEpoch, Moment, NodeId, Offset};
 
 #[cfg(test)]
@@ -262,6 +264,10 @@ pub struct Leader {
 
 /// Compares a request's leader epoch with the one that this replica is in.
 pub(crate) fn check_epoch(own: LeaderEpoch, current_leader_epoch: Option<LeaderEpoch>) -> Result<(), Refusal> {
+    #[cfg(sim)]
+    if planted::has(Bug::ForgetsEpochCheck) {
+        return Ok(());
+    }
     match current_leader_epoch {
         Some(epoch) if epoch < own => Err(Refusal::FencedLeaderEpoch),
         Some(epoch) if epoch > own => Err(Refusal::UnknownLeaderEpoch),
@@ -558,6 +564,10 @@ impl Leader {
         let joining = self.joining();
         let mut committed = self.unsynced.map_or(self.log_end, |unsynced| unsynced.from);
         for follower in &self.followers {
+            #[cfg(sim)]
+            if planted::has(Bug::AdvancesHighWatermarkEarly) {
+                break;
+            }
             let counts = self.isr.contains(&follower.id) || joining == Some(follower.id);
             if counts || (follower.is_eligible() && follower.is_caught_up(self.log_end, self.limits.lag_max, now)) {
                 // A follower that has not fetched yet ends nowhere known, so nothing new is committed.

@@ -3,7 +3,17 @@
 //! Every value is sent once and is unique, so that a value says which send it comes from. A client of the simulation notes
 //! each call when it begins and when it ends; [`History::anomalies`] judges afterwards.
 
+mod groups;
+#[cfg(test)]
+mod tests;
+mod transactions;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use groups::{Commit, Resumption, Tenure};
+pub use groups::{Committing, Member};
+use transactions::Transaction;
+pub use transactions::{Ending, Txn};
 
 /// A value that is sent at most once by the clients of a history.
 pub type Value = u64;
@@ -23,6 +33,14 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// Whether it was acknowledged.
+    #[must_use]
+    pub fn is_written(self) -> bool {
+        matches!(self, Self::Acknowledged(_) | Self::Written)
+    }
+}
+
 /// A send that has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -36,10 +54,12 @@ struct Send {
     begun: Instant,
     ended: Instant,
     outcome: Outcome,
+    transaction: Option<Txn>,
 }
 
 #[derive(Clone, Debug)]
 struct Poll {
+    at: Instant,
     consumer: u32,
     partition: i32,
     /// Where it asked, and what it was given, by offset.
@@ -84,7 +104,7 @@ pub enum Anomaly {
         /// The value that was sent afterwards.
         later: Value,
     },
-    /// A consumer was given an offset that is not above the one before it.
+    /// A consumer was given an offset that is not above the one before it, in one poll or in the next.
     NonmonotonicPoll {
         /// Of which partition.
         partition: i32,
@@ -111,6 +131,67 @@ pub enum Anomaly {
         /// Which ones.
         values: Vec<Value>,
     },
+    /// A consumer went on behind a record that is there without having been given it.
+    PollSkip {
+        /// Of which partition.
+        partition: i32,
+        /// Which consumer.
+        consumer: u32,
+        /// The offset that was passed over.
+        offset: i64,
+    },
+    /// A consumer of committed records was given one of a transaction that was aborted, or never to be committed (G1a).
+    AbortedRead {
+        /// Of which partition.
+        partition: i32,
+        /// Where it is.
+        offset: i64,
+        /// What it is.
+        value: Value,
+    },
+    /// A consumer of committed records was given one before its producer asked to commit.
+    PrecommittedRead {
+        /// Of which partition.
+        partition: i32,
+        /// Where it is.
+        offset: i64,
+        /// What it is.
+        value: Value,
+    },
+    /// Of the records of one transaction some are committed and some are not.
+    TornTransaction {
+        /// Those that can be read.
+        seen: Vec<Value>,
+        /// Those that cannot, although they were acknowledged.
+        missing: Vec<Value>,
+    },
+    /// A producer's later transaction is before its earlier one in some partition, as in a cycle of writes (G0).
+    G0 {
+        /// Of which partition.
+        partition: i32,
+        /// A value of the transaction that came first.
+        earlier: Value,
+        /// A value of the one that began when that one had ended.
+        later: Value,
+    },
+    /// A member of a group committed an offset although the partition had gone to another member, or two own it at once.
+    DoubleOwnership {
+        /// Of which partition.
+        partition: i32,
+        /// Who committed, or owns it as well.
+        member: u32,
+        /// Who owns it.
+        owner: u32,
+    },
+    /// A partition came to a member, which began before an offset that had been committed.
+    LostCommit {
+        /// Of which partition.
+        partition: i32,
+        /// What was committed.
+        committed: i64,
+        /// Where the member began.
+        found: i64,
+    },
     /// The end of the log was asked for after a record had been acknowledged, and did not lie behind it.
     StaleRead {
         /// Of which partition.
@@ -129,6 +210,10 @@ pub struct History {
     sends: Vec<Send>,
     polls: Vec<Poll>,
     ends: Vec<EndOffset>,
+    transactions: Vec<Transaction>,
+    tenures: Vec<Tenure>,
+    commits: Vec<Commit>,
+    resumptions: Vec<Resumption>,
 }
 
 impl History {
@@ -139,8 +224,12 @@ impl History {
 
     /// A producer begins to send a value. Without [`History::sent`] its outcome stays unknown.
     pub fn sends(&mut self, producer: u32, partition: i32, value: Value) -> Pending {
-        let begun = self.tick();
-        self.sends.push(Send { producer, partition, value, begun, ended: Instant::MAX, outcome: Outcome::Unknown });
+        self.note_send(producer, partition, value, None)
+    }
+
+    fn note_send(&mut self, producer: u32, partition: i32, value: Value, transaction: Option<Txn>) -> Pending {
+        let (begun, ended, outcome) = (self.tick(), Instant::MAX, Outcome::Unknown);
+        self.sends.push(Send { producer, partition, value, begun, ended, outcome, transaction });
         Pending(self.sends.len() - 1)
     }
 
@@ -153,8 +242,8 @@ impl History {
 
     /// A consumer asked for records from an offset, and was given these.
     pub fn polled(&mut self, consumer: u32, partition: i32, from: i64, records: Vec<(i64, Value)>) {
-        self.tick();
-        self.polls.push(Poll { consumer, partition, from, records });
+        let at = self.tick();
+        self.polls.push(Poll { at, consumer, partition, from, records });
     }
 
     /// When a question for the end of a log begins.
@@ -174,6 +263,15 @@ impl History {
         self.sends.iter().filter(|send| matches!(send.outcome, Outcome::Acknowledged(_) | Outcome::Written)).count()
     }
 
+    /// Says in one number what happened: another history has another one, but for chance.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let text = format!("{self:?}");
+        // FNV-1a.
+        text.bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
     /// Every promise that is broken. Everything must have been read once from the beginning to the end, after the last send:
     /// only then is it certain that what was not seen is lost.
     #[must_use]
@@ -181,6 +279,8 @@ impl History {
         let partitions: BTreeSet<i32> = self.sends.iter().map(|send| send.partition).collect();
         let mut found: Vec<Anomaly> =
             partitions.into_iter().flat_map(|partition| self.anomalies_in(partition)).collect();
+        self.judge_transactions(&mut found);
+        self.judge_groups(&mut found);
         found.sort();
         found.dedup();
         found
@@ -196,7 +296,7 @@ impl History {
             by_value.entry(*value).or_default().insert(*offset);
         }
         let mut found = Vec::new();
-        lost(partition, &sends, &by_offset, &mut found);
+        self.lost(partition, &sends, &by_offset, &mut found);
         phantoms(partition, &sends, &by_offset, &mut found);
         for (value, offsets) in by_value.iter().filter(|(_, offsets)| offsets.len() > 1) {
             let offsets = offsets.iter().copied().collect();
@@ -207,9 +307,24 @@ impl History {
             found.push(Anomaly::InconsistentOffset { partition, offset: *offset, values });
         }
         reordered(partition, &sends, &by_value, &mut found);
-        nonmonotonic(partition, &polls, &mut found);
+        follow_consumers(partition, &polls, &by_offset, &mut found);
         self.stale(partition, &sends, &mut found);
         found
+    }
+
+    fn lost(&self, partition: i32, sends: &[&Send], read: &BTreeMap<i64, BTreeSet<Value>>, found: &mut Vec<Anomaly>) {
+        for send in sends.iter().filter(|send| self.is_committed(send)) {
+            let (offset, is_there) = match send.outcome {
+                Outcome::Acknowledged(offset) => {
+                    (Some(offset), read.get(&offset).is_some_and(|values| values.contains(&send.value)))
+                }
+                Outcome::Written => (None, read.values().any(|values| values.contains(&send.value))),
+                Outcome::Refused | Outcome::Unknown => continue,
+            };
+            if !is_there {
+                found.push(Anomaly::Lost { partition, offset, value: send.value });
+            }
+        }
     }
 
     fn stale(&self, partition: i32, sends: &[&Send], found: &mut Vec<Anomaly>) {
@@ -221,21 +336,6 @@ impl History {
                     found.push(Anomaly::StaleRead { partition, offset, end: ask.end });
                 }
             }
-        }
-    }
-}
-
-fn lost(partition: i32, sends: &[&Send], read: &BTreeMap<i64, BTreeSet<Value>>, found: &mut Vec<Anomaly>) {
-    for send in sends {
-        let (offset, is_there) = match send.outcome {
-            Outcome::Acknowledged(offset) => {
-                (Some(offset), read.get(&offset).is_some_and(|values| values.contains(&send.value)))
-            }
-            Outcome::Written => (None, read.values().any(|values| values.contains(&send.value))),
-            Outcome::Refused | Outcome::Unknown => continue,
-        };
-        if !is_there {
-            found.push(Anomaly::Lost { partition, offset, value: send.value });
         }
     }
 }
@@ -270,116 +370,22 @@ fn reordered(partition: i32, sends: &[&Send], seen: &BTreeMap<Value, BTreeSet<i6
     }
 }
 
-fn nonmonotonic(partition: i32, polls: &[&Poll], found: &mut Vec<Anomaly>) {
+/// Follows each consumer through its polls.
+fn follow_consumers(partition: i32, polls: &[&Poll], known: &BTreeMap<i64, BTreeSet<Value>>, found: &mut Vec<Anomaly>) {
+    let mut positions: BTreeMap<u32, i64> = BTreeMap::new();
     for poll in polls {
-        let mut next = poll.from;
+        let consumer = poll.consumer;
+        let mut next = positions.get(&consumer).copied().unwrap_or(poll.from).max(poll.from);
         for (offset, _) in &poll.records {
             if *offset < next {
-                found.push(Anomaly::NonmonotonicPoll { partition, consumer: poll.consumer, offset: *offset });
+                found.push(Anomaly::NonmonotonicPoll { partition, consumer, offset: *offset });
+                continue;
             }
-            next = next.max(offset + 1);
+            for (skipped, _) in known.range(next..*offset) {
+                found.push(Anomaly::PollSkip { partition, consumer, offset: *skipped });
+            }
+            next = offset + 1;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Three sends of one producer, acknowledged at 0, 1 and 2, and all of them read.
-    fn good() -> History {
-        let mut history = History::default();
-        for value in 0..3 {
-            let pending = history.sends(1, 0, value);
-            history.sent(pending, Outcome::Acknowledged(value as i64));
-        }
-        let begun = history.asks_end();
-        history.told_end(begun, 0, 3);
-        history.polled(7, 0, 0, vec![(0, 0), (1, 1), (2, 2)]);
-        history
-    }
-
-    #[test]
-    fn a_history_that_keeps_its_promises_has_no_anomaly() {
-        let mut history = good();
-        // A send of which nobody knows may be there, or not.
-        let _ = history.sends(1, 0, 8);
-        let pending = history.sends(1, 0, 9);
-        history.sent(pending, Outcome::Unknown);
-        history.polled(7, 0, 3, vec![(3, 9)]);
-        assert_eq!((history.anomalies(), history.acknowledged()), (vec![], 3));
-    }
-
-    /// Makes a history break one promise.
-    type Breach = fn(&mut History);
-
-    #[test]
-    fn each_broken_promise_is_named() {
-        let broken: [(Breach, Anomaly); 7] = [
-            (
-                |history| {
-                    let pending = history.sends(1, 0, 5);
-                    history.sent(pending, Outcome::Acknowledged(3));
-                },
-                Anomaly::Lost { partition: 0, offset: Some(3), value: 5 },
-            ),
-            (
-                |history| history.polled(7, 0, 3, vec![(3, 1)]),
-                Anomaly::Duplicated { partition: 0, value: 1, offsets: vec![1, 3] },
-            ),
-            (
-                |history| {
-                    // The one at 9 is acknowledged first.
-                    for (value, offset) in [(20, 9), (21, 8)] {
-                        let pending = history.sends(1, 0, value);
-                        history.sent(pending, Outcome::Acknowledged(offset));
-                    }
-                    history.polled(7, 0, 8, vec![(8, 21), (9, 20)]);
-                },
-                Anomaly::Reordered { partition: 0, earlier: 20, later: 21 },
-            ),
-            (
-                |history| history.polled(7, 0, 1, vec![(1, 1), (0, 0)]),
-                Anomaly::NonmonotonicPoll { partition: 0, consumer: 7, offset: 0 },
-            ),
-            (
-                |history| {
-                    let pending = history.sends(1, 0, 6);
-                    history.sent(pending, Outcome::Refused);
-                    history.polled(7, 0, 3, vec![(3, 6)]);
-                },
-                Anomaly::Phantom { partition: 0, offset: 3, value: 6 },
-            ),
-            (
-                |history| {
-                    let _ = history.sends(1, 0, 30);
-                    history.polled(8, 0, 2, vec![(2, 30)]);
-                },
-                Anomaly::InconsistentOffset { partition: 0, offset: 2, values: vec![2, 30] },
-            ),
-            (
-                |history| {
-                    let begun = history.asks_end();
-                    history.told_end(begun, 0, 2);
-                },
-                Anomaly::StaleRead { partition: 0, offset: 2, end: 2 },
-            ),
-        ];
-        for (breaks, expected) in broken {
-            let mut history = good();
-            breaks(&mut history);
-            assert_eq!(history.anomalies(), [expected]);
-        }
-    }
-
-    #[test]
-    fn a_question_that_began_before_the_acknowledgement_may_miss_it() {
-        let mut history = good();
-        let begun = history.asks_end();
-        let pending = history.sends(2, 0, 40);
-        history.sent(pending, Outcome::Acknowledged(3));
-        history.told_end(begun, 0, 3);
-        history.polled(7, 0, 3, vec![(3, 40)]);
-        assert_eq!(history.anomalies(), []);
+        positions.insert(consumer, next);
     }
 }

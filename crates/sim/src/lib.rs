@@ -5,6 +5,8 @@
 //! `THALWEG_SEED=n cargo xtask sim` one seed.
 
 pub mod client;
+#[cfg(sim)]
+pub mod cluster;
 pub mod history;
 #[cfg(sim)]
 pub mod story;

@@ -1,7 +1,9 @@
 //! One node or many, and their clients, on a simulated network, each with a disk and a wall clock of its own.
 
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use thalweg_base::Timestamp;
@@ -9,9 +11,10 @@ use thalweg_broker::Node;
 use thalweg_broker::config::NodeConfig;
 use thalweg_broker::format::{FirstVoters, FormatRequest, format};
 use thalweg_sys::disk::Unsynced;
+use thalweg_sys::machine::Machine;
 pub use thalweg_sys::power::seeds;
-use thalweg_sys::time::skew::{self, Skew};
 use thalweg_sys::time::wall_clock_ms;
+use tokio::sync::Notify;
 
 /// The node's host name.
 pub const NODE: &str = "node";
@@ -23,6 +26,9 @@ pub const ADDRESS: &str = "node:9092";
 /// What simulated programs return.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
+/// Properties of nodes.
+pub type Properties = &'static [(&'static str, &'static str)];
+
 /// A node of a simulation.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -30,26 +36,51 @@ pub struct Host {
     pub name: String,
     /// Its disk.
     pub disk: PathBuf,
-    /// Its wall clock.
-    pub clock: Skew,
+    /// What it runs on.
+    pub machine: Machine,
+    process: Rc<Process>,
 }
 
-/// A simulation of `count` nodes that are brokers and voters of one cluster, with these properties besides. With each
-/// seed, what was not synced is lost in another way.
+/// What is done to a node's process from outside.
+#[derive(Debug, Default)]
+struct Process {
+    /// What the next start finds missing. `None`: the process alone has ended, and all that it wrote is there.
+    loses: Cell<Option<Unsynced>>,
+    /// Whether every start finds something missing.
+    always_loses: Option<Unsynced>,
+    /// Asks the present run to stop in order.
+    stop: RefCell<Rc<Notify>>,
+}
+
+impl Host {
+    fn new(name: String, disk: PathBuf, always_loses: Option<Unsynced>) -> Self {
+        let process = Rc::new(Process { always_loses, ..Process::default() });
+        Self { name, disk, machine: Machine::default(), process }
+    }
+
+    /// The machine has lost its power: what was not synced will be missing. The host must have crashed.
+    pub fn lose_power(&self, unsynced: Unsynced) {
+        self.process.loses.set(Some(unsynced));
+    }
+
+    /// Asks the node to stop in order.
+    pub fn stop(&self) {
+        self.process.stop.borrow().notify_one();
+    }
+}
+
+/// A simulation of `count` nodes that are brokers and voters of one cluster, with these properties besides. What is not
+/// synced is there after a crash unless the host has lost its power.
 ///
 /// # Panics
-/// When the nodes cannot be formatted.
+/// When a disk cannot be attached.
 #[must_use]
-pub fn with_cluster<'a>(
-    seed: u64,
-    count: i32,
-    properties: &'static [(&'static str, &'static str)],
-) -> (turmoil::Sim<'a>, Vec<Host>) {
+pub fn with_cluster<'a>(seed: u64, count: i32, properties: Vec<Properties>) -> (turmoil::Sim<'a>, Vec<Host>) {
     let mut sim = begin(seed);
     let voters: Vec<String> = (1..=count).map(|id| format!("{id}@node{id}:9093")).collect();
     let mut hosts = Vec::new();
     for id in 1..=count {
-        let host = Host { name: format!("node{id}"), disk: format!("/node{id}").into(), clock: Skew::default() };
+        let host = Host::new(format!("node{id}"), format!("/node{id}").into(), None);
         thalweg_sys::disk::attach(&host.disk).unwrap_or_else(|e| panic!("{}: {e}", host.name));
         let own = vec![
             ("node.id", id.to_string()),
@@ -58,32 +89,26 @@ pub fn with_cluster<'a>(
             ("controller.quorum.voters", voters.join(",")),
             ("log.dirs", host.disk.join("data").display().to_string()),
         ];
-        run_node(&mut sim, &host, unsynced_of(seed), own, properties);
+        run_node(&mut sim, &host, own, properties.clone());
         hosts.push(host);
     }
     (sim, hosts)
 }
 
-/// How a seed loses what was not synced.
-fn unsynced_of(seed: u64) -> Unsynced {
-    [Unsynced::Lost, Unsynced::PartlyThere, Unsynced::AnyOrder][usize::try_from(seed % 3).unwrap_or(0)]
-}
-
 /// Lets a host run a node whenever it is up.
-fn run_node(
-    sim: &mut turmoil::Sim<'_>,
-    host: &Host,
-    unsynced: Unsynced,
-    own: Vec<(&'static str, String)>,
-    properties: &'static [(&'static str, &'static str)],
-) {
-    let Host { name, disk, clock } = host.clone();
+fn run_node(sim: &mut turmoil::Sim<'_>, host: &Host, own: Vec<(&'static str, String)>, properties: Vec<Properties>) {
+    let Host { name, disk, machine, process } = host.clone();
     sim.host(name, move || {
-        let (disk, clock, own) = (disk.clone(), clock.clone(), own.clone());
-        skew::with(clock, async move {
+        let (disk, own, properties) = (disk.clone(), own.clone(), properties.clone());
+        let process = Rc::clone(&process);
+        machine.clone().run(async move {
+            let stop = Rc::new(Notify::new());
+            *process.stop.borrow_mut() = Rc::clone(&stop);
             // Whatever ended the run before this one, nobody synced for it.
-            thalweg_sys::disk::lose_power(&disk, unsynced);
-            let config = config(&own, properties)?;
+            if let Some(unsynced) = process.loses.take().or(process.always_loses) {
+                thalweg_sys::disk::lose_power(&disk, unsynced);
+            }
+            let config = config(&own, &properties)?;
             let request = FormatRequest {
                 cluster_id: CLUSTER_ID.to_owned(),
                 release_version: None,
@@ -96,7 +121,14 @@ fn run_node(
                 format(&config, &request, Timestamp(wall_clock_ms()), &mut Vec::new())?;
             }
             let mut node = Node::start(config).await?;
-            Err(node.failed().await.into())
+            tokio::select! {
+                biased;
+                why = node.failed() => Err(why.into()),
+                () = stop.notified() => {
+                    node.stop().await;
+                    Ok(())
+                }
+            }
         })
     });
 }
@@ -110,11 +142,11 @@ pub fn with_node<'a>(seed: u64) -> turmoil::Sim<'a> {
 
 /// As [`with_node`], with these properties besides.
 #[must_use]
-pub fn with_node_and<'a>(seed: u64, properties: &'static [(&'static str, &'static str)]) -> turmoil::Sim<'a> {
+pub fn with_node_and<'a>(seed: u64, properties: Properties) -> turmoil::Sim<'a> {
     let mut sim = begin(seed);
-    let host = Host { name: NODE.to_owned(), disk: "/".into(), clock: Skew::default() };
     let unsynced = if seed.is_multiple_of(2) { Unsynced::Lost } else { Unsynced::PartlyThere };
-    run_node(&mut sim, &host, unsynced, Vec::new(), properties);
+    let host = Host::new(NODE.to_owned(), "/".into(), Some(unsynced));
+    run_node(&mut sim, &host, Vec::new(), vec![properties]);
     sim
 }
 
@@ -159,7 +191,7 @@ pub fn fail_power(sim: &mut turmoil::Sim<'_>, seed: u64, times: u32, steps_min: 
     steps(sim, 1000);
 }
 
-fn config(own: &[(&str, String)], properties: &[(&str, &str)]) -> Result<NodeConfig, Box<dyn Error>> {
+fn config(own: &[(&str, String)], properties: &[Properties]) -> Result<NodeConfig, Box<dyn Error>> {
     let defaults = [
         ("listeners", "PLAINTEXT://0.0.0.0:9092,CONTROLLER://0.0.0.0:9093"),
         ("advertised.listeners", "PLAINTEXT://node:9092"),
@@ -169,7 +201,7 @@ fn config(own: &[(&str, String)], properties: &[(&str, &str)]) -> Result<NodeCon
         ("metadata.log.max.record.bytes.between.snapshots", "500"),
     ];
     let own: Vec<_> = own.iter().map(|(key, value)| (*key, &**value)).collect();
-    let all = defaults.iter().chain(&own).chain(properties);
+    let all = defaults.iter().chain(&own).chain(properties.iter().copied().flatten());
     let overrides: Vec<_> = all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Ok(NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides)?.0)
 }

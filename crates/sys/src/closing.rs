@@ -1,6 +1,6 @@
 //! How tasks learn that the node is going down.
 
-use tokio::sync::watch;
+use crate::watch;
 
 /// Tells any number of tasks to end.
 #[derive(Debug)]

@@ -12,6 +12,8 @@ pub mod disk;
 #[cfg(sim)]
 pub mod faults;
 pub mod fs;
+#[cfg(sim)]
+pub mod machine;
 pub mod net;
 #[cfg(sim)]
 pub mod power;
@@ -19,3 +21,4 @@ pub mod process;
 pub mod random;
 pub mod task;
 pub mod time;
+pub mod watch;

@@ -14,8 +14,8 @@ where
     F::Output: Send + 'static,
 {
     #[cfg(sim)]
-    if let Some(skew) = crate::time::skew::current() {
-        return tokio::spawn(crate::time::skew::with(skew, future));
+    if let Some(machine) = crate::machine::Machine::current() {
+        return tokio::spawn(machine.run(future));
     }
     tokio::spawn(future)
 }
@@ -26,7 +26,8 @@ pub fn let_others_go_first(cx: &mut Context<'_>) {
     let _ = pin!(tokio::task::yield_now()).poll(cx);
 }
 
-/// Runs `work` (fsync, recovery, cold reads) where it may block. In the simulator it runs at once, in the one thread.
+/// Runs `work` (fsync, recovery, cold reads) where it may block. In the simulator it runs in the one thread, at once or after
+/// the delay of its machine; it runs also when nobody waits for it any more.
 ///
 /// # Errors
 /// When the work panicked or the runtime is shutting down.
@@ -39,8 +40,16 @@ where
     return tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
     #[cfg(sim)]
     {
-        tokio::task::yield_now().await;
-        Ok(work())
+        let delay = crate::machine::Machine::draw_blocking_delay();
+        if delay.is_zero() {
+            tokio::task::yield_now().await;
+            return Ok(work());
+        }
+        let delayed = async move {
+            crate::time::sleep(delay).await;
+            work()
+        };
+        spawn(delayed).await.map_err(io::Error::other)
     }
 }
 

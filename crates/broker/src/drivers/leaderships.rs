@@ -4,7 +4,7 @@
 use thalweg_base::NodeId;
 use thalweg_metadata::Changes;
 use thalweg_sys::time::{Duration, Instant, now};
-use tokio::sync::watch;
+use thalweg_sys::watch;
 
 /// For so long followers may not have heard that this node leads.
 const FRESH: Duration = Duration::from_millis(500);

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
+#[cfg(sim)]
+use thalweg_base::planted::{self, Bug};
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition, Uuid};
 use thalweg_metadata::image::{ClusterImage, PartitionRegistration};
 use thalweg_records::PreparedBatch;
@@ -328,6 +330,13 @@ impl Partition {
             }
             leader if leader == self.local.id => {
                 self.lead(&mut state, registration, cluster);
+                FollowedUp::Stop
+            }
+            #[cfg(sim)]
+            _ if planted::has(Bug::FencedLeaderAppends) && state.role.leader().is_some() => {
+                let alone = vec![self.local.id];
+                let misread = PartitionRegistration { replicas: alone.clone(), isr: alone, ..registration.clone() };
+                self.lead(&mut state, &misread, cluster);
                 FollowedUp::Stop
             }
             leader => match state.follow(leader, registration.leader_epoch) {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use thalweg_base::{Offset, ProducerEpoch, ProducerId, Timestamp, TopicPartition};
 use thalweg_records::{BatchBuilder, BatchError, BatchOptions, BatchView, with_producer};
 use thalweg_sys::time::Instant;
-use tokio::sync::watch;
+use thalweg_sys::watch;
 
 use crate::Error;
 

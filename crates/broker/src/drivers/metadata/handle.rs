@@ -11,8 +11,9 @@ use thalweg_controller::{Ask, Context, Principal, Refusal};
 use thalweg_metadata::MetadataImage;
 use thalweg_raft::{Endpoint, Voter};
 use thalweg_sys::time::{Duration, Instant, sleep, sleep_until};
+use thalweg_sys::watch;
 use thalweg_wire::{ApiKey, Codec, ErrorCode, Request};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::active::AnswerWhen;
 use super::forward::{ForwardedClient, Forwarder, NoAnswer};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_metadata::MetadataImage;
-use tokio::sync::{Notify, watch};
+use thalweg_sys::watch;
+use tokio::sync::Notify;
 
 use super::active::{Answer, AnswerWhen};
 use crate::drivers::groups::Groups;

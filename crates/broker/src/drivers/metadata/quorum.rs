@@ -13,6 +13,8 @@ use bytestring::ByteString;
 use parking_lot::RwLock;
 use thalweg_access::quotas::{MutationQuotas, Windows};
 use thalweg_base::metrics::Spans;
+#[cfg(sim)]
+use thalweg_base::planted::{self, Bug};
 use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp};
 use thalweg_controller::{Controller, SessionTimes};
 use thalweg_metadata::MetadataRecord;
@@ -23,7 +25,8 @@ use thalweg_raft::{
 use thalweg_storage::{Fault, FlushPlan};
 use thalweg_sys::task::{self, JoinHandle};
 use thalweg_sys::time::{Duration, Instant, sleep, sleep_until, timeout, wall_clock_ms};
-use tokio::sync::{mpsc, watch};
+use thalweg_sys::watch;
+use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::MetadataHandle;
@@ -50,6 +53,10 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// How long to wait before asking again for records that could not be read.
 const UNREADABLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// How much later than answered a vote is written with the planted bug.
+#[cfg(sim)]
+const PLANTED_DELAY: Duration = Duration::from_secs(2);
 
 /// What the quorum needs to know about this node.
 pub(crate) struct QuorumSettings {
@@ -384,6 +391,14 @@ impl QuorumDriver {
 
     async fn persist(&mut self, state: &ElectionState) -> Result<(), Ended> {
         let write = self.log.persist(state, self.quorum.kraft_version(), self.quorum.voters());
+        #[cfg(sim)]
+        if planted::has(Bug::AnswersVoteBeforeDurable) {
+            task::spawn(async move {
+                sleep(PLANTED_DELAY).await;
+                task::blocking(write).await
+            });
+            return Ok(());
+        }
         Ok(task::blocking(write).await??)
     }
 

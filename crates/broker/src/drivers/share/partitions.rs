@@ -14,9 +14,9 @@ use thalweg_share::{Limits, SessionKey, Sessions};
 use thalweg_sys::closing::Closing;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
+use thalweg_sys::watch;
 use thalweg_wire::ErrorCode;
 use tokio::sync::Notify;
-use tokio::sync::watch;
 
 use super::clock::Clock;
 use super::coordinators::ShareCoordinators;
