@@ -12,7 +12,7 @@ from harness.cluster import Cluster
 
 from .o_cluster import create
 
-MEMBERS, RATE, SECONDS, SEED = 20, 50, 150, 1
+MEMBERS, RATE, SECONDS, LOCK_SECONDS, SEED = 20, 50, 150, 15, 1
 
 
 class Members:
@@ -56,11 +56,16 @@ class Members:
         return happened
 
 
+def accepted(seen):
+    """The records of which a member has seen that their acceptance was taken."""
+    return {value for value, events in seen.items() if any(word == "accepted" for _, word, _ in events)}
+
+
 @case("share/every_record_is_accepted_though_members_and_a_node_are_killed", own_node=True, slow=True, seconds=900)
 def killed_members(it):
     cluster = Cluster(it.target, it.home / "three", 3, "share.coordinator.state.topic.replication.factor=3",
-                      "share.coordinator.state.topic.min.isr=2", "group.share.record.lock.duration.ms=15000",
-                      "group.share.min.record.lock.duration.ms=15000", "group.share.delivery.count.limit=10")  # fmt: skip
+                      "share.coordinator.state.topic.min.isr=2", f"group.share.record.lock.duration.ms={LOCK_SECONDS}000",
+                      f"group.share.min.record.lock.duration.ms={LOCK_SECONDS}000", "group.share.delivery.count.limit=10")  # fmt: skip
     topic, group, chosen = it.new_name(), it.new_name("group"), random.Random(SEED)
     create(cluster, topic, min_insync_replicas=2)
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
@@ -91,14 +96,13 @@ def killed_members(it):
             step()
             due, step = next(steps)
     equal(producer.flush(120), 0, "records that wait for their acknowledgement")
-    words = lambda word: {value for value, events in members.seen().items() if any(each[1] == word for each in events)}  # noqa: E731
     # A record that a killed member held comes again once its lock is over.
-    until = time.monotonic() + 120
-    while not produced <= words("accepted") and time.monotonic() < until:
+    until = time.monotonic() + 4 * LOCK_SECONDS
+    while not produced <= accepted(members.seen()) and time.monotonic() < until:
         time.sleep(2)
     members.stop()
     seen = members.seen()
-    never = sorted((value for value in produced if value not in words("accepted")), key=int)
+    never = sorted(produced - accepted(seen), key=int)
     without = [value for value in never if not any(word == "sends" for _, word, _ in seen.get(value, []))]
     node = killed[0] if killed else 0
     for value in never:
