@@ -55,8 +55,8 @@ fn each_broken_promise_is_named() {
             Anomaly::Reordered { partition: 0, earlier: 20, later: 21 },
         ),
         (
-            |history| history.polled(7, 0, 1, vec![(1, 1), (0, 0)]),
-            Anomaly::NonmonotonicPoll { partition: 0, consumer: 7, offset: 0 },
+            |history| history.polled(8, 0, 1, vec![(1, 1), (0, 0)]),
+            Anomaly::NonmonotonicPoll { partition: 0, consumer: 8, offset: 0 },
         ),
         (
             |history| {
@@ -130,7 +130,13 @@ fn each_broken_promise_to_consumers_of_committed_records_is_named() {
     assert_eq!(story(&both, Ending::Committed, false), []);
     assert_eq!(story(&both, Ending::Unknown, false), []);
     assert_eq!(story(&both[..2], Ending::Aborted, false), []);
-    assert_eq!(story(&both[..3], Ending::Aborted, false), [Anomaly::AbortedRead { partition: 0, offset: 1, value: 3 }]);
+    assert_eq!(
+        story(&both, Ending::Aborted, false),
+        [
+            Anomaly::AbortedRead { partition: 0, offset: 1, value: 3 },
+            Anomaly::AbortedRead { partition: 1, offset: 1, value: 4 }
+        ]
+    );
     assert_eq!(
         story(&both, Ending::Committed, true),
         [Anomaly::PrecommittedRead { partition: 0, offset: 1, value: 3 }]
