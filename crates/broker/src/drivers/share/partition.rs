@@ -240,8 +240,15 @@ impl ShareState {
         next
     }
 
-    /// Keeps what has changed, and wakes members that wait for it.
+    /// Keeps what has changed, and wakes members that wait for it. It goes on in a task of its own: a request ends with
+    /// the connection of its client, and records whose change nobody brings to its end would never be free again.
     async fn keep(&self, write: Write, limits: Limits) -> Result<(), ErrorCode> {
+        let Some(this) = self.this.upgrade() else { return Err(ErrorCode::NotLeaderOrFollower) };
+        let kept = task::spawn(async move { this.write(write, limits).await });
+        kept.await.unwrap_or(Err(ErrorCode::UnknownServerError))
+    }
+
+    async fn write(&self, write: Write, limits: Limits) -> Result<(), ErrorCode> {
         let request = Request::Write {
             state_epoch: write.state_epoch,
             leader_epoch: self.epoch.0,
