@@ -234,6 +234,8 @@ struct Copy {
     log: Log,
     /// Something was copied, or there was nothing to copy.
     begun: bool,
+    /// The last step came to where the log ended when it began. What is missing now was appended since.
+    reached: bool,
 }
 
 impl Copy {
@@ -244,7 +246,7 @@ impl Copy {
         // Nothing says how much of an older copy has reached the disk: all of it is looked at.
         let hints = OpenHints { clean_shutdown: is_new, ..OpenHints::UNKNOWN };
         let opened = Log::open(&moving.path, Some(partition.topic_id), settings.log.clone(), &hints, now());
-        let mut copy = Self { log: opened.map_err(Stopped::Target)?.0, begun: false };
+        let mut copy = Self { log: opened.map_err(Stopped::Target)?.0, begun: false, reached: false };
         if let Some(end) = moving.found_at {
             let gaps = copy.log.gaps().map_err(Stopped::Target)?;
             let common = partition.with_log(|log| {
@@ -265,12 +267,14 @@ impl Copy {
             return Err(Stopped::Cancelled);
         }
         let end = partition.with_log(|log| Ok(log.log_end())).ok_or_else(|| gone(partition))?;
-        if self.begun && end.0 - self.log.log_end().0 <= BEHIND_MAX {
+        if self.begun && self.reached && end.0 - self.log.log_end().0 <= BEHIND_MAX {
             return Ok((self, None));
         }
         let (from, before) = (self.next(), self.log.size());
         let chunk = partition.with_log(|log| Ok(read(log, from, bytes_max))).ok_or_else(|| gone(partition))??;
+        let is_at_end = matches!(chunk, Chunk::Nothing);
         self.take(chunk)?;
+        self.reached = is_at_end || self.log.log_end() >= end;
         moving.note(&self.log);
         let copied = self.log.size().saturating_sub(before);
         Ok((self, Some(copied)))
