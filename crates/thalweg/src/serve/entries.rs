@@ -179,6 +179,8 @@ pub(crate) fn adopted(old: &[(String, String)]) -> Vec<(String, String)> {
         ("offsets.topic.replication.factor", "1"),
         ("transaction.state.log.replication.factor", "1"),
         ("transaction.state.log.min.isr", "1"),
+        ("share.coordinator.state.topic.replication.factor", "1"),
+        ("share.coordinator.state.topic.min.isr", "1"),
     ] {
         if written(key).is_none() {
             set(key, one.to_owned());
