@@ -93,10 +93,10 @@ fn build(processor: &Processor) -> Result<(), String> {
     let compiler = format!("{}-linux-musl-gcc", processor.name);
     run_command(Command::new("rustup").args(["target", "add", processor.triple]))?;
     let variable = processor.triple.replace('-', "_");
-    let linker = format!("CARGO_TARGET_{}_LINKER", variable.to_uppercase());
     let mut build = cargo();
     build.args(["build", "--profile", "dist", "--package", "thalweg", "--target", processor.triple]);
-    build.env(format!("CC_{variable}"), &compiler).env(linker, &compiler);
+    // The linker is left to rustc, which has what a static program begins with; musl's makes a dynamic one.
+    build.env(format!("CC_{variable}"), &compiler);
     run_command(&mut build).map_err(|e| format!("{e}; it needs {compiler} (apt-get install musl-tools) and cmake"))
 }
 

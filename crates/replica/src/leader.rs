@@ -677,6 +677,12 @@ impl Leader {
         &self.isr
     }
 
+    /// Whether the controller has not answered a proposal of this leader yet.
+    #[must_use]
+    pub fn is_proposing(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Whether a broker is in sync, as the controller has committed it.
     #[must_use]
     pub fn is_in_sync(&self, id: NodeId) -> bool {

@@ -360,7 +360,13 @@ impl Partition {
         let (limits, now) = (self.settings().limits, self.local.moment());
         let State { log: Some(log), role, .. } = &mut *state else { return };
         let (effects, is_new) = match role {
-            Role::Leader(leader) => (leader.assigned(&assignment, now), false),
+            Role::Leader(leader) => {
+                // The image may show what this leader has proposed before the controller's answer does.
+                if leader.is_proposing() && assignment.partition_epoch > leader.partition_epoch() {
+                    self.local.replicated.isr_changed(leader.isr(), &assignment.isr);
+                }
+                (leader.assigned(&assignment, now), false)
+            }
             Role::Follower(_) | Role::Idle { .. } => {
                 let ends = role.ends(log.log_start(), log.log_end());
                 let (leader, effects) = Leader::start(self.local.id, &assignment, ends, limits, now);
