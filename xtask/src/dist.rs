@@ -117,15 +117,15 @@ fn archive(release: &Release) -> Result<PathBuf, String> {
     }
     run_command(Command::new("cp").arg("-r").arg(root().join("contrib")).arg(dir.join(&name)))?;
     let file = release.file(".tar.gz");
-    run_command(tar(&dir, &file, 0).arg("--gzip").arg(name))?;
+    run_command(tar(&dir, &file).arg("--gzip").arg(name))?;
     Ok(file)
 }
 
 /// `tar` that writes the same bytes for the same files, whoever runs it. What goes in is named behind it.
-fn tar(dir: &Path, file: &Path, owner: u32) -> Command {
+fn tar(dir: &Path, file: &Path) -> Command {
     let mut tar = Command::new("tar");
     tar.arg("--create").arg("--file").arg(file).arg("--directory").arg(dir);
-    tar.args(["--sort=name", "--mtime=@0", "--numeric-owner", "--group=0"]).arg(format!("--owner={owner}"));
+    tar.args(["--sort=name", "--mtime=@0", "--numeric-owner", "--owner=0", "--group=0"]);
     tar
 }
 

@@ -2,7 +2,7 @@
 //! `podman load`, `skopeo copy oci-archive:` and `docker load` read.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use super::{Release, install, run_command, sha256, tar};
 
 /// Whom the node runs as: the user of the images of Apache Kafka and Confluent, so that their volumes fit.
 const USER: u32 = 1000;
-/// Directories that the user may write to, as in those images.
+/// Directories that the user's group may write to; those that a platform runs the image as are in it, too.
 const WRITABLE: [&str; 4] = ["opt/kafka/config", "var/lib/kafka/data", "etc/kafka/secrets", "mnt/shared/config"];
 /// Where the images of Kafka have its tools, and where scripts look for them.
 const TOOLS: [&str; 2] = ["opt/kafka/bin", "usr/bin"];
@@ -52,7 +52,7 @@ pub(super) fn image(release: &Release) -> Result<PathBuf, String> {
     file_system(release, &tree)?;
     let layout = release.staging("oci")?;
     let plain = layout.join("layer.tar");
-    run_command(tar(&tree, &plain, USER).arg("--mode=ug+rwX").args(["etc", "mnt", "opt", "tmp", "usr", "var"]))?;
+    run_command(tar(&tree, &plain).args(["etc", "mnt", "opt", "tmp", "usr", "var"]))?;
     let diff_id = sha256(&plain)?;
     run_command(Command::new("gzip").args(["--no-name", "-9"]).arg(&plain))?;
     let layer = Blob::take(&layout.join("layer.tar.gz"), &layout)?;
@@ -84,7 +84,7 @@ pub(super) fn image(release: &Release) -> Result<PathBuf, String> {
         fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     let archive = release.file("-image.tar");
-    run_command(tar(&layout, &archive, 0).args(["blobs", "index.json", "manifest.json", "oci-layout"]))?;
+    run_command(tar(&layout, &archive).args(["blobs", "index.json", "manifest.json", "oci-layout"]))?;
     Ok(archive)
 }
 
@@ -94,6 +94,10 @@ fn file_system(release: &Release, tree: &Path) -> Result<(), String> {
     install(&release.binary, &tree.join("usr/bin/thalweg"), 0o755)?;
     for dir in WRITABLE.iter().chain(&TOOLS).chain(&["tmp"]) {
         fs::create_dir_all(tree.join(dir)).map_err(failed)?;
+    }
+    let rights = WRITABLE.iter().map(|dir| (*dir, 0o775)).chain([("tmp", 0o1777)]);
+    for (dir, mode) in rights {
+        fs::set_permissions(tree.join(dir), fs::Permissions::from_mode(mode)).map_err(failed)?;
     }
     let links = release.staging("links")?;
     run_command(Command::new(&release.binary).arg("install-tools").arg(&links).stdout(std::process::Stdio::null()))?;
