@@ -4,6 +4,7 @@
 //! each call when it begins and when it ends; [`History::anomalies`] judges afterwards.
 
 mod groups;
+mod leaders;
 #[cfg(test)]
 mod tests;
 mod transactions;
@@ -192,6 +193,16 @@ pub enum Anomaly {
         /// Where the member began.
         found: i64,
     },
+    /// Two nodes have answered as the leader in one leader epoch: one of them does not compare epochs, or does not know that
+    /// it was fenced.
+    TwoLeaders {
+        /// Of which partition.
+        partition: i32,
+        /// The leader epoch.
+        epoch: i32,
+        /// Who answered.
+        nodes: Vec<i32>,
+    },
     /// The end of the log was asked for after a record had been acknowledged, and did not lie behind it.
     StaleRead {
         /// Of which partition.
@@ -214,6 +225,8 @@ pub struct History {
     tenures: Vec<Tenure>,
     commits: Vec<Commit>,
     resumptions: Vec<Resumption>,
+    /// By partition and leader epoch: who answered as the leader.
+    leaders: BTreeMap<(i32, i32), BTreeSet<i32>>,
 }
 
 impl History {
@@ -263,6 +276,13 @@ impl History {
         self.sends.iter().filter(|send| matches!(send.outcome, Outcome::Acknowledged(_) | Outcome::Written)).count()
     }
 
+    /// The partition of the newest record that was acknowledged.
+    #[must_use]
+    pub fn last_acknowledged(&self) -> Option<i32> {
+        let written = self.sends.iter().filter(|send| send.outcome.is_written());
+        written.max_by_key(|send| send.ended).map(|send| send.partition)
+    }
+
     /// Says in one number what happened: another history has another one, but for chance.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
@@ -281,6 +301,7 @@ impl History {
             partitions.into_iter().flat_map(|partition| self.anomalies_in(partition)).collect();
         self.judge_transactions(&mut found);
         self.judge_groups(&mut found);
+        found.extend(self.two_leaders());
         found.sort();
         found.dedup();
         found

@@ -8,10 +8,8 @@
 
 use std::sync::Mutex;
 
-use thalweg_sim::cluster::batch::{number, only_story, run_in_process, run_many, run_only};
+use thalweg_sim::cluster::batch::{GATE_SEEDS, at_once, number, only_story, run_in_process, run_only};
 
-/// How many stories the gate runs.
-const GATE_SEEDS: u64 = 12;
 /// The test that runs the stories.
 const STORIES: &str = "clients_see_no_anomaly_whatever_happens_to_nodes_and_network";
 
@@ -22,15 +20,12 @@ fn clients_see_no_anomaly_whatever_happens_to_nodes_and_network() {
     }
     let failed = Mutex::new(Vec::new());
     let seeds: Vec<u64> = (0..number("THALWEG_SEEDS").unwrap_or(GATE_SEEDS)).collect();
-    run_many(STORIES, &seeds, None, |seed, told| {
-        match told {
-            Ok(told) => println!("{}", told.lines().next().unwrap_or_default()),
-            Err(told) => {
-                println!("FAILED {told}");
-                failed.lock().expect("nobody panics with it").push(seed);
-            }
+    at_once(&seeds, |seed| match run_in_process(STORIES, *seed, None) {
+        Ok(told) => println!("{}", told.lines().next().unwrap_or_default()),
+        Err(told) => {
+            println!("FAILED {told}");
+            failed.lock().expect("nobody panics with it").push(*seed);
         }
-        true
     });
     let mut failed = failed.into_inner().expect("nobody panics with it");
     failed.sort_unstable();

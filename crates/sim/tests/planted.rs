@@ -1,36 +1,34 @@
-//! Bugs that are planted on purpose: stories of a cluster find each of them. `cargo xtask sim --planted` runs this.
+//! Bugs that are planted on purpose: stories of a cluster find each of them. `cargo xtask sim --planted` runs this alone.
+//!
+//! `THALWEG_SEEDS` says how many stories are tried at most for each bug (the gate's share).
 
 #![cfg(sim)]
 
 use std::sync::Mutex;
+use std::time::Instant;
 
 use thalweg_base::planted::Bug;
-use thalweg_sim::cluster::batch::{number, only_story, run_many, run_only};
-
-/// So many stories have to find a bug at the latest: as many as the gate runs.
-const SEEDS_MAX: u64 = 20;
+use thalweg_sim::cluster::batch::{GATE_SEEDS, at_once, number, only_story, run_in_process, run_only};
 
 #[test]
 fn each_planted_bug_is_found() {
     if let Some(story) = only_story() {
         return run_only(story);
     }
-    let seeds: Vec<u64> = (0..number("THALWEG_SEEDS").unwrap_or(SEEDS_MAX)).collect();
-    let mut missed = Vec::new();
-    for bug in Bug::ALL {
-        // The first story that finds it.
-        let first: Mutex<Option<u64>> = Mutex::default();
-        run_many("each_planted_bug_is_found", &seeds, Some(bug), |seed, told| {
-            let Err(told) = told else { return true };
-            println!("{bug:?} is found by {}", told.lines().take(2).collect::<Vec<_>>().join("\n"));
-            let mut first = first.lock().expect("nobody panics with it");
-            *first = Some(first.map_or(seed, |before| before.min(seed)));
-            false
+    let seeds_max: u64 = number("THALWEG_SEEDS").unwrap_or(GATE_SEEDS);
+    let missed = Mutex::new(Vec::new());
+    at_once(&Bug::ALL, |bug| {
+        #[expect(clippy::disallowed_methods, reason = "how long it took is shown, and decides nothing")]
+        let begun = Instant::now();
+        let found = (0..seeds_max).find_map(|seed| {
+            let told = run_in_process("each_planted_bug_is_found", seed, Some(*bug)).err()?;
+            Some((seed, told))
         });
-        match *first.lock().expect("nobody panics with it") {
-            Some(seed) => println!("== {bug:?}: {} stories", seed + 1),
-            None => missed.push(bug),
-        }
-    }
-    assert!(missed.is_empty(), "{} stories do not find {missed:?}", seeds.len());
+        let seconds = begun.elapsed().as_secs();
+        let Some((seed, told)) = found else { return missed.lock().expect("nobody panics with it").push(*bug) };
+        let told = told.lines().take(4).collect::<Vec<_>>().join("\n");
+        println!("{bug:?}: {} stories, {seconds} s\n  {told}", seed + 1);
+    });
+    let missed = missed.into_inner().expect("nobody panics with it");
+    assert!(missed.is_empty(), "{seeds_max} stories do not find {missed:?}");
 }

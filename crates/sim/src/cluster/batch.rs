@@ -10,6 +10,8 @@ use thalweg_base::planted::Bug;
 
 use super::{Story, Verdict};
 
+/// How many stories the gate runs: those with the seeds from 0 on.
+pub const GATE_SEEDS: u64 = 16;
 /// So many stories run at once.
 const PROCESSES: usize = 2;
 const SEED: &str = "THALWEG_SEED";
@@ -64,20 +66,13 @@ pub fn run_in_process(test: &str, seed: u64, bug: Option<Bug>) -> Result<String,
     if output.status.success() { Ok(told) } else { Err(told + "\n" + &String::from_utf8_lossy(&output.stderr)) }
 }
 
-/// Runs stories and hands over what each said, until `goes_on` says that it was enough.
-pub fn run_many(
-    test: &str,
-    seeds: &[u64],
-    bug: Option<Bug>,
-    goes_on: impl Fn(u64, Result<String, String>) -> bool + Sync,
-) {
+/// Does the same for each of several things: as many at once as there may be processes.
+pub fn at_once<T: Sync>(things: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let worker = || {
-        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if !goes_on(*seed, run_in_process(test, *seed, bug)) {
-                next.store(seeds.len(), Ordering::Relaxed);
-            }
+        while let Some(thing) = things.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(thing);
         }
     };
-    thread::scope(|scope| (0..PROCESSES.min(seeds.len())).for_each(|_| drop(scope.spawn(worker))));
+    thread::scope(|scope| (0..PROCESSES.min(things.len())).for_each(|_| drop(scope.spawn(worker))));
 }

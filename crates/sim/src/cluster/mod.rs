@@ -8,6 +8,7 @@ pub mod batch;
 mod clients;
 mod health;
 mod replicas;
+mod together;
 mod trouble;
 mod witness;
 
@@ -22,7 +23,7 @@ use thalweg_sys::machine::Machine;
 use crate::history::History;
 use crate::world::{Outcome, Properties, with_cluster};
 use clients::Clients;
-use health::Health;
+use health::{Health, Place};
 use trouble::{Faults, Trouble};
 
 /// The hosts of clients: one has those that are in no group, the others have a member each of two groups.
@@ -50,6 +51,7 @@ const QUICK: Properties = &[
     ("replica.lag.time.max.ms", "3000"),
     ("controller.quorum.election.timeout.ms", "500"),
     ("controller.quorum.fetch.timeout.ms", "1000"),
+    ("leader.imbalance.check.interval.seconds", "5"),
 ];
 
 /// What is acknowledged is durable: the power of all nodes may fail.
@@ -79,6 +81,13 @@ pub struct Verdict {
     pub fingerprint: u64,
 }
 
+/// A partition is to be led by another node.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    place: Place,
+    to: i32,
+}
+
 /// What the parts of a story share.
 #[derive(Clone)]
 struct Shared {
@@ -90,6 +99,8 @@ struct Shared {
     /// Clients stop when they have done what they are at.
     stop: Rc<Cell<bool>>,
     health: Rc<Health>,
+    /// What the operator is to do next.
+    wanted_move: Rc<Cell<Option<Move>>>,
     peers: Vec<Peer>,
 }
 
@@ -105,7 +116,7 @@ impl Story {
 
     fn properties(&self, faults: Faults) -> Vec<Properties> {
         let mut properties = vec![COMMON];
-        if self.seed % 2 == 0 {
+        if !self.seed.is_multiple_of(4) {
             properties.push(QUICK);
         }
         if faults == Faults::PowerOfAll {
@@ -124,6 +135,7 @@ impl Story {
             ready: Rc::default(),
             stop: Rc::default(),
             health: Rc::default(),
+            wanted_move: Rc::default(),
             peers: hosts.iter().map(|host| Peer::new(&*host.name, 9092)).collect(),
         };
         let clients = Clients::new(shared.clone());
@@ -146,8 +158,10 @@ impl Story {
         let mut broken: Vec<String> = ended.err().into_iter().collect();
         broken.extend(witness::broken());
         let history = shared.history.borrow();
-        if broken.is_empty() {
-            broken.extend(history.anomalies().iter().map(|anomaly| format!("{anomaly:?}")));
+        let is_ended = broken.is_empty();
+        let anomalies = if is_ended { history.anomalies() } else { history.two_leaders() };
+        broken.extend(anomalies.iter().map(|anomaly| format!("{anomaly:?}")));
+        if is_ended {
             broken.extend(replicas::compare(&hosts));
         }
         let counts = (history.acknowledged(), history.committed_transactions(), history.committed_offsets());

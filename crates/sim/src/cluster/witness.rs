@@ -1,7 +1,7 @@
 //! What nodes say in their logs while a story runs: who was elected, and what panicked.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Write as _};
 use std::panic;
 use std::sync::Once;
@@ -13,6 +13,9 @@ use tracing::{Event, Level, Metadata, Subscriber};
 /// How the node says that it was elected; its field is the epoch.
 const ELECTED: &str = "this node leads the metadata quorum";
 
+/// How it says that it was.
+const RESIGNED: &str = "this node leads the metadata quorum no longer";
+
 #[derive(Debug, Default)]
 struct Seen {
     clock_ms: u64,
@@ -20,6 +23,8 @@ struct Seen {
     host: String,
     /// Who was elected, by epoch.
     elected: BTreeMap<i32, i32>,
+    /// Who was elected and has not said since that it leads no longer.
+    leading: BTreeSet<i32>,
     panicked: Option<String>,
     broken: Vec<String>,
 }
@@ -59,6 +64,11 @@ pub(super) fn metadata_leader() -> Option<(i32, i32)> {
     SEEN.with_borrow(|seen| seen.elected.last_key_value().map(|(epoch, node)| (*epoch, *node)))
 }
 
+/// Whether a node takes itself for the leader of the metadata quorum, if it still runs.
+pub(super) fn leads_metadata(node: i32) -> bool {
+    SEEN.with_borrow(|seen| seen.leading.contains(&node))
+}
+
 /// The first panic of a node or a client.
 pub(super) fn panicked() -> Option<String> {
     SEEN.with_borrow(|seen| seen.panicked.clone())
@@ -67,6 +77,11 @@ pub(super) fn panicked() -> Option<String> {
 /// What may never be and was.
 pub(super) fn broken() -> Vec<String> {
     SEEN.with_borrow(|seen| seen.broken.clone())
+}
+
+/// Whether there is any of it.
+pub(super) fn is_broken() -> bool {
+    SEEN.with_borrow(|seen| !seen.broken.is_empty())
 }
 
 /// Shows a line if logs are shown.
@@ -138,8 +153,10 @@ impl Subscriber for Witness {
                 let (level, target) = (event.metadata().level(), event.metadata().target());
                 println!("{:6} {:8} {level:5} {target}: {}{}", seen.clock_ms, seen.host, said.message, said.fields);
             }
-            if said.message == ELECTED {
-                seen.elected(said.epoch.unwrap_or(-1));
+            match &*said.message {
+                ELECTED => seen.elected(said.epoch.unwrap_or(-1)),
+                RESIGNED => seen.resigned(),
+                _ => {}
             }
         });
     }
@@ -150,8 +167,19 @@ impl Subscriber for Witness {
 }
 
 impl Seen {
+    fn node(&self) -> Option<i32> {
+        self.host.strip_prefix("node").and_then(|id| id.parse().ok())
+    }
+
+    fn resigned(&mut self) {
+        if let Some(node) = self.node() {
+            self.leading.remove(&node);
+        }
+    }
+
     fn elected(&mut self, epoch: i32) {
-        let Some(node) = self.host.strip_prefix("node").and_then(|id| id.parse().ok()) else { return };
+        let Some(node) = self.node() else { return };
+        self.leading.insert(node);
         let before = self.elected.insert(epoch, node);
         if let Some(other) = before.filter(|other| *other != node) {
             self.broken.push(format!("nodes {other} and {node} both lead the metadata quorum in epoch {epoch}"));

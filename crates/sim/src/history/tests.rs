@@ -158,6 +158,16 @@ fn a_consumer_that_passes_over_a_record_is_named() {
 }
 
 #[test]
+fn two_leaders_in_one_epoch_are_named() {
+    let mut history = good();
+    [(1, 4), (1, 4), (2, 5), (1, 6)].into_iter().for_each(|(node, epoch)| history.led(node, 0, epoch));
+    assert_eq!((history.anomalies(), history.two_leaders()), (vec![], vec![]));
+    history.led(1, 0, 5);
+    assert_eq!(history.anomalies(), [Anomaly::TwoLeaders { partition: 0, epoch: 5, nodes: vec![1, 2] }]);
+    assert_eq!(history.two_leaders(), history.anomalies());
+}
+
+#[test]
 fn a_partition_with_two_owners_and_a_lost_commit_are_named() {
     let member = |member, generation| Member { group: 1, member, generation };
     let mut history = History::default();

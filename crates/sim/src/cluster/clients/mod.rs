@@ -1,6 +1,7 @@
 //! The clients of a story, which record what they do and see.
 
 mod members;
+mod moves;
 mod transactions;
 
 use std::cell::Cell;
@@ -23,19 +24,22 @@ use crate::story::pause;
 
 /// A topic of the story.
 #[derive(Clone, Copy, Debug)]
-struct Topic {
-    name: &'static str,
+pub(super) struct Topic {
+    pub(super) name: &'static str,
     /// Its first partition, as the history counts those of all topics.
     first_key: i32,
     isolation: Isolation,
 }
 
 /// So many partitions has each topic.
-const PARTITIONS: i32 = 2;
+pub(super) const PARTITIONS: i32 = 3;
 /// Idempotent producers write to it.
 const PLAIN: Topic = Topic { name: "plain", first_key: 0, isolation: Isolation::ReadUncommitted };
 /// Transactions are written to it.
 const TRANSACTIONAL: Topic = Topic { name: "transactional", first_key: 10, isolation: Isolation::ReadCommitted };
+
+/// All of them.
+pub(super) const TOPICS: [Topic; 2] = [PLAIN, TRANSACTIONAL];
 
 impl Topic {
     fn partitions(self) -> impl Iterator<Item = i32> {
@@ -43,7 +47,7 @@ impl Topic {
     }
 
     /// How the history names a partition.
-    fn key(self, partition: i32) -> i32 {
+    pub(super) fn key(self, partition: i32) -> i32 {
         self.first_key + partition
     }
 }
@@ -52,6 +56,8 @@ impl Topic {
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long a producer rests after each record.
 const BETWEEN_SENDS: Duration = Duration::from_millis(20);
+/// How long nobody asks how the cluster is.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 /// The consumer that reads everything in the end.
 const LAST_READER: u32 = 99;
 
@@ -69,8 +75,9 @@ impl Clients {
 
     /// Does everything, from the first topic to the last read.
     pub(super) async fn run(&self) -> Result<(), String> {
-        self.create_topic(PLAIN).await;
-        self.create_topic(TRANSACTIONAL).await;
+        for topic in TOPICS {
+            self.create_topic(topic).await;
+        }
         self.shared.ready.set(true);
         tokio::join!(
             self.produce(1),
@@ -79,6 +86,7 @@ impl Clients {
             self.transact(4),
             self.consume(5, PLAIN),
             self.consume(6, TRANSACTIONAL),
+            self.move_leaders(),
             self.look_after_health()
         );
         let begun = self.shared.clock.get();
@@ -88,7 +96,7 @@ impl Clients {
             }
             pause().await;
         }
-        for topic in [PLAIN, TRANSACTIONAL] {
+        for topic in TOPICS {
             let read = timeout(HEALING_MAX, self.read_everything(topic)).await;
             read.map_err(|_| format!("the cluster does not give everything of {} back", topic.name))?;
         }
@@ -140,7 +148,7 @@ impl Clients {
     async fn look_after_health(&self) {
         while !self.shared.stop.get() {
             let _ = Health::look(&self.shared).await;
-            pause().await;
+            sleep(BETWEEN_LOOKS).await;
         }
     }
 

@@ -1,5 +1,7 @@
 //! What happens to nodes and network, as the seed says.
 
+mod plots;
+
 use std::collections::BTreeSet;
 
 use thalweg_sys::disk::Unsynced;
@@ -13,13 +15,17 @@ const CALM_RECORDS: usize = 20;
 /// That takes so many milliseconds at most.
 const CALM_MS_MAX: u64 = 20_000;
 /// How many troubles there are, one after another or at once.
-const TROUBLES: u64 = 12;
+const TROUBLES: u64 = 10;
 /// The longest time from the beginning of a trouble to that of the next.
-const PAUSE_MS_MAX: u64 = 4000;
-/// How long all is well after some of the troubles.
-const RECOVERY_MS: u64 = 5000;
+const PAUSE_MS_MAX: u64 = 2500;
+/// After some of the troubles the next one waits until every replica is in sync again, at most so long.
+const RECOVERY_MS_MAX: u64 = 5000;
 /// More troubles than this are not going on at once, but for those that belong together.
 const AT_ONCE_MAX: usize = 3;
+/// How a story says that it ends early.
+const GOES_NO_FURTHER: &str = "the story goes no further";
+/// How often the history is looked at for what is broken already.
+const LOOK_MS: u64 = 100;
 /// A node that was asked to stop and has not after so long is killed.
 const STOPPING_MS_MAX: u64 = 15_000;
 
@@ -134,9 +140,10 @@ impl<'s, 'a> Trouble<'s, 'a> {
             match self.draw.below(4) {
                 0 => {
                     self.end_all();
-                    self.go_on(RECOVERY_MS)?;
+                    self.wait(RECOVERY_MS_MAX, Self::is_all_in_sync)?;
                 }
                 _ if self.pending.len() >= AT_ONCE_MAX => {}
+                1 | 2 => self.plot()?,
                 _ => self.begin_one(),
             }
             let pause_ms = 1 + self.draw.below(PAUSE_MS_MAX);
@@ -154,6 +161,15 @@ impl<'s, 'a> Trouble<'s, 'a> {
         for _ in 0..ms {
             self.disturb_election();
             self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Goes on until something is so, or so many milliseconds.
+    fn wait(&mut self, ms_max: u64, is_so: impl Fn(&Self) -> bool) -> Result<(), String> {
+        let until = self.now() + ms_max;
+        while self.now() < until && !is_so(self) {
+            self.go_on(1)?;
         }
         Ok(())
     }
@@ -186,8 +202,14 @@ impl<'s, 'a> Trouble<'s, 'a> {
         match (witness::panicked(), ended) {
             (Some(panicked), _) => Err(panicked),
             (None, Err(why)) => Err(why.to_string()),
+            (None, Ok(_)) if self.now().is_multiple_of(LOOK_MS) && self.is_broken() => Err(GOES_NO_FURTHER.to_owned()),
             (None, Ok(ended)) => Ok(ended),
         }
+    }
+
+    /// Whether something is broken that no later event mends: the story need not go on.
+    fn is_broken(&self) -> bool {
+        witness::is_broken() || !self.shared.history.borrow().two_leaders().is_empty()
     }
 
     /// The hosts of nodes and clients but for one.
@@ -318,25 +340,40 @@ impl<'s, 'a> Trouble<'s, 'a> {
         let other = others[self.draw.index(others.len())];
         let ms = self.draw.below(8000);
         let kind = self.draw.below(3);
-        if !self.cut.insert(link(host, other)) {
+        if self.cut.contains(&link(host, other)) {
             return;
         }
         let (here, there) = (self.name(host), self.name(other));
         match kind {
             0 => {
                 self.tell(format_args!("{here} and {there} are cut off from each other for {ms} ms"));
-                self.sim.partition(here, there);
-                self.end_after(ms, Undo::Repair(host, other));
+                self.cut_off(host, [other], ms);
             }
             1 => {
                 self.tell(format_args!("nothing arrives from {here} at {there} for {ms} ms"));
-                self.sim.partition_oneway(here, there);
-                self.end_after(ms, Undo::RepairOneWay(host, other));
+                self.deafen(other, [host], ms);
             }
             _ => {
                 self.tell(format_args!("what {here} and {there} send to each other arrives after {ms} ms"));
-                self.sim.hold(here, there);
-                self.end_after(ms, Undo::Release(host, other));
+                self.hold(host, other, ms);
+            }
+        }
+    }
+
+    /// What a host and another one send to each other arrives later.
+    fn hold(&mut self, host: usize, other: usize, ms: u64) {
+        if self.cut.insert(link(host, other)) {
+            self.sim.hold(self.name(host), self.name(other));
+            self.end_after(ms, Undo::Release(host, other));
+        }
+    }
+
+    /// A host hears nothing from others, though they hear it.
+    fn deafen(&mut self, host: usize, others: impl IntoIterator<Item = usize>, ms: u64) {
+        for other in others {
+            if self.cut.insert(link(host, other)) {
+                self.sim.partition_oneway(self.name(other), self.name(host));
+                self.end_after(ms, Undo::RepairOneWay(other, host));
             }
         }
     }
