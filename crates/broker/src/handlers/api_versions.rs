@@ -1,6 +1,7 @@
 //! ApiVersions: what this node serves (KIP-35, KIP-511) and which features the cluster has agreed on (KIP-584).
 
 use thalweg_metadata::feature;
+use thalweg_network::ListenerType;
 use thalweg_wire::messages::ApiVersionsRequest;
 use thalweg_wire::messages::api_versions_response::{
     ApiVersion, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
@@ -34,7 +35,7 @@ pub(crate) fn handle(
     });
     // Before version 4 a lowest level of 0 could not be told: clients took it for a mistake (KAFKA-17011).
     let config = &call.broker.config;
-    let supported = feature::supported_ranges(config.unstable_features);
+    let supported = feature::supported_ranges(shown_features(call));
     let supported = supported.into_iter().filter(|(_, min, _)| call.version >= 4 || *min > 0);
     ApiVersionsResponse {
         api_keys: api_keys(shown, config.unstable_apis),
@@ -44,6 +45,14 @@ pub(crate) fn handle(
         finalized_features_epoch: image.provenance().offset.0,
         finalized_features: finalized.collect(),
         ..ApiVersionsResponse::default()
+    }
+}
+
+/// Whether levels of features that are not stable are shown. A controller listener goes by the setting for APIs, as Kafka's.
+fn shown_features(call: &Call) -> Unstable {
+    match call.listener_type {
+        ListenerType::Broker => call.broker.config.unstable_features,
+        ListenerType::Controller => call.broker.config.unstable_apis,
     }
 }
 

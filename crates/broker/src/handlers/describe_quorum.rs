@@ -66,20 +66,19 @@ fn refused(request: DescribeQuorumRequest, error: ErrorCode, version: i16) -> De
 
 fn partition(described: &Description, now: Timestamp, version: i16) -> PartitionData {
     let leader = described.reply.leader.unwrap_or(NodeId::NONE);
-    let directory = |directory: Option<Uuid>| match directory {
-        // Static voters are known by their ids alone.
-        Some(id) if version >= 2 && described.has_directories => id,
+    let directory = |key: &ReplicaKey| match key.directory {
+        // Static voters are known by their ids alone, observers always by the directory that they fetch with.
+        Some(id) if version >= 2 && (described.has_directories || !is_voter(described, key)) => id,
         _ => Uuid::ZERO,
     };
     let date = |moment: Moment| now.0 - i64::try_from(described.now.since(moment).as_millis()).unwrap_or(0);
     let state = |key: &ReplicaKey, progress: Option<&Progress>| ReplicaState {
         replica_id: key.id.0,
-        replica_directory_id: directory(key.directory),
+        replica_directory_id: directory(key),
         log_end_offset: progress.map_or(-1, |progress| progress.log_end.0),
         last_fetch_timestamp: progress.map_or(-1, |progress| date(progress.last_fetch)),
         last_caught_up_timestamp: progress.and_then(|progress| progress.last_caught_up).map_or(-1, date),
     };
-    let is_voter = |key: &ReplicaKey| described.voters.iter().any(|voter| is_same(voter, key));
     let voter = |voter: &Voter| {
         if voter.key.id == leader {
             // It has seen all of its own log just now.
@@ -90,7 +89,7 @@ fn partition(described: &Description, now: Timestamp, version: i16) -> Partition
         let progress = described.replicas.iter().find(|(key, _)| is_same(voter, key));
         state(&voter.key, progress.map(|(_, progress)| progress))
     };
-    let observers = described.replicas.iter().filter(|(key, _)| !is_voter(key));
+    let observers = described.replicas.iter().filter(|(key, _)| !is_voter(described, key));
     PartitionData {
         leader_id: leader.0,
         leader_epoch: described.reply.epoch.0,
@@ -99,6 +98,10 @@ fn partition(described: &Description, now: Timestamp, version: i16) -> Partition
         observers: observers.map(|(key, progress)| state(key, Some(progress))).collect(),
         ..PartitionData::default()
     }
+}
+
+fn is_voter(described: &Description, key: &ReplicaKey) -> bool {
+    described.voters.iter().any(|voter| is_same(voter, key))
 }
 
 /// Whether a replica that has fetched is this voter. Right after an upgrade of `kraft.version` it is known by its id alone.

@@ -82,6 +82,47 @@ async fn the_only_voter_stays_and_no_other_comes() {
     cluster.stop().await;
 }
 
+/// Replica 7 asks for the beginning of the metadata log.
+fn observers_fetch(epoch: i32) -> m::FetchRequest {
+    let partition = m::fetch_request::FetchPartition {
+        current_leader_epoch: epoch,
+        partition_max_bytes: 1024,
+        last_fetched_epoch: 0,
+        replica_directory_id: Uuid([7; 16]),
+        ..m::fetch_request::FetchPartition::default()
+    };
+    let topic = m::fetch_request::FetchTopic {
+        topic_id: Uuid::ONE,
+        partitions: vec![partition],
+        ..m::fetch_request::FetchTopic::default()
+    };
+    m::FetchRequest {
+        replica_state: m::fetch_request::ReplicaState { replica_id: 7, replica_epoch: -1 },
+        topics: vec![topic],
+        ..m::FetchRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_controllers_listener_shows_unstable_features_by_the_setting_for_apis() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log_dirs = dir.path().display().to_string();
+    let settings = [
+        ("log.dirs", &*log_dirs),
+        ("unstable.feature.versions.enable", "true"),
+        ("unstable.api.versions.enable", "false"),
+    ];
+    let mut cluster = Cluster::start_in(dir, &settings).await;
+    let request = m::ApiVersionsRequest { client_software_name: "x".into(), client_software_version: "1".into() };
+    let newest = |response: &m::ApiVersionsResponse| {
+        let features = &response.supported_features;
+        features.iter().find(|feature| &*feature.name == "metadata.version").map(|feature| feature.max_version)
+    };
+    let (brokers, controllers) = (cluster.ask(&request, 4).await, cluster.ask_controller(&request, 4).await);
+    assert_eq!(newest(&brokers), newest(&controllers).map(|level| level + 1), "4.4-IV0 beside 4.3-IV0");
+    cluster.stop().await;
+}
+
 #[tokio::test]
 async fn directories_of_voters_are_shown_only_where_they_count() {
     for (voters, shown) in [("controller.quorum.voters", false), ("controller.quorum.bootstrap.servers", true)] {
@@ -95,10 +136,17 @@ async fn directories_of_voters_are_shown_only_where_they_count() {
             topic_name: "__cluster_metadata".into(),
             partitions: vec![partition],
         };
-        let described = cluster.ask(&m::DescribeQuorumRequest { topics: vec![topic] }, 2).await;
-        let voters = &described.topics[0].partitions[0].current_voters;
+        let request = m::DescribeQuorumRequest { topics: vec![topic] };
+        let described = cluster.ask(&request, 2).await;
+        let quorum = &described.topics[0].partitions[0];
+        let voters = &quorum.current_voters;
         assert_eq!((voters.len(), voters[0].replica_id), (1, 1));
         assert_eq!(voters[0].replica_directory_id != Uuid::ZERO, shown, "{voters:?}");
+        let fetched = cluster.ask_controller(&observers_fetch(quorum.leader_epoch), 17).await;
+        assert_eq!((fetched.error_code, fetched.responses[0].partitions[0].error_code), (0, 0));
+        let described = cluster.ask(&request, 2).await;
+        let observers = &described.topics[0].partitions[0].observers;
+        assert_eq!((observers.len(), observers[0].replica_id, observers[0].replica_directory_id), (1, 7, Uuid([7; 16])));
         cluster.stop().await;
     }
 }

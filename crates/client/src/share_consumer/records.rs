@@ -7,7 +7,8 @@ use thalweg_records::{BatchError, batches};
 use thalweg_wire::messages::share_fetch_response::PartitionData;
 
 use super::ShareRecord;
-use crate::{ConsumerRecord, Error};
+use crate::Error;
+use crate::consumer::consumer_record;
 
 /// How many offsets of one answer can be acquired; brokers give `max.poll.records` and what is left of a batch.
 const ACQUIRED_MAX: i64 = 1 << 20;
@@ -48,7 +49,7 @@ pub(super) fn acquired(
             let record = record.map_err(damaged)?;
             let offset = header.offset_of(record.offset_delta);
             let Some(delivery_count) = counts.get(&offset).copied() else { continue };
-            let record = ConsumerRecord::of_batch(partition, &header, offset, record);
+            let record = consumer_record(partition, &header, offset, record);
             found.insert(offset, Some(ShareRecord { record, delivery_count }));
         }
     }

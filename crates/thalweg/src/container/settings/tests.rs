@@ -17,7 +17,7 @@ fn composed(variables: &str) -> Settings {
 }
 
 fn of<'a>(settings: &'a Settings, key: &str) -> Option<&'a str> {
-    value_of(&settings.entries, key)
+    find(&settings.entries, key)
 }
 
 #[test]
