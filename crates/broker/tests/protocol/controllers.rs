@@ -146,7 +146,10 @@ async fn directories_of_voters_are_shown_only_where_they_count() {
         assert_eq!((fetched.error_code, fetched.responses[0].partitions[0].error_code), (0, 0));
         let described = cluster.ask(&request, 2).await;
         let observers = &described.topics[0].partitions[0].observers;
-        assert_eq!((observers.len(), observers[0].replica_id, observers[0].replica_directory_id), (1, 7, Uuid([7; 16])));
+        assert_eq!(
+            (observers.len(), observers[0].replica_id, observers[0].replica_directory_id),
+            (1, 7, Uuid([7; 16]))
+        );
         cluster.stop().await;
     }
 }

@@ -1,6 +1,7 @@
 package interop;
 
-import java.time.Duration;
+import java.io.IOException;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -10,17 +11,18 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
+import kafka.log.LogManager;
 import kafka.network.SocketServer;
 import kafka.raft.KafkaRaftManager;
 import kafka.server.BrokerServer;
 import kafka.server.ControllerServer;
 import kafka.server.KafkaApis;
 import kafka.server.KafkaConfig;
-import kafka.server.ReplicaManager;
 import kafka.server.SharedServer;
 
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseBroker;
 import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseTopic;
 import org.apache.kafka.common.network.ListenerName;
 import org.apache.kafka.controller.Controller;
@@ -45,12 +47,16 @@ public final class Faces {
     }
 
     /** The broker of a node. */
-    public static BrokerServer broker(Node node) {
+    public static BrokerServer broker(Cluster cluster, Node node) {
         SocketServer sockets = sockets(node);
         KRaftMetadataCache cache = cache(node);
-        KafkaApis apis = face(KafkaApis.class, Map.of("isConsumerGroupProtocolEnabled", arguments -> true));
-        MetadataLoader loader = face(MetadataLoader.class, Map.of("lastAppliedOffset", arguments -> Long.MAX_VALUE));
+        KafkaApis apis = face(KafkaApis.class, Map.of(
+            "isConsumerGroupProtocolEnabled", arguments -> true,
+            "metadataCache", arguments -> cache));
+        MetadataLoader loader = face(MetadataLoader.class, Map.of(
+            "lastAppliedOffset", arguments -> cluster.brokers().size() == 1 ? Long.MAX_VALUE : cluster.applied(node.id())));
         SharedServer shared = face(SharedServer.class, Map.of("loader", arguments -> loader));
+        LogManager logs = Replicas.logs(node);
         Map<String, Function<Object[], Object>> known = new HashMap<>();
         known.put("config", arguments -> config(node));
         known.put("socketServer", arguments -> sockets);
@@ -60,42 +66,45 @@ public final class Faces {
         known.put("clusterId", arguments -> node.clusterId());
         known.put("brokerState", arguments -> node.isAlive() ? BrokerState.RUNNING : BrokerState.NOT_RUNNING);
         known.put("isShutdown", arguments -> !node.isAlive());
-        known.put("authorizerPlugin", arguments -> scala.Option.empty());
+        known.put("authorizerPlugin", arguments -> Rights.authorizer(cluster, node));
+        known.put("credentialProvider", arguments -> Rights.credentials(cluster));
         known.put("boundPort", arguments -> node.port(((ListenerName) arguments[0]).value()));
         known.put("startup", arguments -> run(node::start));
         known.put("shutdown", arguments -> run(node::stop));
         known.put("awaitShutdown", arguments -> null);
-        known.put("replicaManager", arguments -> replicas(node));
+        known.put("replicaManager", arguments -> Replicas.manager(node));
+        known.put("logManager", arguments -> logs);
         known.put("groupCoordinator", arguments -> groups());
         return face(BrokerServer.class, known);
     }
 
     /** The controller of a node. */
-    public static ControllerServer controller(Node node) {
+    public static ControllerServer controller(Cluster cluster, Node node) {
         KafkaConfig config = config(node);
         SocketServer sockets = sockets(node);
-        RaftLog log = face(RaftLog.class, Map.of("endOffset", arguments -> new org.apache.kafka.raft.LogOffsetMetadata(0)));
+        RaftLog log = face(RaftLog.class, Map.of("endOffset", arguments ->
+            new org.apache.kafka.raft.LogOffsetMetadata(cluster.brokers().size() == 1 ? 0 : cluster.committed())));
         KafkaRaftManager<?> raft = face(KafkaRaftManager.class, Map.of("raftLog", arguments -> log));
         Controller controller = face(Controller.class, Map.of(
-            "isActive", arguments -> true,
-            "findAllTopicIds", arguments -> CompletableFuture.completedFuture(ids(node)),
-            "findTopicIds", arguments -> CompletableFuture.completedFuture(found(node, (Iterable<?>) arguments[1]))));
+            "isActive", arguments -> cluster.active() == node.id(),
+            "findAllTopicIds", arguments -> CompletableFuture.completedFuture(ids(cluster.view())),
+            "findTopicIds", arguments -> CompletableFuture.completedFuture(found(cluster.view(), (Iterable<?>) arguments[1]))));
         return face(ControllerServer.class, Map.of(
             "config", arguments -> config,
             "socketServer", arguments -> sockets,
             "clusterId", arguments -> node.clusterId(),
             "raftManager", arguments -> raft,
             "controller", arguments -> controller,
-            "authorizerPlugin", arguments -> scala.Option.empty(),
-            "shutdown", arguments -> null));
+            "authorizerPlugin", arguments -> Rights.authorizer(cluster, node),
+            "shutdown", arguments -> run(node::stop)));
     }
 
-    private static Map<String, Uuid> ids(Node node) {
-        return node.view().topics().stream().collect(Collectors.toMap(MetadataResponseTopic::name, MetadataResponseTopic::topicId));
+    private static Map<String, Uuid> ids(View view) {
+        return view.topics().stream().collect(Collectors.toMap(MetadataResponseTopic::name, MetadataResponseTopic::topicId));
     }
 
-    private static Map<String, ResultOrError<Uuid>> found(Node node, Iterable<?> names) {
-        Map<String, Uuid> ids = ids(node);
+    private static Map<String, ResultOrError<Uuid>> found(View view, Iterable<?> names) {
+        Map<String, Uuid> ids = ids(view);
         Map<String, ResultOrError<Uuid>> found = new HashMap<>();
         names.forEach(name -> found.put((String) name, new ResultOrError<>(ids.get(name))));
         return found;
@@ -104,7 +113,7 @@ public final class Faces {
     /** The properties of the file, and over them what was set while the node runs. */
     private static KafkaConfig config(Node node) {
         Map<String, String> all = new HashMap<>(node.properties());
-        if (node.isAlive()) {
+        if (node.isAlive() && node.isBroker()) {
             all.putAll(node.view().dynamicConfigs());
         }
         return new KafkaConfig(all, false);
@@ -112,17 +121,6 @@ public final class Faces {
 
     private static SocketServer sockets(Node node) {
         return face(SocketServer.class, Map.of("boundPort", arguments -> node.port(((ListenerName) arguments[0]).value())));
-    }
-
-    private static ReplicaManager replicas(Node node) {
-        return face(ReplicaManager.class, Map.of("onlinePartition", arguments -> {
-            TopicPartition asked = (TopicPartition) arguments[0];
-            boolean there = node.view().topic(asked.topic()).filter(topic -> topic.partitions().size() > asked.partition()).isPresent();
-            if (there) {
-                throw Touched.skip("ReplicaManager.onlinePartition");
-            }
-            return scala.Option.empty();
-        }));
     }
 
     /** What tests make the topic of group offsets with. */
@@ -141,12 +139,13 @@ public final class Faces {
             node.view().topic((String) arguments[0]).map(MetadataResponseTopic::topicId).orElse(Uuid.ZERO_UUID));
         known.put("getTopicName", arguments -> node.view().topics().stream()
             .filter(topic -> topic.topicId().equals(arguments[0])).map(MetadataResponseTopic::name).findFirst());
-        known.put("getAllTopics", arguments -> ids(node).keySet());
-        known.put("topicNamesToIds", arguments -> ids(node));
+        known.put("getAllTopics", arguments -> ids(node.view()).keySet());
+        known.put("topicNamesToIds", arguments -> ids(node.view()));
         known.put("topicIdsToNames", arguments -> node.view().topics().stream()
             .collect(Collectors.toMap(MetadataResponseTopic::topicId, MetadataResponseTopic::name)));
-        known.put("hasAliveBroker", arguments -> node.isAlive() && arguments[0].equals(Node.ID));
-        known.put("getAliveBrokerNodes", arguments -> node.isAlive() ? List.of(at(node, (ListenerName) arguments[0])) : List.of());
+        known.put("hasAliveBroker", arguments -> alive(node).stream().anyMatch(broker -> arguments[0].equals(broker.nodeId())));
+        known.put("getAliveBrokerNodes", arguments -> alive(node).stream()
+            .map(broker -> new org.apache.kafka.common.Node(broker.nodeId(), broker.host(), broker.port(), broker.rack())).toList());
         known.put("contains", arguments -> arguments[0] instanceof TopicPartition partition
             ? leader(node, partition.topic(), partition.partition()).isPresent()
             : node.view().topic((String) arguments[0]).isPresent());
@@ -154,8 +153,12 @@ public final class Faces {
         return face(KRaftMetadataCache.class, known);
     }
 
-    private static org.apache.kafka.common.Node at(Node node, ListenerName listener) {
-        return new org.apache.kafka.common.Node(Node.ID, "localhost", node.port(listener.value()));
+    private static Collection<MetadataResponseBroker> alive(Node node) {
+        try {
+            return node.isAlive() ? node.view().brokers() : List.of();
+        } catch (IOException e) {
+            return List.of();
+        }
     }
 
     private static Optional<LeaderAndIsr> leader(Node node, String name, int partition) {
@@ -171,7 +174,8 @@ public final class Faces {
         return null;
     }
 
-    private static <T> T face(Class<T> type, Map<String, Function<Object[], Object>> known) {
+    /** An object of a class that answers what is known, by the names of its methods, and for the rest ends the test as skipped. */
+    static <T> T face(Class<T> type, Map<String, Function<Object[], Object>> known) {
         Answer<Object> answer = call -> {
             String name = call.getMethod().getName();
             Function<Object[], Object> answered = known.get(name);
@@ -181,6 +185,7 @@ public final class Faces {
             return switch (name) {
                 case "toString" -> "the " + type.getSimpleName() + " of a node in another process";
                 case "hashCode" -> System.identityHashCode(call.getMock());
+                case "getLog$default$2" -> false;
                 case "equals" -> call.getMock() == call.getArgument(0);
                 default -> throw Touched.skip(type.getSimpleName() + "." + name);
             };

@@ -4,7 +4,9 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -24,145 +26,138 @@ import kafka.tools.StorageTool;
  * Kafka from this machine's own class path, whose answers tell what a test wants that only the shim does not give.
  */
 public final class Node {
-    /** The id of the only node. */
-    public static final int ID = 0;
-
-    /** Where the quorum's voters are written. */
-    public enum Voters { IN_PROPERTIES, IN_LOG }
-
     private static final String WHAT = System.getProperty("interop.node", "target/release/thalweg");
     private static final long READY_SECONDS = 60;
     private static final long STOP_SECONDS = 30;
+    private static final int CONNECT_MS = 1000;
+    private static final String LOGIN_FILE = "java.security.auth.login.config";
 
     private final Path home;
+    private final int id;
+    private final String clusterId;
     private final Map<String, String> properties;
-    private final String clusterId = org.apache.kafka.common.Uuid.randomUuid().toString();
     private final Map<String, Integer> ports;
-    private final String clients;
+    private final Door door;
+    private final List<String> formatting;
+    private boolean formatted;
     private Process process;
 
-    private Node(Path home, Map<String, String> properties, Map<String, Integer> ports, String clients) {
+    /**
+     * A node that has neither been formatted nor started.
+     *
+     * @param home       the directory of its properties and its log
+     * @param clusterId  the cluster that it belongs to
+     * @param properties its server.properties
+     * @param ports      the ports of its listeners, by their names
+     * @param door       where the shim asks it about the cluster: a listener of the broker, or none where it has only a controller
+     * @param formatting what the storage tool is told beside the cluster's id and the properties
+     */
+    public Node(Path home, String clusterId, Map<String, String> properties, Map<String, Integer> ports, Door door,
+            List<String> formatting) {
         this.home = home;
-        this.properties = properties;
-        this.ports = ports;
-        this.clients = clients;
+        this.clusterId = clusterId;
+        this.properties = new TreeMap<>(properties);
+        this.id = Integer.parseInt(properties.get("node.id"));
+        this.ports = new TreeMap<>(ports);
+        this.door = door;
+        this.formatting = List.copyOf(formatting);
     }
 
-    /**
-     * A formatted node that has not started yet.
-     *
-     * @param wanted   the properties that the test asks for; they count over those that make a node of one out of them
-     * @param clients  the name of the listener that clients use
-     * @param control  the name of the controller's listener
-     * @param disks    how many log directories it has
-     * @param voters   whether the voters are in the properties, or in the metadata log
-     * @param levels   the levels of features that it begins with, by name
-     */
-    public static Node formatted(
-            Map<String, String> wanted, String clients, String control, int disks, Voters voters, Map<String, String> levels) {
+    /** Formats its directories, unless that has been done. */
+    public void format() {
+        write();
+        if (formatted || logDirs().stream().allMatch(dir -> Files.exists(dir.resolve("meta.properties")))) {
+            return;
+        }
         try {
-            Path home = Files.createTempDirectory("kafka-tests-");
-            Map<String, Integer> ports = new TreeMap<>();
-            ports.put(clients, freePort());
-            ports.put(control, freePort());
-            Node node = new Node(home, properties(home, wanted, ports, clients, control, disks, voters), ports, clients);
-            node.write();
-            node.format(levels, voters);
-            return node;
+            List<String> arguments = new ArrayList<>(List.of("format", "-t", clusterId, "-c", file().toString()));
+            arguments.addAll(formatting);
+            Path said = home.resolve("format.log");
+            int status = isKafka() ? formatKafka(arguments, said) : formatThalweg(arguments, said);
+            if (status != 0) {
+                throw new IllegalStateException("the directory cannot be formatted: " + Files.readString(said));
+            }
+            formatted = true;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    private static Map<String, String> properties(
-            Path home, Map<String, String> wanted, Map<String, Integer> ports, String clients, String control, int disks,
-            Voters voters) {
-        List<String> dirs = new ArrayList<>();
-        for (int disk = 0; disk < disks; disk++) {
-            dirs.add(home.resolve("data" + disk).toString());
+    private static int formatKafka(List<String> arguments, Path said) throws IOException {
+        try (PrintStream out = new PrintStream(said.toFile())) {
+            return StorageTool.execute(arguments.toArray(String[]::new), out);
+        } catch (Exception e) {
+            throw new IllegalStateException("the directory cannot be formatted: " + e.getMessage(), e);
         }
-        Map<String, String> all = new TreeMap<>(wanted);
-        all.keySet().removeIf(key -> key.startsWith("controller.quorum.") && key.matches(".*(voters|bootstrap.servers)"));
-        all.put("process.roles", "broker,controller");
-        all.put("node.id", Integer.toString(ID));
-        all.remove("broker.id");
-        all.remove("metadata.log.dir");
-        all.remove("log.dir");
-        all.put("log.dirs", String.join(",", dirs));
-        String at = "%s://localhost:%d,%s://localhost:%d".formatted(clients, ports.get(clients), control, ports.get(control));
-        all.put("listeners", at);
-        all.put("advertised.listeners", at);
-        all.put("listener.security.protocol.map", clients + ":PLAINTEXT," + control + ":PLAINTEXT");
-        all.put("inter.broker.listener.name", clients);
-        all.remove("security.inter.broker.protocol");
-        all.put("controller.listener.names", control);
-        switch (voters) {
-            case IN_PROPERTIES -> all.put("controller.quorum.voters", ID + "@localhost:" + ports.get(control));
-            case IN_LOG -> all.put("controller.quorum.bootstrap.servers", "localhost:" + ports.get(control));
-        }
-        for (String topic : List.of("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")) {
-            all.put(topic + ".replication.factor", "1");
-        }
-        all.put("transaction.state.log.min.isr", "1");
-        all.put("share.coordinator.state.topic.min.isr", "1");
-        all.computeIfPresent("default.replication.factor", (key, value) -> "1");
-        all.putIfAbsent("log.cleaner.dedupe.buffer.size", "2097152");
-        all.putIfAbsent("unstable.feature.versions.enable", "true");
-        all.putIfAbsent("unstable.api.versions.enable", "true");
-        return all;
     }
 
-    private void write() throws IOException {
+    private static int formatThalweg(List<String> arguments, Path said) throws IOException {
+        arguments.addAll(0, List.of(WHAT, "storage"));
+        return waitFor(new ProcessBuilder(arguments).redirectErrorStream(true).redirectOutput(said.toFile()).start());
+    }
+
+    private void write() {
         StringBuilder text = new StringBuilder();
-        properties.forEach((key, value) -> text.append(key).append('=').append(value.replace("\\", "\\\\")).append('\n'));
-        Files.writeString(file(), text);
+        properties.forEach((key, value) -> text.append(key).append('=')
+            .append(value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")).append('\n'));
+        try {
+            Files.writeString(file(), text);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private Path file() {
         return home.resolve("server.properties");
     }
 
-    private void format(Map<String, String> levels, Voters voters) throws IOException {
-        List<String> arguments = new ArrayList<>(List.of("format", "-t", clusterId, "-c", file().toString()));
-        if (voters == Voters.IN_LOG) {
-            arguments.add("--standalone");
-        }
-        levels.forEach((name, level) -> arguments.addAll(List.of("--feature", name + "=" + level)));
-        if (isKafka()) {
-            Path said = home.resolve("format.log");
-            try (PrintStream out = new PrintStream(said.toFile())) {
-                if (StorageTool.execute(arguments.toArray(String[]::new), out) != 0) {
-                    throw new IllegalStateException("the directory cannot be formatted: " + Files.readString(said));
-                }
-            } catch (Exception e) {
-                throw new IllegalStateException("the directory cannot be formatted: " + e.getMessage(), e);
-            }
-            return;
-        }
-        arguments.addAll(0, List.of(WHAT, "storage"));
-        Process format = new ProcessBuilder(arguments).redirectErrorStream(true).redirectOutput(home.resolve("format.log").toFile()).start();
-        if (waitFor(format) != 0) {
-            throw new IllegalStateException("the directory cannot be formatted: " + Files.readString(home.resolve("format.log")));
-        }
-    }
-
     private static boolean isKafka() {
         return WHAT.equals("kafka");
     }
 
-    /** Starts the process, and waits until it answers Metadata and is in it. */
+    /** Starts the process, and waits until it is ready. */
     public void start() {
+        launch();
+        awaitReady();
+    }
+
+    /** Starts the process. */
+    public void launch() {
+        format();
+        if (isAlive()) {
+            return;
+        }
         try {
-            List<String> command = isKafka() ? kafka() : List.of(WHAT, "serve", file().toString());
-            process = new ProcessBuilder(command)
+            ProcessBuilder builder = new ProcessBuilder(isKafka() ? kafka() : List.of(WHAT, "serve", file().toString()))
                 .redirectOutput(ProcessBuilder.Redirect.appendTo(log().toFile()))
-                .redirectError(ProcessBuilder.Redirect.appendTo(log().toFile()))
-                .start();
-            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(READY_SECONDS);
+                .redirectError(ProcessBuilder.Redirect.appendTo(log().toFile()));
+            if (System.getProperty(LOGIN_FILE) != null) {
+                builder.environment().put("KAFKA_OPTS", "-D" + LOGIN_FILE + "=" + System.getProperty(LOGIN_FILE));
+            }
+            process = builder.start();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private List<String> kafka() {
+        String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+        List<String> command = new ArrayList<>(List.of(java, "-Xmx256M", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"));
+        if (System.getProperty(LOGIN_FILE) != null) {
+            command.add("-D" + LOGIN_FILE + "=" + System.getProperty(LOGIN_FILE));
+        }
+        command.addAll(List.of("-cp", System.getProperty("interop.jars"), "kafka.Kafka", file().toString()));
+        return command;
+    }
+
+    /** Waits until a broker is among the brokers that it answers with, and until a controller takes connections. */
+    public void awaitReady() {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(READY_SECONDS);
+        try {
             while (!isReady()) {
                 if (!process.isAlive() || System.nanoTime() > deadline) {
                     process.destroyForcibly();
-                    throw new IllegalStateException("the node does not start: " + tail());
+                    throw new IllegalStateException("the node " + id + " does not start: " + tail());
                 }
                 TimeUnit.MILLISECONDS.sleep(20);
             }
@@ -174,15 +169,16 @@ public final class Node {
         }
     }
 
-    private List<String> kafka() {
-        String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-        return List.of(java, "-Xmx256M", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp",
-            System.getProperty("interop.jars"), "kafka.Kafka", file().toString());
-    }
-
     private boolean isReady() {
         try {
-            return !new View(port(clients)).brokers().isEmpty();
+            if (door != null) {
+                return view().brokers().stream().anyMatch(broker -> broker.nodeId() == id);
+            }
+            try (Socket socket = new Socket()) {
+                int port = ports.values().iterator().next();
+                socket.connect(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), CONNECT_MS);
+                return true;
+            }
         } catch (IOException e) {
             return false;
         }
@@ -210,32 +206,24 @@ public final class Node {
         return process.exitValue();
     }
 
-    /** Changes properties of a stopped node. */
-    public void change(Map<String, String> overrides) {
-        try {
-            properties.putAll(overrides);
-            write();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    /** Stops it and removes its directory, unless {@code interop.keep} is set. */
-    public void remove() {
-        stop();
-        if (System.getProperty("interop.keep") != null) {
-            System.err.println("kept " + home);
-            return;
-        }
-        try (var paths = Files.walk(home)) {
-            paths.sorted(Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
-        } catch (IOException | UncheckedIOException e) {
-            System.err.println("cannot remove " + home + ": " + e);
+    /** Ends it without a clean shutdown. */
+    public void kill() {
+        if (process != null) {
+            process.destroyForcibly();
+            waitFor(process);
         }
     }
 
     public boolean isAlive() {
         return process != null && process.isAlive();
+    }
+
+    public boolean isBroker() {
+        return properties.get("process.roles").contains("broker");
+    }
+
+    public int id() {
+        return id;
     }
 
     public Map<String, String> properties() {
@@ -246,8 +234,9 @@ public final class Node {
         return clusterId;
     }
 
-    public String clients() {
-        return clients;
+    /** The directories of its partitions. */
+    public List<Path> logDirs() {
+        return Arrays.stream(properties.get("log.dirs").split(",")).map(Path::of).toList();
     }
 
     /** The port of a listener by its name. */
@@ -259,9 +248,9 @@ public final class Node {
         return port;
     }
 
-    /** What the node says of topics. */
+    /** What the node says of the cluster. */
     public View view() {
-        return new View(port(clients));
+        return new View(ports.get(door.listener()), door, id);
     }
 
     private Path log() {
@@ -273,9 +262,25 @@ public final class Node {
         return text.substring(Math.max(0, text.length() - 2000));
     }
 
-    private static int freePort() throws IOException {
+    /** Removes a directory and what is in it, unless {@code interop.keep} is set. */
+    static void remove(Path directory) {
+        if (System.getProperty("interop.keep") != null) {
+            System.err.println("kept " + directory);
+            return;
+        }
+        try (var paths = Files.walk(directory)) {
+            paths.sorted(Comparator.reverseOrder()).forEach(path -> path.toFile().delete());
+        } catch (IOException | UncheckedIOException e) {
+            System.err.println("cannot remove " + directory + ": " + e);
+        }
+    }
+
+    /** A port that nothing listens on. */
+    static int freePort() {
         try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             return socket.getLocalPort();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 }

@@ -7,6 +7,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.Socket;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -18,28 +19,42 @@ import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.message.DescribeConfigsRequestData;
 import org.apache.kafka.common.message.DescribeConfigsRequestData.DescribeConfigsResource;
 import org.apache.kafka.common.message.DescribeConfigsResponseData.DescribeConfigsResourceResult;
+import org.apache.kafka.common.message.DescribeQuorumResponseData;
 import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseBroker;
 import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseTopic;
+import org.apache.kafka.common.message.SaslAuthenticateRequestData;
+import org.apache.kafka.common.message.SaslHandshakeRequestData;
 import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.requests.AbstractRequest;
 import org.apache.kafka.common.requests.AbstractResponse;
 import org.apache.kafka.common.requests.DescribeConfigsRequest;
 import org.apache.kafka.common.requests.DescribeConfigsResponse;
 import org.apache.kafka.common.requests.DescribeConfigsResponse.ConfigSource;
+import org.apache.kafka.common.requests.DescribeQuorumRequest;
+import org.apache.kafka.common.requests.DescribeQuorumResponse;
 import org.apache.kafka.common.requests.MetadataRequest;
 import org.apache.kafka.common.requests.MetadataResponse;
 import org.apache.kafka.common.requests.RequestHeader;
 import org.apache.kafka.common.requests.RequestUtils;
+import org.apache.kafka.common.requests.SaslAuthenticateRequest;
+import org.apache.kafka.common.requests.SaslAuthenticateResponse;
+import org.apache.kafka.common.requests.SaslHandshakeRequest;
+import org.apache.kafka.common.TopicPartition;
 
-/** What a node's Metadata response says. It has no thread of its own: Kafka's tests count those that are left over. */
-final class View {
+/** What a broker says of its cluster. It has no thread of its own: Kafka's tests count those that are left over. */
+public final class View {
     private static final short VERSION = 12;
     private static final int TIMEOUT_MS = 10_000;
+    private static final int SASL_VERSION = 1;
 
     private final int port;
+    private final Door door;
+    private final int id;
 
-    View(int port) {
+    View(int port, Door door, int id) {
         this.port = port;
+        this.door = door;
+        this.id = id;
     }
 
     Collection<MetadataResponseBroker> brokers() throws IOException {
@@ -59,15 +74,31 @@ final class View {
     /** What is set for this broker or for all of them while they run. */
     Map<String, String> dynamicConfigs() {
         DescribeConfigsRequestData asked = new DescribeConfigsRequestData().setResources(List.of(new DescribeConfigsResource()
-            .setResourceType(ConfigResource.Type.BROKER.id()).setResourceName(Integer.toString(Node.ID)).setConfigurationKeys(null)));
+            .setResourceType(ConfigResource.Type.BROKER.id()).setResourceName(Integer.toString(id)).setConfigurationKeys(null)));
         Set<Byte> dynamic = Set.of(ConfigSource.DYNAMIC_BROKER_CONFIG.id(), ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG.id());
+        DescribeConfigsResponse said = (DescribeConfigsResponse) send(new DescribeConfigsRequest.Builder(asked).build());
+        return said.data().results().get(0).configs().stream()
+            .filter(each -> dynamic.contains(each.configSource()) && each.value() != null)
+            .collect(Collectors.toMap(DescribeConfigsResourceResult::name, DescribeConfigsResourceResult::value));
+    }
+
+    /** How far the nodes are in the metadata log, or nothing while there is no active controller. */
+    Optional<DescribeQuorumResponseData.PartitionData> quorum() {
+        DescribeQuorumRequest request = new DescribeQuorumRequest.Builder(
+            DescribeQuorumRequest.singletonRequest(new TopicPartition("__cluster_metadata", 0))).build((short) 1);
+        DescribeQuorumResponse said = (DescribeQuorumResponse) send(request);
+        if (said.data().errorCode() != Errors.NONE.code()) {
+            return Optional.empty();
+        }
+        return Optional.of(said.data().topics().get(0).partitions().get(0)).filter(each -> each.errorCode() == Errors.NONE.code());
+    }
+
+    /** Sends a request. */
+    AbstractResponse send(AbstractRequest request) {
         try {
-            DescribeConfigsResponse said = (DescribeConfigsResponse) send(new DescribeConfigsRequest.Builder(asked).build());
-            return said.data().results().get(0).configs().stream()
-                .filter(each -> dynamic.contains(each.configSource()) && each.value() != null)
-                .collect(Collectors.toMap(DescribeConfigsResourceResult::name, DescribeConfigsResourceResult::value));
+            return exchanged(request);
         } catch (IOException e) {
-            throw new IllegalStateException("the node answers no DescribeConfigs request", e);
+            throw new IllegalStateException("the node answers no " + request.apiKey() + " request", e);
         }
     }
 
@@ -82,24 +113,42 @@ final class View {
     private MetadataResponse ask(List<String> topics) throws IOException {
         MetadataRequest.Builder builder =
             topics == null ? MetadataRequest.Builder.allTopics() : new MetadataRequest.Builder(topics, false);
-        return (MetadataResponse) send(builder.build(VERSION));
+        return (MetadataResponse) exchanged(builder.build(VERSION));
     }
 
-    private AbstractResponse send(AbstractRequest request) throws IOException {
-        short version = request.version();
-        RequestHeader header = new RequestHeader(request.apiKey(), version, "kafka-tests", 1);
-        ByteBuffer bytes = RequestUtils.serialize(header.data(), header.headerVersion(), request.data(), version);
+    private AbstractResponse exchanged(AbstractRequest request) throws IOException {
         try (Socket socket = new Socket()) {
             socket.connect(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), TIMEOUT_MS);
             socket.setSoTimeout(TIMEOUT_MS);
-            DataOutputStream out = new DataOutputStream(socket.getOutputStream());
-            out.writeInt(bytes.remaining());
-            out.write(bytes.array(), bytes.arrayOffset() + bytes.position(), bytes.remaining());
-            out.flush();
-            DataInputStream in = new DataInputStream(socket.getInputStream());
-            byte[] answer = new byte[in.readInt()];
-            in.readFully(answer);
-            return AbstractResponse.parseResponse(ByteBuffer.wrap(answer), header);
+            if (door.login()) {
+                login(socket, "PLAIN", ("\0" + Door.USER + "\0" + Door.PASSWORD).getBytes(StandardCharsets.UTF_8));
+            }
+            return exchanged(socket, request);
         }
+    }
+
+    /** Logs in on a new connection. */
+    static void login(Socket socket, String mechanism, byte[] bytes) throws IOException {
+        exchanged(socket, new SaslHandshakeRequest.Builder(new SaslHandshakeRequestData().setMechanism(mechanism))
+            .build((short) SASL_VERSION));
+        SaslAuthenticateResponse said = (SaslAuthenticateResponse) exchanged(socket,
+            new SaslAuthenticateRequest.Builder(new SaslAuthenticateRequestData().setAuthBytes(bytes)).build((short) SASL_VERSION));
+        if (said.error() != Errors.NONE) {
+            throw new IOException("the shim's own user is refused: " + said.errorMessage());
+        }
+    }
+
+    private static AbstractResponse exchanged(Socket socket, AbstractRequest request) throws IOException {
+        short version = request.version();
+        RequestHeader header = new RequestHeader(request.apiKey(), version, "kafka-tests", 1);
+        ByteBuffer bytes = RequestUtils.serialize(header.data(), header.headerVersion(), request.data(), version);
+        DataOutputStream out = new DataOutputStream(socket.getOutputStream());
+        out.writeInt(bytes.remaining());
+        out.write(bytes.array(), bytes.arrayOffset() + bytes.position(), bytes.remaining());
+        out.flush();
+        DataInputStream in = new DataInputStream(socket.getInputStream());
+        byte[] answer = new byte[in.readInt()];
+        in.readFully(answer);
+        return AbstractResponse.parseResponse(ByteBuffer.wrap(answer), header);
     }
 }

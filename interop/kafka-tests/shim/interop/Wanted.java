@@ -3,14 +3,15 @@ package interop;
 import java.util.Map;
 import java.util.Set;
 
-import org.apache.kafka.common.security.auth.SecurityProtocol;
 import org.apache.kafka.common.test.api.ClusterConfig;
 import org.apache.kafka.common.test.api.Type;
 import org.opentest4j.TestAbortedException;
 
 /**
- * What a test wants of its cluster, and what one node in another process cannot give. With the system property
- * {@code interop.one} a test that asks for several brokers is tried with one.
+ * What a test wants of its cluster, and what nodes in other processes cannot give. Of a test that runs both with the
+ * controllers inside of brokers and apart, a single node is played combined, and several nodes apart, so that a broker can
+ * be stopped without its controller. With the system property {@code interop.one} a test that asks for several brokers is
+ * tried with one.
  */
 public final class Wanted {
     /** Properties whose value is a Java class that runs inside of Kafka's broker. */
@@ -28,31 +29,25 @@ public final class Wanted {
 
     private static int nodes;
 
-    /** How many brokers the cluster was asked for that stands for a whole class. */
-    private static int standing;
-
     private Wanted() {
     }
 
     /** Skips what cannot be given. */
     public static void ofCluster(ClusterConfig config, boolean combined) {
-        if (!combined && config.clusterTypes().contains(Type.CO_KRAFT)) {
+        boolean alone = isOne() || config.numBrokers() <= 1 && config.numControllers() <= 1;
+        Type preferred = alone ? Type.CO_KRAFT : Type.KRAFT;
+        Type played = combined ? Type.CO_KRAFT : Type.KRAFT;
+        if (played != preferred && config.clusterTypes().contains(preferred)) {
             throw new TestAbortedException(TWIN);
         }
-        several(1);
-        if (config.brokerSecurityProtocol() != SecurityProtocol.PLAINTEXT
-            || config.controllerSecurityProtocol() != SecurityProtocol.PLAINTEXT) {
-            throw new TestAbortedException("not built: TLS and SASL");
-        }
-        several(config.numBrokers());
+        several(Math.max(config.numBrokers(), 1));
         ofProperties(config.serverProperties());
-        if (config.numControllers() > 1 || config.numBrokers() > 1 && !Boolean.getBoolean("interop.one")) {
-            throw new TestAbortedException(
-                "several nodes: %d brokers and %d controllers".formatted(config.numBrokers(), config.numControllers()));
-        }
-        if (!combined && config.perServerOverrideProperties().keySet().stream().anyMatch(id -> id != Node.ID)) {
-            throw new TestAbortedException("several nodes: properties of a controller of its own");
-        }
+        config.perServerOverrideProperties().values().forEach(Wanted::ofProperties);
+    }
+
+    /** Whether a test that asks for several brokers is tried with one. */
+    public static boolean isOne() {
+        return Boolean.getBoolean("interop.one");
     }
 
     /** Skips properties that cannot be given. */
@@ -65,26 +60,14 @@ public final class Wanted {
         });
     }
 
-    /** Remembers how many brokers the test asks for: it is tried with one. */
+    /** Remembers how many brokers the test asks for. */
     public static void several(int brokers) {
         nodes = Math.max(nodes, brokers);
     }
 
-    /** Skips listeners that encrypt or authenticate. */
-    public static void ofListeners(Map<String, String> properties) {
-        if (properties.getOrDefault("listener.security.protocol.map", "").contains(":S")) {
-            throw new TestAbortedException("TLS and SASL in Kafka Streams' tests");
-        }
-    }
-
-    /** A cluster stands from now on for every test of a class, and was asked for so many brokers; 0 if it is gone. */
-    public static void standing(int brokers) {
-        standing = brokers;
-    }
-
     /** How many brokers the test that has just ended had asked for. */
     static int takeNodes() {
-        int taken = Math.max(nodes, standing);
+        int taken = nodes;
         nodes = 0;
         return taken;
     }

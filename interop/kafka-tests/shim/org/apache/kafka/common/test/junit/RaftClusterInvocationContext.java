@@ -1,10 +1,13 @@
 package org.apache.kafka.common.test.junit;
 
+import interop.Cluster;
 import interop.Faces;
+import interop.Logins;
 import interop.Node;
 import interop.Wanted;
 
-import java.util.HashMap;
+import java.util.Collection;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -12,18 +15,18 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Collectors;
 
-import kafka.server.BrokerServer;
 import kafka.server.ControllerServer;
 import kafka.server.KafkaBroker;
 
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.network.ListenerName;
+import org.apache.kafka.common.security.auth.SecurityProtocol;
 import org.apache.kafka.common.test.ClusterInstance;
 import org.apache.kafka.common.test.api.ClusterConfig;
 import org.apache.kafka.common.test.api.Type;
-import org.apache.kafka.server.common.MetadataVersion;
 import org.apache.kafka.server.fault.FaultHandlerException;
 import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
 import org.junit.jupiter.api.extension.BeforeEachCallback;
@@ -32,10 +35,10 @@ import org.junit.jupiter.api.extension.TestTemplateInvocationContext;
 
 /**
  * Takes the place of Kafka's class of this name, which its {@code ClusterTestExtensions} makes for each run of a test: the
- * cluster is one node in a process of its own. A test that runs both combined and apart runs once.
+ * cluster's nodes are processes of their own. A test that runs both combined and apart runs once.
  */
 public class RaftClusterInvocationContext implements TestTemplateInvocationContext {
-    private static final long WAIT_SECONDS = 10;
+    private static final long WAIT_SECONDS = 30;
 
     private final String name;
     private final ClusterConfig config;
@@ -54,7 +57,7 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
 
     @Override
     public List<Extension> getAdditionalExtensions() {
-        Cluster cluster = new Cluster();
+        Processes cluster = new Processes();
         BeforeEachCallback before = context -> {
             Wanted.ofCluster(config, combined);
             cluster.format();
@@ -66,28 +69,24 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
         return List.of(before, after, new ClusterInstanceParameterResolver(cluster));
     }
 
-    /** A cluster of one. */
-    private final class Cluster implements ClusterInstance {
-        private Node node;
-        private BrokerServer broker;
-        private ControllerServer controller;
+    /** A cluster of processes. */
+    private final class Processes implements ClusterInstance {
+        private Cluster cluster;
+        private final Map<Integer, KafkaBroker> brokers = new TreeMap<>();
+        private final Map<Integer, ControllerServer> controllers = new TreeMap<>();
         private boolean started;
         private boolean stopped;
 
         void format() {
-            if (node != null) {
+            if (cluster != null) {
                 return;
             }
-            Map<String, String> wanted = new HashMap<>(config.serverProperties());
-            wanted.putAll(config.perServerOverrideProperties().getOrDefault(Node.ID, Map.of()));
-            Map<String, String> levels = new TreeMap<>();
-            levels.put(MetadataVersion.FEATURE_NAME, Short.toString(config.metadataVersion().featureLevel()));
-            config.features().forEach((feature, level) -> levels.put(feature.featureName(), Short.toString(level)));
-            Node.Voters voters = config.standalone() ? Node.Voters.IN_LOG : Node.Voters.IN_PROPERTIES;
-            node = Node.formatted(
-                wanted, clientListener().value(), controllerListenerName().value(), config.numDisksPerBroker(), voters, levels);
-            broker = Faces.broker(node);
-            controller = Faces.controller(node);
+            if (config.brokerSecurityProtocol() == SecurityProtocol.SASL_PLAINTEXT) {
+                Logins.write();
+            }
+            cluster = Cluster.formatted(config, combined);
+            cluster.brokers().forEach(node -> brokers.put(node.id(), Faces.broker(cluster, node)));
+            cluster.controllers().forEach(node -> controllers.put(node.id(), Faces.controller(cluster, node)));
         }
 
         @Override
@@ -102,17 +101,17 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
 
         @Override
         public Map<Integer, KafkaBroker> brokers() {
-            return new HashMap<>(Map.of(Node.ID, broker));
+            return new TreeMap<>(brokers);
         }
 
         @Override
         public Map<Integer, ControllerServer> controllers() {
-            return Map.of(Node.ID, controller);
+            return Collections.unmodifiableMap(controllers);
         }
 
         @Override
         public Set<Integer> controllerIds() {
-            return Set.of(Node.ID);
+            return controllers.keySet();
         }
 
         @Override
@@ -127,17 +126,21 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
 
         @Override
         public String bootstrapServers() {
-            return "localhost:" + node.port(clientListener().value());
+            return addresses(cluster.brokers(), clientListener());
         }
 
         @Override
         public String bootstrapControllers() {
-            return "localhost:" + node.port(controllerListenerName().value());
+            return addresses(cluster.controllers(), controllerListenerName());
+        }
+
+        private static String addresses(Collection<Node> nodes, ListenerName listener) {
+            return nodes.stream().map(node -> "localhost:" + node.port(listener.value())).collect(Collectors.joining(","));
         }
 
         @Override
         public String clusterId() {
-            return node.clusterId();
+            return cluster.clusterId();
         }
 
         @Override
@@ -155,7 +158,7 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
             format();
             if (!started) {
                 started = true;
-                node.start();
+                cluster.start();
             }
         }
 
@@ -167,8 +170,8 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
         @Override
         public void stop() {
             stopped = true;
-            if (node != null) {
-                node.remove();
+            if (cluster != null) {
+                cluster.remove();
             }
         }
 
@@ -179,35 +182,35 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
 
         @Override
         public void shutdownBroker(int id) {
-            node.stop();
+            cluster.node(id).stop();
         }
 
         @Override
         public void startBroker(int id) {
-            node.start();
+            cluster.node(id).start();
         }
 
         @Override
-        public void waitForReadyBrokers() {
-            // A node that has started is ready.
+        public void waitForReadyBrokers() throws InterruptedException {
+            for (KafkaBroker broker : aliveBrokers().values()) {
+                await("a broker does not know all others",
+                    () -> brokers.keySet().stream().allMatch(id -> broker.metadataCache().hasAliveBroker(id)));
+            }
         }
 
         @Override
         public void createTopic(String topic, int partitions, short replicas, Map<String, String> props) throws InterruptedException {
+            short given = (short) Math.min(replicas, brokers.size());
             try (Admin admin = admin()) {
-                admin.createTopics(List.of(new NewTopic(topic, partitions, (short) Math.min(replicas, 1)).configs(props)));
+                admin.createTopics(List.of(new NewTopic(topic, partitions, given).configs(props)));
                 waitTopicCreation(topic, partitions);
             }
         }
 
         @Override
-        public void waitTopicCreation(String topic, int partitions) throws InterruptedException {
-            await("the topic " + topic + " is not there", () -> broker.metadataCache().numPartitions(topic).equals(Optional.of(partitions)));
-        }
-
-        @Override
         public void waitTopicDeletion(String topic) throws InterruptedException {
-            await("the topic " + topic + " is still there", () -> !broker.metadataCache().contains(topic));
+            await("the topic " + topic + " is still there",
+                () -> aliveBrokers().values().stream().noneMatch(broker -> broker.metadataCache().contains(topic)));
         }
 
         private void await(String otherwise, BooleanSupplier condition) throws InterruptedException {

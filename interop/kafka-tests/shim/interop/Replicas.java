@@ -1,0 +1,62 @@
+package interop;
+
+import java.io.File;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+
+import kafka.cluster.Partition;
+import kafka.log.LogManager;
+import kafka.server.ReplicaManager;
+
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.message.MetadataResponseData.MetadataResponsePartition;
+import org.apache.kafka.storage.internals.log.UnifiedLog;
+import scala.jdk.javaapi.CollectionConverters;
+
+/** What a node has of partitions, as far as its Metadata response and the names of its directories say. */
+final class Replicas {
+    private Replicas() {
+    }
+
+    /** Says which partitions are on the node, and which of them it leads. */
+    static ReplicaManager manager(Node node) {
+        return Faces.face(ReplicaManager.class, Map.of(
+            "onlinePartition", arguments -> partition(node, (TopicPartition) arguments[0]),
+            "getPartitionOrError", arguments -> {
+                throw Touched.skip("ReplicaManager.getPartitionOrError");
+            }));
+    }
+
+    private static scala.Option<Partition> partition(Node node, TopicPartition asked) {
+        Optional<MetadataResponsePartition> found = node.view().topic(asked.topic()).stream()
+            .flatMap(topic -> topic.partitions().stream())
+            .filter(each -> each.partitionIndex() == asked.partition() && each.replicaNodes().contains(node.id()))
+            .findFirst();
+        if (found.isEmpty()) {
+            return scala.Option.empty();
+        }
+        MetadataResponsePartition state = found.get();
+        boolean leads = state.leaderId() == node.id();
+        UnifiedLog log = Faces.face(UnifiedLog.class, Map.of());
+        return scala.Option.apply(Faces.face(Partition.class, Map.of(
+            "leaderReplicaIdOpt", arguments -> state.leaderId() < 0 ? scala.Option.empty() : scala.Option.apply(state.leaderId()),
+            "isLeader", arguments -> leads,
+            "getLeaderEpoch", arguments -> state.leaderEpoch(),
+            "leaderLogIfLocal", arguments -> leads ? scala.Option.apply(log) : scala.Option.empty())));
+    }
+
+    /** Says which directories of partitions there are. */
+    static LogManager logs(Node node) {
+        return Faces.face(LogManager.class, Map.of(
+            "liveLogDirs", arguments -> CollectionConverters.asScala(node.logDirs().stream().map(Path::toFile).toList()).toSeq(),
+            "getLog", arguments -> {
+                String name = arguments[0] + ((Boolean) arguments[1] ? "-future" : "");
+                boolean there = node.logDirs().stream().anyMatch(dir -> Files.exists(dir.resolve(name)));
+                return there ? scala.Option.apply(Faces.face(UnifiedLog.class, Map.of(
+                    "dir", asked -> node.logDirs().stream().map(dir -> dir.resolve(name)).filter(Files::exists)
+                        .map(Path::toFile).findFirst().orElse(new File(name))))) : scala.Option.empty();
+            }));
+    }
+}
