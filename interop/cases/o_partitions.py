@@ -4,7 +4,7 @@ import time
 
 from harness.case import case
 from harness.cluster import Cluster
-from harness.network import CLIENTS, Network
+from harness.network import Network
 
 from .o_cluster import leader
 from .work import Work
@@ -44,17 +44,13 @@ def through(it, *cuts):
 @case("partitions/a_leader_is_cut_off", own_node=True, slow=True, seconds=900)
 def leader_alone(it):
     def gone(network, cluster, work):
-        victim = leader(work.admin, work.source)
-        network.isolate(victim)
-        network.part(victim, CLIENTS)
+        network.unplug(leader(work.admin, work.source))
 
     def isolated(network, cluster, work):
         network.isolate(leader(work.admin, work.source))
 
     def deaf(network, cluster, work):
-        victim = leader(work.admin, work.source)
-        for other in others(cluster, victim):
-            network.cut(other, victim)
+        network.deafen(leader(work.admin, work.source))
 
     def from_followers(network, cluster, work):
         victim = leader(work.admin, work.source)
@@ -74,18 +70,14 @@ def leader_alone(it):
 @case("partitions/the_active_controller_is_cut_off", own_node=True, slow=True, seconds=900)
 def controller_alone(it):
     def gone(network, cluster, work):
-        victim = cluster.quorum_leader()
-        network.isolate(victim)
-        network.part(victim, CLIENTS)
+        network.unplug(cluster.quorum_leader())
 
     def from_one(network, cluster, work):
         active = cluster.quorum_leader()
         network.part(active, others(cluster, active)[0])
 
     def deaf(network, cluster, work):
-        active = cluster.quorum_leader()
-        for other in others(cluster, active):
-            network.cut(other, active)
+        network.deafen(cluster.quorum_leader())
 
     def dumb(network, cluster, work):
         active = cluster.quorum_leader()

@@ -5,16 +5,8 @@ import subprocess
 from . import namespaces
 
 
-class Disk:
-    """A file system in memory under `path`. Nobody but the case and its nodes sees it, and it ends with them. Must be made before the
-    case starts its first thread."""
-
-    def __init__(self, path, size):
-        self.path = path
-        path.mkdir(parents=True)
-        namespaces.enter(namespaces.MOUNTS)
-        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "case", path], check=True)
+class Limited:
+    """A directory of limited size, at `path`, and a file in it that takes what is left when it is to be full."""
 
     def fill(self):
         """Takes all that is left."""
@@ -29,3 +21,15 @@ class Disk:
     def make_room(self):
         """Gives it back."""
         (self.path / "ballast").unlink(missing_ok=True)
+
+
+class Disk(Limited):
+    """A file system in memory under `path`. Nobody but the case and its nodes sees it, and it ends with them. Must be made before the
+    case starts its first thread."""
+
+    def __init__(self, path, size):
+        self.path = path
+        path.mkdir(parents=True)
+        namespaces.enter(namespaces.MOUNTS)
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "case", path], check=True)

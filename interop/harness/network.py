@@ -50,6 +50,17 @@ class Network:
             if other != id:
                 self.part(id, other)
 
+    def unplug(self, id):
+        """A host hears nobody, and nobody hears it."""
+        self.isolate(id)
+        self.part(id, CLIENTS)
+
+    def deafen(self, id):
+        """A host hears no other host, but is heard."""
+        for other in self.hosts:
+            if other != id:
+                self.cut(other, id)
+
     def heal(self):
         """Everybody hears everybody again."""
         for sender, receiver, device in self._cut:

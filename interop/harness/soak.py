@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import nodes, procs, web
 from .case import equal, eventually, expect
+from .disk import Limited
 from .install import INTEROP
 
 LIBRARIES = ("confluent", "kafka-python", "kafkajs")
@@ -64,25 +65,13 @@ class Worker:
         self.process.wait()
 
 
-class Disk:
-    """A log directory of its own size, and a file in it that takes what is left when it is to be full."""
+class Disk(Limited):
+    """A log directory of its own size."""
 
     def __init__(self, path):
         self.path = path
         path.mkdir(parents=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DIRECTORY_BYTES}", "soak", path], check=True)
-
-    def fill(self):
-        with open(self.path / "ballast", "wb", buffering=0) as ballast:
-            for size in (1 << 20, 4096):
-                try:
-                    while True:
-                        ballast.write(bytes(size))
-                except OSError:
-                    pass
-
-    def make_room(self):
-        (self.path / "ballast").unlink(missing_ok=True)
 
     def unmount(self):
         subprocess.run(["umount", self.path], check=False)

@@ -29,7 +29,7 @@ struct Processor {
 
 /// What a release is made of.
 struct Release {
-    version: String,
+    version: &'static str,
     processor: &'static Processor,
     /// The stripped binary.
     binary: PathBuf,
@@ -72,7 +72,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         build(processor)?;
     }
     let release = Release {
-        version: version()?,
+        version: env!("CARGO_PKG_VERSION"),
         processor,
         binary: target().join(processor.triple).join("dist/thalweg"),
         out: target().join("dist"),
@@ -98,13 +98,6 @@ fn build(processor: &Processor) -> Result<(), String> {
     // The linker is left to rustc, which has what a static program begins with; musl's makes a dynamic one.
     build.env(format!("CC_{variable}"), &compiler);
     run_command(&mut build).map_err(|e| format!("{e}; it needs {compiler} (apt-get install musl-tools) and cmake"))
-}
-
-fn version() -> Result<String, String> {
-    let manifest = root().join("Cargo.toml");
-    let text = fs::read_to_string(&manifest).map_err(|e| format!("{}: {e}", manifest.display()))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("version = "));
-    line.map(|text| text.trim_matches('"').to_owned()).ok_or_else(|| format!("{} has no version", manifest.display()))
 }
 
 /// The binary and what belongs to it, for people who install by hand.

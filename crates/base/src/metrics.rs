@@ -5,12 +5,14 @@
 
 mod text;
 mod times;
+mod vitals;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use text::{Kind, Text};
 pub use times::{QUANTILES, Quantiles, Times};
+pub use vitals::Vitals;
 
 /// A number that only grows.
 #[derive(Debug, Default)]

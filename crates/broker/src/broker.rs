@@ -91,6 +91,13 @@ impl Broker {
         self.metadata.image()
     }
 
+    /// Begins a new period of all quantiles when it is time. Whoever reads them calls this first.
+    pub(crate) fn turn_quantiles(&self) {
+        if self.network.requests.turn_if_due(self.moment()) {
+            self.partitions.turn_flush_times();
+        }
+    }
+
     /// The time for state machines.
     pub(crate) fn moment(&self) -> Moment {
         Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX))

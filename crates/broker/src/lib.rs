@@ -28,4 +28,4 @@ mod telemetry;
 pub use live::Reloaded;
 pub use loggers::Loggers;
 pub use node::{Node, StartError};
-pub use page::{Vitals, VitalsReader};
+pub use page::VitalsReader;

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::broker::Broker;
 use survey::Survey;
-pub use vitals::{Vitals, VitalsReader};
+pub use vitals::VitalsReader;
 
 /// So much text is handed over at once: a page of 100,000 partitions is never in memory as a whole.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -42,9 +42,7 @@ struct Page {
 
 /// Writes the page into `out`, in parts.
 pub(crate) async fn write(broker: Arc<Broker>, out: mpsc::Sender<Bytes>) {
-    if broker.network.requests.turn_if_due(broker.moment()) {
-        broker.partitions.turn_flush_times();
-    }
+    broker.turn_quantiles();
     let to_survey = Arc::clone(&broker);
     let survey = task::blocking(move || (Survey::take(&to_survey), thalweg_sys::process::usage())).await;
     let Ok((survey, usage)) = survey else { return };

@@ -53,18 +53,14 @@ impl NamedLimits {
         let deadline = now() + LOOKUP_TIME_MAX;
         let (mut limits, mut all_found) = (self.limits.clone(), true);
         for (host, limit) in &self.overrides {
-            let Some(found) = look_up(host, deadline).await else {
-                all_found = false;
-                continue;
-            };
-            limits.per_ip_overrides.extend(found.into_iter().map(|address| (address, *limit)));
+            let found = look_up(host, deadline).await;
+            all_found &= found.is_some();
+            limits.per_ip_overrides.extend(found.into_iter().flatten().map(|address| (address, *limit)));
         }
         for (host, rate) in &self.ip_rates {
-            let Some(found) = look_up(host, deadline).await else {
-                all_found = false;
-                continue;
-            };
-            limits.ip_rates.extend(found.into_iter().map(|address| (address.to_canonical(), *rate)));
+            let found = look_up(host, deadline).await;
+            all_found &= found.is_some();
+            limits.ip_rates.extend(found.into_iter().flatten().map(|address| (address.to_canonical(), *rate)));
         }
         (limits, all_found)
     }

@@ -246,7 +246,7 @@ impl SaslSettings {
             if mechanism == SaslMechanism::OAuthBearer {
                 jwks = keys_at_address(own)?;
             }
-            verifiers.push(verifier(mechanism, own, decoy_key)?);
+            verifiers.push(verifier(mechanism, own, jwks.as_deref(), decoy_key)?);
             reauth_max_ms.insert(mechanism.name(), own.reauth_max_ms(mechanism));
         }
         if verifiers.is_empty() {
@@ -302,7 +302,13 @@ fn login_module(own: &Own<'_>, mechanism: SaslMechanism) -> Result<Option<LoginM
     Ok(module.or_else(|| own.jaas?.login_module(own.listener, mechanism).cloned()))
 }
 
-fn verifier(mechanism: SaslMechanism, own: &Own<'_>, decoy_key: &Secret) -> Result<Verifier, String> {
+/// `jwks` are the keys of tokens where they come from an address.
+fn verifier(
+    mechanism: SaslMechanism,
+    own: &Own<'_>,
+    jwks: Option<&Jwks>,
+    decoy_key: &Secret,
+) -> Result<Verifier, String> {
     let (key, module) = (jaas_key(mechanism), login_module(own, mechanism)?);
     Ok(match mechanism {
         SaslMechanism::Plain => {
@@ -315,14 +321,15 @@ fn verifier(mechanism: SaslMechanism, own: &Own<'_>, decoy_key: &Secret) -> Resu
             Verifier::Scram(scram, Arc::new(ScramSettings { decoy_key: decoy_key.clone(), token_key }))
         }
         SaslMechanism::OAuthBearer => {
-            let validator = match own.get(JWKS_URL).filter(|url| !url.is_empty()) {
-                Some(url) => TokenValidator::Signed(signed(own, &url)?),
-                None => TokenValidator::Unsecured(match &module {
+            let validator = match (jwks, own.get(JWKS_URL).filter(|url| !url.is_empty())) {
+                (Some(jwks), _) => jwks.tokens(),
+                (None, Some(url)) => Arc::new(TokenValidator::Signed(signed(own, &url)?)),
+                (None, None) => Arc::new(TokenValidator::Unsecured(match &module {
                     Some(module) => UnsecuredTokens::from_module(module)?,
                     None => UnsecuredTokens::default(),
-                }),
+                })),
             };
-            Verifier::OAuthBearer(Arc::new(validator))
+            Verifier::OAuthBearer(validator)
         }
     })
 }
@@ -334,11 +341,9 @@ fn keys_at_address(own: &Own<'_>) -> Result<Option<Arc<Jwks>>, String> {
     Ok(Some(Arc::new(Jwks::read(own, url.trim(), checks(own, SignedTokens::without_keys()))?)))
 }
 
-/// Tokens that are checked with the keys of a JWKS file; with none yet where the keys come from an address.
+/// Tokens that are checked with the keys of a JWKS file, at `file:PATH` or `file://PATH`.
 fn signed(own: &Own<'_>, url: &str) -> Result<SignedTokens, String> {
-    let Some(path) = url.strip_prefix("file://").or_else(|| url.strip_prefix("file:")) else {
-        return Ok(checks(own, SignedTokens::without_keys()));
-    };
+    let path = url.strip_prefix("file://").or_else(|| url.strip_prefix("file:")).unwrap_or(url);
     let text = fs::read_to_string(std::path::Path::new(path)).map_err(|e| format!("cannot read {path}: {e}"))?;
     Ok(checks(own, SignedTokens::new(&text)?))
 }

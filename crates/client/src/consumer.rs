@@ -20,7 +20,6 @@ use thalweg_sys::time::{Instant, now, sleep_until};
 use crate::{Client, Error};
 pub use chunk::ConsumerRecord;
 use chunk::Reading;
-pub(crate) use chunk::consumer_record;
 pub use chunk::{Passed, PassedOver};
 pub use config::{ConsumerConfig, GroupConfig, GroupProtocol, Isolation, OffsetReset};
 use fetch::Flight;

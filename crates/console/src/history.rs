@@ -8,29 +8,9 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use thalweg_base::metrics::Vitals;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, sleep, wall_clock_ms};
-
-/// What a node has done since it started, and how it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Vitals {
-    /// Records that producers have appended.
-    pub records_in: u64,
-    /// The bytes of these.
-    pub bytes_in: u64,
-    /// Bytes of records that consumers were given.
-    pub bytes_out: u64,
-    /// Bytes of all logs.
-    pub log_bytes: u64,
-    /// Processor time used, in seconds.
-    pub cpu_seconds: f64,
-    /// Memory in RAM, in bytes.
-    pub resident_bytes: u64,
-    /// How long produce requests took lately: 99 of 100 took no longer, in milliseconds.
-    pub produce_ms: f64,
-    /// The same of fetch requests.
-    pub fetch_ms: f64,
-}
 
 /// Where the numbers of a node come from: gives them, or `None` once the node stops. It may block for a moment.
 #[derive(Clone)]

@@ -21,7 +21,7 @@ mod trouble;
 mod values;
 
 pub use console::Console;
-pub use history::{Vitals, VitalsSource};
+pub use history::VitalsSource;
 pub use launch::{CarriedFile, Launch, Options};
 pub use settings::{Settings, SettingsError, Writes};
 pub use values::Format;

@@ -38,6 +38,11 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// A topic has no partition of this index.
+    pub(crate) fn no_partition(topic: &str, id: i32) -> Self {
+        Self::NotFound(format!("topic {topic} has no partition {id}"))
+    }
+
     /// The trouble of an error code in a response, if it is one.
     pub(crate) fn check(what: impl Into<String>, code: i16, message: Option<&str>) -> Result<(), Self> {
         let code = ErrorCode::from(code);

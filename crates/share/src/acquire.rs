@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thalweg_base::{Moment, Offset};
 
-use crate::partition::{DeliveryState, Limits, Lock, Run, RunState, SharePartition};
+use crate::partition::{DeliveryState, Limits, Lock, Run, RunState, SharePartition, count};
 
 /// Neighbouring offsets, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,12 +123,12 @@ impl SharePartition {
         self.split(within.first);
         self.split(within.last + 1);
         let free = |(first, run): (&i64, &Run)| {
-            (run.state == RunState::At(DeliveryState::Available)).then_some((*first, run.last, run.delivery_count))
+            (run.state == RunState::At(DeliveryState::Available)).then(|| (*first, run.clone()))
         };
         let free: Vec<_> = self.runs.range(within.first..=within.last).filter_map(free).collect();
         let mut left = most;
-        for (first, last, count) in free {
-            let alone = few_at_once(count, last - first + 1, limits);
+        for (first, Run { last, delivery_count, together, .. }) in free {
+            let alone = few_at_once(delivery_count, together, limits);
             if left <= 0 || alone.is_some() && !acquired.is_empty() {
                 return None;
             }
@@ -136,7 +136,10 @@ impl SharePartition {
             self.split(to + 1);
             if let Some(run) = self.runs.get_mut(&first) {
                 run.state = RunState::Acquired(lock.clone());
-                run.delivery_count = count.saturating_add(1);
+                run.delivery_count = delivery_count.saturating_add(1);
+                if delivery_count == 0 {
+                    run.together = count(first, to);
+                }
                 acquired.push(Acquired { span: Span { first, last: to }, delivery_count: run.delivery_count });
                 left -= to - first + 1;
             }
@@ -167,7 +170,8 @@ impl SharePartition {
             if at <= last && (is_strict || at - from < asked.batch_size.max(1)) {
                 continue;
             }
-            let run = Run { last: at - 1, state: RunState::Acquired(lock.clone()), delivery_count: 1 };
+            let (state, together) = (RunState::Acquired(lock.clone()), count(from, at - 1));
+            let run = Run { last: at - 1, state, delivery_count: 1, together };
             self.runs.insert(from, run);
             acquired.push(Acquired { span: Span { first: from, last: at - 1 }, delivery_count: 1 });
             from = at;
@@ -217,13 +221,14 @@ fn cut(asked: &Acquire<'_>, first: i64, last: i64, most: i64) -> i64 {
     }
 }
 
-/// Records that were delivered often are delivered a few at a time, and the last time alone: one that makes its members
-/// fail does not use up the attempts of its neighbours.
-fn few_at_once(delivery_count: i16, records: i64, limits: Limits) -> Option<i64> {
+/// How many records are delivered together that were delivered often, `together` at first: halves of that, and the last
+/// time each alone, so that one that makes its members fail does not use up the attempts of its neighbours.
+fn few_at_once(delivery_count: i16, together: u32, limits: Limits) -> Option<i64> {
     let max = limits.delivery_count_max;
     let throttled_from = (max / 2 + max % 2).max(2);
     if max > 2 && delivery_count == max - 1 {
         return Some(1);
     }
-    (delivery_count >= throttled_from).then(|| (records >> (delivery_count - throttled_from + 1).min(62)).max(1))
+    let halvings = delivery_count - throttled_from + 1;
+    (halvings > 0).then(|| (i64::from(together) >> halvings.min(62)).max(1))
 }

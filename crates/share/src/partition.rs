@@ -118,6 +118,24 @@ pub(crate) struct Run {
     pub(crate) last: i64,
     pub(crate) state: RunState,
     pub(crate) delivery_count: i16,
+    /// How many records were first delivered together with these: halves of that are delivered together once they have
+    /// failed often. It counts while they may be delivered again.
+    pub(crate) together: u32,
+}
+
+impl Run {
+    /// Whether records of both have one fate.
+    fn is_like(&self, other: &Self) -> bool {
+        let is_done = matches!(self.state, RunState::At(state) if state.is_terminal());
+        self.state == other.state
+            && self.delivery_count == other.delivery_count
+            && (is_done || self.together == other.together)
+    }
+}
+
+/// How many records there are from `first` to `last`.
+pub(crate) fn count(first: i64, last: i64) -> u32 {
+    u32::try_from(last - first + 1).unwrap_or(u32::MAX)
 }
 
 /// See the module.
@@ -176,7 +194,8 @@ impl SharePartition {
     /// Adds a run behind the last one.
     pub(crate) fn extend(&mut self, last: i64, state: DeliveryState, delivery_count: i16) {
         if last >= self.next {
-            self.runs.insert(self.next, Run { last, state: RunState::At(state), delivery_count });
+            let together = count(self.next, last);
+            self.runs.insert(self.next, Run { last, state: RunState::At(state), delivery_count, together });
             self.next = last + 1;
         }
     }
@@ -368,9 +387,7 @@ impl SharePartition {
         let mut joined = BTreeMap::new();
         for (first, run) in std::mem::take(&mut self.runs) {
             match &mut before {
-                Some((_, last)) if last.state == run.state && last.delivery_count == run.delivery_count => {
-                    last.last = run.last;
-                }
+                Some((_, last)) if last.is_like(&run) => last.last = run.last,
                 _ => {
                     joined.extend(before.replace((first, run)));
                 }

@@ -11,7 +11,8 @@ use thalweg_base::properties;
 use thalweg_sys::time::{Duration, now};
 use thalweg_sys::{fs, net};
 
-use settings::{Secrets, Settings, compose, find};
+use crate::serve::entries::value_of;
+use settings::{Secrets, Settings, compose};
 
 /// Where the images of Apache Kafka keep data when nothing names a directory; a compose file may mount a volume there.
 const OLD_DATA_DIRS: [&str; 2] = ["/tmp/kraft-combined-logs", "/tmp/kafka-logs"];
@@ -111,7 +112,7 @@ impl Container {
         if !listener.is_plain {
             return reach(&listener.address).map(|()| ExitCode::SUCCESS);
         }
-        let is_broker = find(&entries, "process.roles").is_none_or(|roles| roles.contains("broker"));
+        let is_broker = value_of(&entries, "process.roles").is_none_or(|roles| roles.contains("broker"));
         let option = if is_broker { "--bootstrap-server" } else { "--bootstrap-controller" };
         let mut tool = this_program()?;
         tool.args(["cluster", "cluster-id", option, &listener.address]);
@@ -167,17 +168,17 @@ struct Listener {
 }
 
 fn first_listener(entries: &[(String, String)]) -> Option<Listener> {
-    let protocols = find(entries, "listener.security.protocol.map").unwrap_or_default();
+    let protocols = value_of(entries, "listener.security.protocol.map").unwrap_or_default();
     let protocol = |name: &str| {
         let mut pairs = protocols.split(',').filter_map(|pair| pair.trim().split_once(':'));
         pairs.find(|(mapped, _)| *mapped == name).map_or(name.to_owned(), |(_, protocol)| protocol.to_owned())
     };
-    let listeners = find(entries, "listeners").unwrap_or("PLAINTEXT://:9092");
+    let listeners = value_of(entries, "listeners").unwrap_or("PLAINTEXT://:9092");
     let (name, address) = listeners.split(',').next()?.trim().split_once("://")?;
     let (host, port) = address.rsplit_once(':')?;
     let host = if matches!(host, "" | "0.0.0.0" | "[::]") { "localhost" } else { host };
     // The controller's listener is a plain one unless the map says otherwise.
-    let controllers = find(entries, "controller.listener.names").unwrap_or_default();
+    let controllers = value_of(entries, "controller.listener.names").unwrap_or_default();
     let is_plain =
         protocol(name) == "PLAINTEXT" || protocols.is_empty() && controllers.split(',').any(|one| one == name);
     Some(Listener { address: format!("{host}:{port}"), is_plain })

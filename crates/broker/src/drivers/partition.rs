@@ -360,13 +360,11 @@ impl Partition {
         let (limits, now) = (self.settings().limits, self.local.moment());
         let State { log: Some(log), role, .. } = &mut *state else { return };
         let (effects, is_new) = match role {
-            Role::Leader(leader) => {
-                // The image may show what this leader has proposed before the controller's answer does.
-                if leader.is_proposing() && assignment.partition_epoch > leader.partition_epoch() {
-                    self.local.replicated.isr_changed(leader.isr(), &assignment.isr);
-                }
-                (leader.assigned(&assignment, now), false)
+            // The image may show what this leader has proposed before the controller's answer does.
+            Role::Leader(leader) if leader.is_proposing() => {
+                (self.counting_isr(leader, |leader| leader.assigned(&assignment, now)), false)
             }
+            Role::Leader(leader) => (leader.assigned(&assignment, now), false),
             Role::Follower(_) | Role::Idle { .. } => {
                 let ends = role.ends(log.log_start(), log.log_end());
                 let (leader, effects) = Leader::start(self.local.id, &assignment, ends, limits, now);
@@ -381,6 +379,14 @@ impl Partition {
             state.wake_all();
         }
         self.note_brokers(state, cluster);
+    }
+
+    /// Tells a leader something that may change its replicas in sync, and counts that.
+    fn counting_isr(&self, leader: &mut Leader, tell: impl FnOnce(&mut Leader) -> Effects) -> Effects {
+        let before = leader.isr().to_vec();
+        let effects = tell(leader);
+        self.local.replicated.isr_changed(&before, leader.isr());
+        effects
     }
 
     /// Brokers have registered, were fenced or unfenced, or begin to shut down.
@@ -415,10 +421,9 @@ impl Partition {
         let mut state = self.lock();
         let Some(leader) = state.role.leader_mut() else { return };
         let effects = match answer {
-            Ok(committed) => {
-                self.local.replicated.isr_changed(leader.isr(), &committed.isr);
+            Ok(committed) => self.counting_isr(leader, |leader| {
                 leader.isr_committed(committed.leader_epoch, &committed.isr, committed.partition_epoch, now)
-            }
+            }),
             Err(refusal) => {
                 self.local.replicated.failed_isr_updates.increment();
                 leader.isr_refused(partition_epoch, refusal, now)

@@ -2,31 +2,10 @@
 
 use std::sync::{Arc, Weak};
 
-use thalweg_base::metrics::QUANTILES;
+use thalweg_base::metrics::{QUANTILES, Vitals};
 use thalweg_wire::ApiKey;
 
 use crate::broker::Broker;
-
-/// What a node has done since it started, and how it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Vitals {
-    /// Records that producers have appended.
-    pub records_in: u64,
-    /// The bytes of these.
-    pub bytes_in: u64,
-    /// Bytes of records that consumers were given.
-    pub bytes_out: u64,
-    /// Bytes of all logs.
-    pub log_bytes: u64,
-    /// Processor time used, in seconds.
-    pub cpu_seconds: f64,
-    /// Memory in RAM, in bytes.
-    pub resident_bytes: u64,
-    /// How long produce requests took lately: 99 of 100 took no longer, in milliseconds.
-    pub produce_ms: f64,
-    /// The same of fetch requests, of which most wait for records.
-    pub fetch_ms: f64,
-}
 
 /// Reads the [`Vitals`] of a node for as long as it runs. Made by [`Node::vitals`](crate::Node::vitals).
 #[derive(Clone, Debug)]
@@ -44,9 +23,7 @@ impl VitalsReader {
         if broker.closing.has_begun() {
             return None;
         }
-        if broker.network.requests.turn_if_due(broker.moment()) {
-            broker.partitions.turn_flush_times();
-        }
+        broker.turn_quantiles();
         let (views, mut all) = broker.partitions.views();
         views.iter().for_each(|view| all += view.traffic);
         let usage = thalweg_sys::process::usage();

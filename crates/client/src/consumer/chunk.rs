@@ -35,6 +35,24 @@ pub struct ConsumerRecord {
     pub headers: Vec<RecordHeader>,
 }
 
+impl ConsumerRecord {
+    /// The record at `offset` of a batch of `partition`, as consumers give it.
+    #[must_use]
+    pub fn of_batch(partition: &TopicPartition, header: &BatchHeader, offset: Offset, record: Record) -> Self {
+        Self {
+            topic: Arc::clone(&partition.topic),
+            partition: partition.partition,
+            offset,
+            leader_epoch: header.leader_epoch,
+            timestamp: header.timestamp_of(record.timestamp_delta),
+            timestamp_type: header.attributes.timestamp_type(),
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+        }
+    }
+}
+
 /// Offsets that a consumer passed over because their batch is not for the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassedOver {
@@ -144,7 +162,7 @@ impl Chunk {
                     let offset = header.offset_of(record.offset_delta);
                     if offset >= *position {
                         *position = offset.next();
-                        out.records.push(consumer_record(partition, header, offset, record));
+                        out.records.push(ConsumerRecord::of_batch(partition, header, offset, record));
                     }
                 }
                 None => {
@@ -202,26 +220,6 @@ fn is_abort_marker(batch: &BatchView, reading: Reading) -> Result<bool, BatchErr
     let record = batch.records(reading.batch_bytes_max)?.next().transpose()?;
     let key = record.and_then(|record| record.key).unwrap_or_default();
     Ok(ControlType::parse_key(&key)? == Some(ControlType::Abort))
-}
-
-/// A record of a batch, as consumers give it.
-pub(crate) fn consumer_record(
-    partition: &TopicPartition,
-    header: &BatchHeader,
-    offset: Offset,
-    record: Record,
-) -> ConsumerRecord {
-    ConsumerRecord {
-        topic: Arc::clone(&partition.topic),
-        partition: partition.partition,
-        offset,
-        leader_epoch: header.leader_epoch,
-        timestamp: header.timestamp_of(record.timestamp_delta),
-        timestamp_type: header.attributes.timestamp_type(),
-        key: record.key,
-        value: record.value,
-        headers: record.headers,
-    }
 }
 
 #[cfg(test)]

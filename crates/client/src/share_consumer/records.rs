@@ -7,8 +7,7 @@ use thalweg_records::{BatchError, batches};
 use thalweg_wire::messages::share_fetch_response::PartitionData;
 
 use super::ShareRecord;
-use crate::Error;
-use crate::consumer::consumer_record;
+use crate::{ConsumerRecord, Error};
 
 /// How many offsets of one answer can be acquired; brokers give `max.poll.records` and what is left of a batch.
 const ACQUIRED_MAX: i64 = 1 << 20;
@@ -49,7 +48,7 @@ pub(super) fn acquired(
             let record = record.map_err(damaged)?;
             let offset = header.offset_of(record.offset_delta);
             let Some(delivery_count) = counts.get(&offset).copied() else { continue };
-            let record = consumer_record(partition, &header, offset, record);
+            let record = ConsumerRecord::of_batch(partition, &header, offset, record);
             found.insert(offset, Some(ShareRecord { record, delivery_count }));
         }
     }

@@ -6,6 +6,7 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::pages;
 use crate::trouble::Trouble;
@@ -54,6 +55,14 @@ impl Answer {
     pub(crate) fn page(page: &impl Template) -> Self {
         // It writes to a string, and no template of ours calls what may fail.
         Self::Page(page.render().unwrap_or_default())
+    }
+
+    /// A page, or what it shows as a document, as `Accept` wants it; a page for those who take anything.
+    pub(crate) fn in_form(headers: &HeaderMap, page: &impl Template, document: impl FnOnce() -> Value) -> Self {
+        match Wants::of(headers, Wants::Html) {
+            Wants::Html => Self::page(page),
+            Wants::Json => Self::json(&document()),
+        }
     }
 
     /// A JSON document.

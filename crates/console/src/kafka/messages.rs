@@ -135,10 +135,8 @@ impl Kafka {
     async fn range(&self, partition: &TopicPartition) -> Result<Range, Trouble> {
         let snapshot = self.snapshot_with(&partition.topic).await?;
         let topic = snapshot.topic(&partition.topic)?;
-        if !topic.partitions.iter().any(|known| known.id == partition.partition) {
-            let (topic, id) = (&partition.topic, partition.partition);
-            return Err(Trouble::NotFound(format!("topic {topic} has no partition {id}")));
-        }
+        let id = partition.partition;
+        topic.partition(id).ok_or_else(|| Trouble::no_partition(&partition.topic, id))?;
         let range = self.ranges(std::slice::from_ref(partition)).await?.into_iter().next().flatten();
         range.ok_or_else(|| Trouble::NotFound(format!("partition {partition} has no leader that answers now")))
     }

@@ -119,6 +119,18 @@ impl Kafka {
     }
 }
 
+/// What a broker answered; none if it is too old for the request, or does not answer, which is added to `troubles`.
+fn served<R>(answer: Result<R, thalweg_client::Error>, troubles: &mut Vec<Trouble>) -> Option<R> {
+    match answer {
+        Ok(response) => Some(response),
+        Err(thalweg_client::Error::UnsupportedVersion { .. }) => None,
+        Err(error) => {
+            troubles.push(Trouble::Away(error));
+            None
+        }
+    }
+}
+
 /// Asks several brokers at once; the answers come in the order of `brokers`.
 async fn of_each<T, F>(brokers: impl IntoIterator<Item = i32>, ask: impl Fn(NodeId) -> F) -> Vec<(i32, T)>
 where

@@ -7,7 +7,7 @@ use thalweg_client::Destination;
 use thalweg_wire::messages::DescribeProducersRequest;
 use thalweg_wire::messages::describe_producers_request::TopicRequest;
 
-use super::{Kafka, Topic, of_each};
+use super::{Kafka, Topic, of_each, served};
 use crate::trouble::Trouble;
 
 /// An idempotent or transactional producer that has written to a partition not long ago.
@@ -46,14 +46,7 @@ impl Kafka {
         });
         let (mut producers, mut troubles) = (Vec::new(), Vec::new());
         for (_, answer) in answers.await {
-            let response = match answer {
-                Ok(response) => response,
-                Err(thalweg_client::Error::UnsupportedVersion { .. }) => continue,
-                Err(error) => {
-                    troubles.push(Trouble::Away(error));
-                    continue;
-                }
-            };
+            let Some(response) = served(answer, &mut troubles) else { continue };
             for partition in response.topics.iter().flat_map(|topic| &topic.partitions) {
                 let what = format!("producers of {name}-{}", partition.partition_index);
                 let checked = Trouble::check(what, partition.error_code, partition.error_message.as_deref());

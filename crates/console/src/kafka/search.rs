@@ -201,7 +201,7 @@ impl Kafka {
         let wanted = topic.partitions.iter().map(|it| it.id).filter(|id| partition.is_none_or(|only| only == *id));
         let asked: Vec<TopicPartition> = wanted.map(|id| TopicPartition::new(name, id)).collect();
         if asked.is_empty() {
-            return Err(Trouble::NotFound(format!("topic {name} has no partition {}", partition.unwrap_or_default())));
+            return Err(Trouble::no_partition(name, partition.unwrap_or_default()));
         }
         let ranges = self.ranges(&asked).await?;
         let since = match since_ms {

@@ -83,6 +83,11 @@ impl Partition {
 }
 
 impl Topic {
+    /// The partition of this index.
+    pub(crate) fn partition(&self, id: i32) -> Option<&Partition> {
+        self.partitions.iter().find(|partition| partition.id == id)
+    }
+
     /// How many partitions have a replica that is not in sync.
     pub(crate) fn under_replicated(&self) -> usize {
         self.partitions.iter().filter(|partition| partition.is_under_replicated()).count()

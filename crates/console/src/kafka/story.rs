@@ -150,17 +150,7 @@ fn look_up(batch: &BatchView, partition: &TopicPartition, offset: i64) -> Result
         if header.attributes.is_control() {
             return Ok(Found::Control(ControlType::parse_key(&record.key.unwrap_or_default())?));
         }
-        return Ok(Found::Record(Box::new(ConsumerRecord {
-            topic: partition.topic.clone(),
-            partition: partition.partition,
-            offset: Offset(offset),
-            leader_epoch: header.leader_epoch,
-            timestamp: header.timestamp_of(record.timestamp_delta),
-            timestamp_type: header.attributes.timestamp_type(),
-            key: record.key,
-            value: record.value,
-            headers: record.headers,
-        })));
+        return Ok(Found::Record(Box::new(ConsumerRecord::of_batch(partition, header, Offset(offset), record))));
     }
     Ok(Found::Gone)
 }

@@ -29,7 +29,7 @@ impl Kafka {
             topic.partitions.iter().map(|partition| partition.id).filter(|id| only.is_none_or(|only| only == *id));
         let partitions: Vec<TopicPartition> = ids.map(|id| TopicPartition::new(name, id)).collect();
         if partitions.is_empty() {
-            return Err(Trouble::NotFound(format!("topic {name} has no partition {}", only.unwrap_or_default())));
+            return Err(Trouble::no_partition(name, only.unwrap_or_default()));
         }
         let turn = self.long_turn().await?;
         let mut consumer = self.consumer(RECORDS_MAX, FETCH_BYTES_MAX)?;

@@ -7,7 +7,7 @@ use thalweg_client::Destination;
 use thalweg_wire::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use thalweg_wire::messages::{DescribeTransactionsRequest, ListTransactionsRequest, WriteTxnMarkersRequest};
 
-use super::{Kafka, Snapshot, of_each};
+use super::{Kafka, Snapshot, of_each, served};
 use crate::trouble::Trouble;
 
 /// A transactional id, as its coordinator lists it.
@@ -56,14 +56,7 @@ impl Kafka {
         });
         let (mut transactions, mut troubles) = (Vec::new(), Vec::new());
         for (coordinator, answer) in answers.await {
-            let response = match answer {
-                Ok(response) => response,
-                Err(thalweg_client::Error::UnsupportedVersion { .. }) => continue,
-                Err(error) => {
-                    troubles.push(Trouble::Away(error));
-                    continue;
-                }
-            };
+            let Some(response) = served(answer, &mut troubles) else { continue };
             let what = format!("transactions of broker {coordinator}");
             troubles.extend(Trouble::check(what, response.error_code, None).err());
             transactions.extend(response.transaction_states.into_iter().map(|found| Transaction {

@@ -121,9 +121,11 @@ impl StreamsGroup {
         let begins_to_revoke = next != member && next.state == MemberState::UnrevokedTasks;
         let rebalance_timeout = begins_to_revoke.then(|| next.rebalance_timeout());
         let changed = request.member_epoch == JOIN_EPOCH || next.assigned != before.assigned;
-        // A member that says everything again, and that it runs other tasks, has missed an answer.
-        let missed = || owned_tasks(request).is_some_and(|owned| !is_given(&owned, &next.assigned));
-        let tells = changed || request.rebalance_timeout_ms != -1 && missed();
+        // Kafka Streams says its rebalance timeout when it joins only. If it lists its tasks later, and not all that it was
+        // given, it has missed an answer.
+        let is_later = request.rebalance_timeout_ms == -1;
+        let missed = is_later && owned_tasks(request).is_some_and(|owned| !runs_all(&owned, &next.assigned));
+        let tells = changed || missed;
         let endpoint_epoch = match changed && next.user_endpoint.is_some() {
             true => self.endpoint_epoch.saturating_add(1),
             false => self.endpoint_epoch,
@@ -364,11 +366,11 @@ fn owned_tasks(request: &m::StreamsGroupHeartbeatRequest) -> Option<TargetTasks>
     })
 }
 
-/// Whether these are the very tasks that a member was given.
-fn is_given(owned: &TargetTasks, assigned: &HeldTasks) -> bool {
-    owned.active == without_epochs(&assigned.active)
-        && owned.standby == assigned.standby
-        && owned.warmup == assigned.warmup
+/// Whether a member runs every task that it was given.
+fn runs_all(owned: &TargetTasks, assigned: &HeldTasks) -> bool {
+    is_part(&without_epochs(&assigned.active), &owned.active)
+        && is_part(&assigned.standby, &owned.standby)
+        && is_part(&assigned.warmup, &owned.warmup)
 }
 
 fn named(tasks: &[m::streams_group_heartbeat_request::TaskIds]) -> Tasks {
@@ -378,11 +380,13 @@ fn named(tasks: &[m::streams_group_heartbeat_request::TaskIds]) -> Tasks {
 /// Whether a member says what it runs, and has been given all of that.
 fn owns_only(request: &m::StreamsGroupHeartbeatRequest, assigned: &HeldTasks) -> bool {
     let Some(owned) = owned_tasks(request) else { return false };
-    let active = without_epochs(&assigned.active);
-    let is_part = |owned: &Tasks, of: &Tasks| super::tasks::each(owned).all(|(id, task)| contains(of, id, task));
-    is_part(&owned.active, &active)
+    is_part(&owned.active, &without_epochs(&assigned.active))
         && is_part(&owned.standby, &assigned.standby)
         && is_part(&owned.warmup, &assigned.warmup)
+}
+
+fn is_part(tasks: &Tasks, of: &Tasks) -> bool {
+    super::tasks::each(tasks).all(|(id, task)| contains(of, id, task))
 }
 
 /// The tasks that a member says it runs are tasks of the topology.

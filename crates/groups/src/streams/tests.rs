@@ -138,6 +138,19 @@ fn create_all(bed: &mut Testbed, missing: &[CreatableTopic]) {
     bed.change(image);
 }
 
+/// The group is to have one standby copy of each task with state.
+fn ask_for_standby_copies(bed: &mut Testbed) {
+    let mut image = bed.image.clone();
+    let config = m::ConfigRecord {
+        resource_type: ConfigResourceType::Group.id(),
+        resource_name: "app".into(),
+        name: "streams.num.standby.replicas".into(),
+        value: Some("1".into()),
+    };
+    image.replay(&config.into(), Offset(1_000));
+    bed.change(image);
+}
+
 /// A group with one member that runs all tasks of [`one`] over `t`, which has 4 partitions.
 fn settled() -> (Testbed, i32) {
     let mut bed = coordinator(&[("t", 4), ("app-changelog", 4)]);
@@ -198,15 +211,7 @@ fn a_member_that_does_not_give_up_its_tasks_is_put_out() {
 #[test]
 fn a_task_with_state_has_a_standby_copy_on_another_process() {
     let (mut bed, epoch) = settled();
-    let mut image = bed.image.clone();
-    let config = m::ConfigRecord {
-        resource_type: ConfigResourceType::Group.id(),
-        resource_name: "app".into(),
-        name: "streams.num.standby.replicas".into(),
-        value: Some("1".into()),
-    };
-    image.replay(&config.into(), Offset(1_000));
-    bed.change(image);
+    ask_for_standby_copies(&mut bed);
     alive(&mut bed, join("b", one("t")));
     alive(&mut bed, running("a", epoch, &[0, 1, 2, 3]));
     let told = alive(&mut bed, running("a", epoch, &[0, 1]));
@@ -215,6 +220,35 @@ fn a_task_with_state_has_a_standby_copy_on_another_process() {
     let told_a = alive(&mut bed, running("a", told.member_epoch, &[0, 1]));
     let copies = standby(&told).or(standby(&told_a));
     assert_eq!(copies, has(&[("0", &[2, 3])]));
+}
+
+#[test]
+fn a_member_whose_new_tasks_are_delayed_is_not_told_its_old_ones() {
+    let (mut bed, epoch) = settled();
+    alive(&mut bed, join("b", one("t")));
+    alive(&mut bed, running("a", epoch, &[0, 1, 2, 3]));
+    alive(&mut bed, running("a", epoch, &[0, 1]));
+    alive(&mut bed, running("b", epoch + 1, &[]));
+    ask_for_standby_copies(&mut bed);
+    let anew = |member: &str| Beat { rebalance_timeout_ms: 1_000, ..running(member, epoch + 1, &[]) };
+    let told = alive(&mut bed, anew("a"));
+    assert_eq!((active(&told), statuses(&told)), (None, vec![5]), "the assignment interval is not over");
+    bed.pass(1_000);
+    let told = alive(&mut bed, anew("a"));
+    assert_eq!((active(&told), standby(&told)), (has(&[("0", &[0, 1])]), has(&[("0", &[2, 3])])));
+    let told = alive(&mut bed, anew("b"));
+    assert_eq!((active(&told), standby(&told)), (has(&[("0", &[2, 3])]), has(&[("0", &[0, 1])])));
+}
+
+#[test]
+fn a_member_that_missed_an_answer_is_told_its_tasks_again() {
+    let (mut bed, epoch) = settled();
+    let told = alive(&mut bed, running("a", epoch, &[0, 1, 2, 3]));
+    assert_eq!(active(&told), None, "it runs what it was given");
+    let told = alive(&mut bed, beat("a", epoch));
+    assert_eq!(active(&told), None, "it does not say what it runs");
+    let told = alive(&mut bed, running("a", epoch, &[0]));
+    assert_eq!(active(&told), has(&[("0", &[0, 1, 2, 3])]));
 }
 
 #[test]

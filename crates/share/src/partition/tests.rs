@@ -267,6 +267,14 @@ fn records_that_fail_often_are_delivered_a_few_at_a_time() {
     assert_eq!(take(&mut part, 0, "a", 100, &[span(0, 7)]), [(0, 3, 4)]);
     settle(&mut part, "a", 0, 3, &[AckType::Release]);
     assert_eq!(take(&mut part, 0, "a", 100, &[span(0, 7)]), [(0, 0, 5)], "the last time alone");
+    settle(&mut part, "a", 0, 0, &[AckType::Accept]);
+    for at in 1..=3 {
+        assert_eq!(take(&mut part, 0, "a", 100, &[span(0, 7)]), [(at, at, 5)]);
+        settle(&mut part, "a", at, at, &[AckType::Accept]);
+    }
+    assert_eq!(take(&mut part, 0, "a", 100, &[span(0, 7)]), [(4, 7, 4)], "half of those that came together at first");
+    settle(&mut part, "a", 4, 7, &[AckType::Release]);
+    assert_eq!(take(&mut part, 0, "a", 100, &[span(0, 7)]), [(4, 4, 5)]);
 }
 
 /// The bar is 100 bytes.

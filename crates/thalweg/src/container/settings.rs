@@ -1,7 +1,7 @@
 //! From the environment of a container to the properties of a node, by the rules of the images `apache/kafka` and
 //! `confluentinc/cp-kafka`, of `bitnami/kafka` for its `KAFKA_CFG_` names, and of images of ZooKeeper's time.
 
-use crate::serve::entries::{adopted, is_of_zookeeper};
+use crate::serve::entries::{adopted, is_of_zookeeper, value_of};
 
 /// What a variable of a property begins with.
 const PREFIX: &str = "KAFKA_";
@@ -73,7 +73,7 @@ pub(super) fn compose(
     secrets: &Secrets<'_>,
     data_dir: &str,
 ) -> Result<Settings, String> {
-    let variable = |name: &str| find(variables, name).filter(|value| !value.is_empty());
+    let variable = |name: &str| value_of(variables, name).filter(|value| !value.is_empty());
     let mut entries = mounted;
     entries.extend(variables.iter().filter_map(|(name, value)| Some((property_of(name, value)?, value.clone()))));
     // Compose files leave variables empty that they do not need.
@@ -81,13 +81,13 @@ pub(super) fn compose(
     if entries.is_empty() {
         entries.extend(DEFAULTS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     }
-    let is_controller_only = find(&entries, "process.roles").is_some_and(|roles| roles.trim() == "controller");
-    if is_controller_only && find(&entries, "advertised.listeners").is_some() {
+    let is_controller_only = value_of(&entries, "process.roles").is_some_and(|roles| roles.trim() == "controller");
+    if is_controller_only && value_of(&entries, "advertised.listeners").is_some() {
         return Err("KAFKA_ADVERTISED_LISTENERS is not supported on a KRaft controller.".to_owned());
     }
-    if find(&entries, "listeners").is_none()
+    if value_of(&entries, "listeners").is_none()
         && !is_controller_only
-        && let Some(advertised) = find(&entries, "advertised.listeners")
+        && let Some(advertised) = value_of(&entries, "advertised.listeners")
     {
         entries.push(("listeners".to_owned(), on_every_interface(advertised)));
     }
@@ -95,18 +95,18 @@ pub(super) fn compose(
     if is_of_zookeeper(&entries) {
         entries = adopted(&entries);
     }
-    if find(&entries, "log.dirs").or(find(&entries, "log.dir")).is_none() {
+    if value_of(&entries, "log.dirs").or(value_of(&entries, "log.dir")).is_none() {
         entries.push(("log.dirs".to_owned(), data_dir.to_owned()));
     }
     let cluster_id = ["CLUSTER_ID", "KAFKA_CLUSTER_ID", "KAFKA_KRAFT_CLUSTER_ID"].into_iter().find_map(variable);
-    let is_controller = find(&entries, "process.roles").is_some_and(|roles| roles.contains("controller"));
+    let is_controller = value_of(&entries, "process.roles").is_some_and(|roles| roles.contains("controller"));
     let warnings = variable("KAFKA_CREATE_TOPICS").map(|topics| {
         format!(
             "KAFKA_CREATE_TOPICS={topics} has no effect: create the topics with kafka-topics --create --if-not-exists"
         )
     });
     Ok(Settings {
-        is_standalone: is_controller && find(&entries, "controller.quorum.voters").is_none(),
+        is_standalone: is_controller && value_of(&entries, "controller.quorum.voters").is_none(),
         entries,
         cluster_id: cluster_id.unwrap_or(DEFAULT_CLUSTER_ID).to_owned(),
         log_level: variable("KAFKA_LOG4J_ROOT_LOGLEVEL").map(level),
@@ -131,7 +131,7 @@ impl Secrets<'_> {
             ("KAFKA_SSL_KEYSTORE_FILENAME", "ssl.keystore.location"),
             ("KAFKA_SSL_TRUSTSTORE_FILENAME", "ssl.truststore.location"),
         ] {
-            if let Some(name) = find(variables, variable) {
+            if let Some(name) = value_of(variables, variable) {
                 entries.push((key.to_owned(), format!("{}/{name}", self.dir)));
             }
         }
@@ -140,18 +140,13 @@ impl Secrets<'_> {
             ("KAFKA_SSL_KEY_CREDENTIALS", "ssl.key.password"),
             ("KAFKA_SSL_TRUSTSTORE_CREDENTIALS", "ssl.truststore.password"),
         ] {
-            if let Some(name) = find(variables, variable) {
+            if let Some(name) = value_of(variables, variable) {
                 let secret = (self.read)(name).map_err(|e| format!("{variable} names {}/{name}: {e}", self.dir))?;
                 entries.push((key.to_owned(), secret.trim_end_matches(['\n', '\r']).to_owned()));
             }
         }
         Ok(entries)
     }
-}
-
-/// The value of the last of these names.
-pub(super) fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    pairs.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 /// The property that a variable sets: `KAFKA_A_B__C___D` is `a.b_c-d`.

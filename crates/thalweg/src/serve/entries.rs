@@ -99,8 +99,7 @@ fn host_and_port(address: &str) -> Result<String, String> {
 
 /// Adds the controller's listener where none is written: on loopback, at the next port.
 fn add_controller(listeners: &mut String, entries: &[(String, String)]) -> Result<(), String> {
-    let written = |key: &str| entries.iter().rfind(|(name, _)| name == key).map(|(_, value)| value.as_str());
-    let names = written("controller.listener.names").unwrap_or(CONTROLLER);
+    let names = value_of(entries, "controller.listener.names").unwrap_or(CONTROLLER);
     let controller = names.split(',').next().unwrap_or(CONTROLLER).trim();
     let is_there = listeners.split(',').any(|one| one.trim().split("://").next() == Some(controller));
     if is_there {
@@ -113,6 +112,11 @@ fn add_controller(listeners: &mut String, entries: &[(String, String)]) -> Resul
     let next = if port == 0 { 0 } else { port.checked_add(1).unwrap_or(0) };
     listeners.push_str(&format!(",{controller}://{LOOPBACK}:{next}"));
     Ok(())
+}
+
+/// The value of a key; the last one where it stands several times.
+pub(crate) fn value_of<'a>(entries: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    entries.iter().rfind(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
 /// Whether a file is one of a broker with ZooKeeper: Kafka 4 has no such mode.
@@ -142,7 +146,7 @@ pub(crate) fn adopted(old: &[(String, String)]) -> Vec<(String, String)> {
     let gone = ["zookeeper.", "broker.id", "port", "host.name", "advertised.host.name", "advertised.port"];
     let is_gone =
         |key: &str| gone.iter().any(|prefix| key == *prefix || prefix.ends_with('.') && key.starts_with(prefix));
-    let written = |key: &str| old.iter().rfind(|(name, _)| name == key).map(|(_, value)| value.trim());
+    let written = |key: &str| value_of(old, key).map(str::trim);
     let mut entries: Vec<(String, String)> = old
         .iter()
         .filter(|(key, _)| !is_gone(key) && key != "listeners" && key != "inter.broker.protocol.version")
@@ -212,10 +216,6 @@ mod tests {
         (key.to_owned(), value.to_owned())
     }
 
-    fn last<'a>(entries: &'a [(String, String)], key: &str) -> Option<&'a str> {
-        entries.iter().rfind(|(name, _)| name == key).map(|(_, value)| value.as_str())
-    }
-
     #[test]
     fn an_address_and_a_directory_are_enough_for_a_lone_node() {
         let asked =
@@ -239,7 +239,7 @@ mod tests {
     fn listeners_alone_have_the_controller_added() {
         let overrides = ["listeners=PLAINTEXT://:9192".to_owned()];
         let read = read(None, &CommandLine { overrides: &overrides, ..CommandLine::default() }).expect("read");
-        assert_eq!(last(&read.overrides, "listeners"), Some("PLAINTEXT://:9192,CONTROLLER://127.0.0.1:9193"));
+        assert_eq!(value_of(&read.overrides, "listeners"), Some("PLAINTEXT://:9192,CONTROLLER://127.0.0.1:9193"));
     }
 
     #[test]
@@ -260,9 +260,9 @@ mod tests {
         ];
         assert!(is_of_zookeeper(&old));
         let new = adopted(&old);
-        assert_eq!(last(&new, "node.id"), Some("3"));
-        assert_eq!(last(&new, "listeners"), Some("PLAINTEXT://:9192,CONTROLLER://127.0.0.1:9193"));
-        assert_eq!(last(&new, "zookeeper.connect"), None);
+        assert_eq!(value_of(&new, "node.id"), Some("3"));
+        assert_eq!(value_of(&new, "listeners"), Some("PLAINTEXT://:9192,CONTROLLER://127.0.0.1:9193"));
+        assert_eq!(value_of(&new, "zookeeper.connect"), None);
         let (config, notices) = NodeConfig::from_properties(&new, &[]).expect("a configuration");
         assert_eq!((config.node_id.0, notices), (3, Vec::new()));
     }

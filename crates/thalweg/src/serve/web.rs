@@ -65,7 +65,7 @@ impl Offer {
         let mut settings = Settings::new(client, local.ip());
         settings.writes = writes;
         let vitals = node.vitals();
-        settings.vitals = Some(VitalsSource::new(move || vitals.read().map(translated)));
+        settings.vitals = Some(VitalsSource::new(move || vitals.read()));
         match Console::new(settings) {
             Ok(console) => node.answer_http_with(console.handler()),
             Err(e) => {
@@ -74,20 +74,6 @@ impl Offer {
             }
         }
         Some(format!("http://{}/", reachable(local)))
-    }
-}
-
-/// A node's numbers, as the console takes them.
-fn translated(vitals: thalweg_broker::Vitals) -> thalweg_console::Vitals {
-    thalweg_console::Vitals {
-        records_in: vitals.records_in,
-        bytes_in: vitals.bytes_in,
-        bytes_out: vitals.bytes_out,
-        log_bytes: vitals.log_bytes,
-        cpu_seconds: vitals.cpu_seconds,
-        resident_bytes: vitals.resident_bytes,
-        produce_ms: vitals.produce_ms,
-        fetch_ms: vitals.fetch_ms,
     }
 }
 

@@ -29,6 +29,9 @@ public final class Wanted {
 
     private static int nodes;
 
+    /** How many brokers the cluster was asked for that stands for a whole class. */
+    private static int standing;
+
     private Wanted() {
     }
 
@@ -65,9 +68,21 @@ public final class Wanted {
         nodes = Math.max(nodes, brokers);
     }
 
+    /** Skips listeners that encrypt or authenticate. */
+    public static void ofListeners(Map<String, String> properties) {
+        if (properties.getOrDefault("listener.security.protocol.map", "").contains(":S")) {
+            throw new TestAbortedException("TLS and SASL in Kafka Streams' tests");
+        }
+    }
+
+    /** A cluster stands from now on for every test of a class, and was asked for so many brokers; 0 if it is gone. */
+    public static void standing(int brokers) {
+        standing = brokers;
+    }
+
     /** How many brokers the test that has just ended had asked for. */
     static int takeNodes() {
-        int taken = nodes;
+        int taken = Math.max(nodes, standing);
         nodes = 0;
         return taken;
     }

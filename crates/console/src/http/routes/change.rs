@@ -1,7 +1,9 @@
 //! How everything is changed: first a dry run, then, once the name of what changes was typed, the change.
 
-use axum::extract::Form;
-use axum::extract::rejection::FormRejection;
+use std::sync::Arc;
+
+use axum::extract::rejection::ExtensionRejection;
+use axum::extract::{Extension, Form, FromRequest, FromRequestParts as _, Request};
 use axum::http::HeaderMap;
 
 use super::super::{Answer, Wants};
@@ -10,18 +12,11 @@ use crate::pages::{Frame, Plan, PlanPage};
 use crate::settings::Switch;
 use crate::trouble::Trouble;
 
-/// A form as it comes, or why it is none.
-pub(super) type Filled = Result<Form<Vec<(String, String)>>, FormRejection>;
-
 /// The fields of a form.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    pub(super) fn of(form: Filled) -> Result<Self, Trouble> {
-        form.map(|Form(fields)| Self(fields)).map_err(|e| Trouble::Bad(e.body_text()))
-    }
-
     /// What was typed into a field, without blanks around it; `None` if nothing was.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let field = self.0.iter().find(|(known, _)| known == name);
@@ -58,18 +53,38 @@ pub(super) fn config_lines(typed: &str) -> Result<Vec<(String, String)>, Trouble
     lines.map(config).collect()
 }
 
-/// Whoever asks for a change, and how.
-#[derive(Clone, Copy)]
-pub(super) struct Asking<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) from: thalweg_http::From,
-    pub(super) fields: &'a Fields,
+/// A form that asks for a change, and whoever sent it.
+pub(super) struct Sent {
+    pub(super) shared: Arc<Shared>,
+    pub(super) headers: HeaderMap,
+    from: thalweg_http::From,
+    /// What was filled in, or why that is no form.
+    fields: Result<Fields, String>,
+}
+
+impl FromRequest<Arc<Shared>> for Sent {
+    type Rejection = ExtensionRejection;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, ExtensionRejection> {
+        let (mut parts, body) = request.into_parts();
+        let Extension(from) = Extension::from_request_parts(&mut parts, shared).await?;
+        let headers = parts.headers.clone();
+        let form = Form::from_request(Request::from_parts(parts, body), shared).await;
+        let fields = form.map(|Form(fields)| Fields(fields)).map_err(|e| e.body_text());
+        Ok(Self { shared: Arc::clone(shared), headers, from, fields })
+    }
+}
+
+impl Sent {
+    pub(super) fn fields(&self) -> Result<&Fields, Trouble> {
+        self.fields.as_ref().map_err(|why| Trouble::Bad(why.clone()))
+    }
 }
 
 /// A change of something that has a name.
 pub(super) struct Change<'a> {
-    asking: Asking<'a>,
+    sent: &'a Sent,
+    fields: &'a Fields,
     /// What the audit line says.
     what: &'static str,
     name: &'a str,
@@ -82,21 +97,21 @@ pub(super) struct Change<'a> {
 impl<'a> Change<'a> {
     /// A change, if it is allowed. `action` and `back` are addresses below the console's path.
     pub(super) fn begin(
-        asking: Asking<'a>,
+        (sent, fields): (&'a Sent, &'a Fields),
         switch: Switch,
         what: &'static str,
         name: &'a str,
         (action, back): (String, String),
     ) -> Result<Self, Trouble> {
-        asking.shared.guard.may_write(asking.headers, asking.fields.get("token"))?;
-        asking.shared.settings.writes.check(switch)?;
-        let base = &asking.shared.base;
-        Ok(Self { asking, what, name, action: format!("{base}{action}"), back: format!("{base}{back}") })
+        sent.shared.guard.may_write(&sent.headers, fields.get("token"))?;
+        sent.shared.settings.writes.check(switch)?;
+        let base = &sent.shared.base;
+        Ok(Self { sent, fields, what, name, action: format!("{base}{action}"), back: format!("{base}{back}") })
     }
 
     /// Whether it is to be carried out: whether the name was typed. Without anything typed it is a dry run.
     pub(super) fn is_confirmed(&self) -> Result<bool, Trouble> {
-        match self.asking.fields.get("confirm") {
+        match self.fields.get("confirm") {
             None => Ok(false),
             Some(typed) if typed == self.name => Ok(true),
             Some(_) => Err(Trouble::Bad(format!("nothing was changed: {} was not typed", self.name))),
@@ -108,7 +123,7 @@ impl<'a> Change<'a> {
         if self.is_for_program() {
             return Answer::json(&serde_json::json!({ "done": false, "plan": plan }));
         }
-        let fields = self.asking.fields.own();
+        let fields = self.fields.own();
         let (action, back) = (self.action.as_str(), self.back.as_str());
         Answer::page(&PlanPage { frame, plan, action, fields, name: self.name, back })
     }
@@ -116,7 +131,7 @@ impl<'a> Change<'a> {
     /// Answers when it was tried, and writes the audit line.
     pub(super) fn done(&self, plan: &Plan, result: Result<(), Trouble>) -> Result<Answer, Trouble> {
         let (what, name, ok) = (self.what, self.name, result.is_ok());
-        tracing::info!(from = %self.asking.from.0, name, ok, effect = plan.effect, "audit: {what}");
+        tracing::info!(from = %self.sent.from.0, name, ok, effect = plan.effect, "audit: {what}");
         result?;
         if self.is_for_program() {
             return Ok(Answer::json(&serde_json::json!({ "done": true, "plan": plan })));
@@ -125,6 +140,6 @@ impl<'a> Change<'a> {
     }
 
     fn is_for_program(&self) -> bool {
-        Wants::of(self.asking.headers, Wants::Html) == Wants::Json
+        Wants::of(&self.sent.headers, Wants::Html) == Wants::Json
     }
 }

@@ -1,14 +1,13 @@
 //! Changing a group: its offsets are reset, or it is deleted.
 
-use axum::extract::{Extension, Path, State};
-use axum::http::HeaderMap;
+use axum::extract::Path;
 use axum::response::Response;
 use thalweg_base::TopicPartition;
 use thalweg_sys::time::wall_clock_ms;
 
 use super::super::Wants;
-use super::change::{Asking, Change, Fields, Filled};
-use super::{Console, answered};
+use super::change::{Change, Fields, Sent};
+use super::{answered, time};
 use crate::console::Shared;
 use crate::kafka::{GroupKind, Progress, Reset, ResetTo, check_is_empty};
 use crate::pages::Plan;
@@ -20,39 +19,33 @@ use crate::trouble::Trouble;
 const PARTITIONS_MAX: usize = 10_000;
 
 /// Resets offsets, or shows what that would change.
-pub(super) async fn reset(
-    State(shared): Console,
-    Extension(from): Extension<thalweg_http::From>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-    form: Filled,
-) -> Response {
+pub(super) async fn reset(Path(id): Path<String>, sent: Sent) -> Response {
+    let (shared, headers) = (&sent.shared, &sent.headers);
     let work = async {
-        let fields = Fields::of(form)?;
-        let asking = Asking { shared: &shared, headers: &headers, from, fields: &fields };
+        let fields = sent.fields()?;
         let part = text::part(&id);
         let paths = (format!("/consumer/{part}/reset"), format!("/consumer/{part}"));
-        let change = Change::begin(asking, Switch::AlterGroups, "reset offsets", &id, paths)?;
-        let to = reset_to(&fields)?;
+        let change = Change::begin((&sent, fields), Switch::AlterGroups, "reset offsets", &id, paths)?;
+        let to = reset_to(fields)?;
         let group = shared.kafka.group(&id).await?;
         check_is_empty(&id, group.as_ref())?;
         let progress = shared.kafka.progress(&id, group.as_ref()).await?;
         let kind = group.as_ref().map_or(GroupKind::Classic, |group| group.kind);
-        let partitions = wanted(&shared, &fields, &progress).await?;
+        let partitions = wanted(shared, fields, &progress).await?;
         if partitions.is_empty() {
             return Err(Trouble::Bad(format!("group {id} has no offsets: name a topic")));
         }
         let resets = shared.kafka.plan_reset(partitions, &progress.committed, to).await?;
         let plan = plan(&id, &resets, &progress);
         if !change.is_confirmed()? {
-            let arguments = format!("--group {} {}", text::shell(&id), tool_arguments(&fields, to));
-            let frame = shared.frame(&headers).at("groups").with_tool(kind.tool(), &arguments);
+            let arguments = format!("--group {} {}", text::shell(&id), tool_arguments(fields, to));
+            let frame = shared.frame(headers).at("groups").with_tool(kind.tool(), &arguments);
             return Ok(change.planned(&plan, frame));
         }
         let result = shared.kafka.reset(&id, kind, &resets).await;
         change.done(&plan, result)
     };
-    answered(&shared, &headers, Wants::Html, work).await
+    answered(shared, headers, Wants::Html, work).await
 }
 
 fn reset_to(fields: &Fields) -> Result<ResetTo, Trouble> {
@@ -61,10 +54,7 @@ fn reset_to(fields: &Fields) -> Result<ResetTo, Trouble> {
         "latest" => ResetTo::Latest,
         "offset" => ResetTo::Offset(fields.number("value")?),
         "shift" => ResetTo::Shift(fields.number("value")?),
-        "datetime" => {
-            let typed = fields.need("value")?;
-            ResetTo::Time(text::parse_time(typed).ok_or_else(|| Trouble::Bad(format!("`{typed}` is no time")))?)
-        }
+        "datetime" => ResetTo::Time(time(fields.need("value")?)?),
         "duration" => {
             let typed = fields.need("value")?;
             let ago = text::parse_duration(typed);
@@ -90,7 +80,7 @@ async fn wanted(shared: &Shared, fields: &Fields, progress: &Progress) -> Result
     let snapshot = shared.kafka.snapshot_with(topic).await?;
     let ids: Vec<i32> = snapshot.topic(topic)?.partitions.iter().map(|partition| partition.id).collect();
     if let Some(missing) = only.iter().flatten().find(|id| !ids.contains(id)) {
-        return Err(Trouble::NotFound(format!("topic {topic} has no partition {missing}")));
+        return Err(Trouble::no_partition(topic, *missing));
     }
     Ok(ids.into_iter().filter(|id| fits(*id)).map(|id| TopicPartition::new(topic, id)).collect())
 }
@@ -136,18 +126,12 @@ fn tool_arguments(fields: &Fields, to: ResetTo) -> String {
 }
 
 /// Deletes a group, or shows what would go with it.
-pub(super) async fn delete(
-    State(shared): Console,
-    Extension(from): Extension<thalweg_http::From>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-    form: Filled,
-) -> Response {
+pub(super) async fn delete(Path(id): Path<String>, sent: Sent) -> Response {
+    let (shared, headers) = (&sent.shared, &sent.headers);
     let work = async {
-        let fields = Fields::of(form)?;
-        let asking = Asking { shared: &shared, headers: &headers, from, fields: &fields };
+        let fields = sent.fields()?;
         let paths = (format!("/consumer/{}/delete", text::part(&id)), "/consumer".to_owned());
-        let change = Change::begin(asking, Switch::AlterGroups, "delete a group", &id, paths)?;
+        let change = Change::begin((&sent, fields), Switch::AlterGroups, "delete a group", &id, paths)?;
         let group = shared.kafka.group(&id).await?;
         let progress = shared.kafka.progress(&id, group.as_ref()).await?;
         if group.is_none() && progress.committed.is_empty() {
@@ -171,11 +155,11 @@ pub(super) async fn delete(
         };
         if !change.is_confirmed()? {
             let arguments = format!("--delete --group {}", text::shell(&id));
-            let frame = shared.frame(&headers).at("groups").with_tool(kind.tool(), &arguments);
+            let frame = shared.frame(headers).at("groups").with_tool(kind.tool(), &arguments);
             return Ok(change.planned(&plan, frame));
         }
         let result = shared.kafka.delete_group(&id).await;
         change.done(&plan, result)
     };
-    answered(&shared, &headers, Wants::Html, work).await
+    answered(shared, headers, Wants::Html, work).await
 }

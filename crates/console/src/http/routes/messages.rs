@@ -144,14 +144,24 @@ fn asked(
         let text = "the partition and the offset must be at least 0, and the count at least 1";
         return Err(Trouble::Bad(text.to_owned()));
     }
-    let key = format(query.key_format.as_deref(), shared.settings.key_format)?;
-    let formats = Formats::new(name, key, format(query.format.as_deref(), shared.settings.format)?);
+    let formats = formats(shared, name, query.key_format.as_deref(), query.format.as_deref())?;
     Ok(Asked { partition, offset, count, formats })
 }
 
 async fn read(shared: &Shared, name: &str, asked: &Asked) -> Result<(Read, Turn), Trouble> {
     let limits = ReadLimits { records: usize::try_from(asked.count).unwrap_or(1), bytes: BYTES_MAX };
     shared.kafka.read(&TopicPartition::new(name, asked.partition), asked.offset, limits).await
+}
+
+/// How records of a topic are shown: in the formats of these names, or those that were set.
+pub(super) fn formats(
+    shared: &Shared,
+    topic: &str,
+    key: Option<&str>,
+    value: Option<&str>,
+) -> Result<Formats, Trouble> {
+    let key = format(key, shared.settings.key_format)?;
+    Ok(Formats::new(topic, key, format(value, shared.settings.format)?))
 }
 
 /// The format of this name; the one that was set where none is named.

@@ -31,6 +31,7 @@ use axum::routing::{get, post};
 
 use super::{Answer, Wants, answer, assets};
 use crate::console::Shared;
+use crate::text;
 use crate::trouble::Trouble;
 
 /// What every handler gets.
@@ -144,6 +145,11 @@ async fn answered(
         Ok(answer) => answer.into_response(),
         Err(trouble) => answer::troubled(&trouble, Wants::of(headers, otherwise), &shared.frame(headers)),
     }
+}
+
+/// A time that was typed in, in milliseconds since 1970.
+fn time(typed: &str) -> Result<i64, Trouble> {
+    text::parse_time(typed).ok_or_else(|| Trouble::Bad(format!("`{typed}` is no time")))
 }
 
 /// The values of an address's query.

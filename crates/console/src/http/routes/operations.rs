@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use thalweg_base::TopicPartition;
 use thalweg_sys::time::wall_clock_ms;
 
 use super::super::{Answer, Wants};
-use super::change::{Asking, Change, Fields, Filled};
+use super::change::{Change, Sent};
 use super::{Console, answered, queried};
 use crate::console::Shared;
 use crate::kafka::{ActiveProducer, Hanging, MetadataQuorum, Reassignment, Snapshot, Transaction};
@@ -32,10 +32,7 @@ fn sheet(frame: Frame, title: &'static str, note: String, tables: Vec<Table>) ->
 }
 
 fn in_form(page: &SheetPage, headers: &HeaderMap) -> Answer {
-    match Wants::of(headers, Wants::Html) {
-        Wants::Html => Answer::page(page),
-        Wants::Json => Answer::json(&page.document()),
-    }
+    Answer::in_form(headers, page, || page.document())
 }
 
 /// A time, and how long ago it was; nothing where no time is told.
@@ -181,7 +178,7 @@ pub(super) async fn reassignments(State(shared): Console, headers: HeaderMap) ->
 
 fn moving_row(found: &Reassignment, snapshot: &Snapshot, sizes: Option<&BTreeMap<(i32, i32), i64>>) -> Vec<Cell> {
     let topic = snapshot.topics.get(found.topic.as_str());
-    let known = topic.and_then(|topic| topic.partitions.iter().find(|known| known.id == found.partition));
+    let known = topic.and_then(|topic| topic.partition(found.partition));
     let size = |broker: i32| sizes.and_then(|sizes| sizes.get(&(found.partition, broker))).copied();
     let whole = known.and_then(|known| known.leader).and_then(size);
     let progress = |broker: &i32| {
@@ -318,18 +315,13 @@ async fn add_open_in(shared: &Shared, page: &mut SheetPage, name: &str, all: &[T
 }
 
 /// Aborts a transaction that hangs in a partition, or shows what that would do.
-pub(super) async fn abort(
-    State(shared): Console,
-    Extension(from): Extension<thalweg_http::From>,
-    headers: HeaderMap,
-    form: Filled,
-) -> Response {
+pub(super) async fn abort(sent: Sent) -> Response {
+    let (shared, headers) = (&sent.shared, &sent.headers);
     let work = async {
-        let fields = Fields::of(form)?;
-        let asking = Asking { shared: &shared, headers: &headers, from, fields: &fields };
+        let fields = sent.fields()?;
         let topic = fields.need("topic")?;
         let paths = ("/transaction/abort".to_owned(), format!("/transaction?topic={}", text::part(topic)));
-        let change = Change::begin(asking, Switch::AlterCluster, "abort a transaction", topic, paths)?;
+        let change = Change::begin((&sent, fields), Switch::AlterCluster, "abort a transaction", topic, paths)?;
         let (partition, id): (i32, i64) = (fields.number("partition")?, fields.number("producerId")?);
         let snapshot = shared.kafka.snapshot_with(topic).await?;
         let (producers, _) = shared.kafka.producers(topic, snapshot.topic(topic)?).await;
@@ -363,11 +355,11 @@ pub(super) async fn abort(
         if !change.is_confirmed()? {
             let arguments =
                 format!("abort --topic {} --partition {partition} --start-offset {since}", text::shell(topic));
-            let frame = shared.frame(&headers).at("transactions").with_tool("kafka-transactions.sh", &arguments);
+            let frame = shared.frame(headers).at("transactions").with_tool("kafka-transactions.sh", &arguments);
             return Ok(change.planned(&plan, frame));
         }
         let result = shared.kafka.abort_transaction(&hanging).await;
         change.done(&plan, result)
     };
-    answered(&shared, &headers, Wants::Html, work).await
+    answered(shared, headers, Wants::Html, work).await
 }

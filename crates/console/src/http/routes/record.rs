@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thalweg_base::TopicPartition;
 
 use super::super::{Answer, Wants};
-use super::messages::{BYTES_MAX, format};
+use super::messages::{BYTES_MAX, formats};
 use super::{Console, answered, queried};
 use crate::kafdrop::Message;
 use crate::kafka::{Cursor, Range, ReadLimits};
@@ -39,9 +39,8 @@ pub(super) async fn one(
         let query = queried(query)?;
         let snapshot = shared.kafka.snapshot_with(&name).await?;
         let partition = TopicPartition::new(&*name, query.partition);
-        if !snapshot.topic(&name)?.partitions.iter().any(|known| known.id == query.partition) {
-            return Err(Trouble::NotFound(format!("topic {name} has no partition {}", query.partition)));
-        }
+        let none = || Trouble::no_partition(&name, query.partition);
+        snapshot.topic(&name)?.partition(query.partition).ok_or_else(none)?;
         let story = shared.kafka.story(&partition, query.offset).await?;
         let passed = match query.groups {
             None => None,
@@ -60,10 +59,7 @@ pub(super) async fn one(
         let frame = shared.frame(&headers).at("topics").with_tool("kafka-console-consumer.sh", &tool).with_curl(&path);
         let formats = Formats::new(&name, shared.settings.key_format, shared.settings.format);
         let page = RecordPage::new(frame, &name, partition, offset, &story, &formats, passed);
-        Ok(match Wants::of(&headers, Wants::Html) {
-            Wants::Html => Answer::page(&page),
-            Wants::Json => Answer::json(&page.document()),
-        })
+        Ok(Answer::in_form(&headers, &page, || page.document()))
     };
     answered(&shared, &headers, Wants::Html, work).await
 }
@@ -93,8 +89,7 @@ pub(super) async fn newest(
         let snapshot = shared.kafka.snapshot_with(&name).await?;
         let topic = snapshot.topic(&name)?;
         let count = query.count.unwrap_or(50).clamp(1, COUNT_MAX);
-        let key = format(query.key_format.as_deref(), shared.settings.key_format)?;
-        let formats = Formats::new(&name, key, format(query.format.as_deref(), shared.settings.format)?);
+        let formats = formats(&shared, &name, query.key_format.as_deref(), query.format.as_deref())?;
         let cursor = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
         let now = shared.kafka.topic_ranges(&name, topic).await?;
         let now = topic.partitions.iter().zip(now).filter_map(|(partition, range)| Some((partition.id, range?)));

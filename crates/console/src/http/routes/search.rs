@@ -8,8 +8,8 @@ use serde::Deserialize;
 use thalweg_sys::time::{Duration, now};
 
 use super::super::{Answer, Wants};
-use super::messages::format;
-use super::{Console, answered, queried};
+use super::messages::{self, format};
+use super::{Console, answered, queried, time};
 use crate::console::Shared;
 use crate::kafdrop::Message;
 use crate::kafka::{Cursor, Hunt, JsonCondition, Needle, Place, Turn};
@@ -90,8 +90,7 @@ impl SearchQuery {
     }
 
     fn time(field: Option<&String>) -> Result<Option<i64>, Trouble> {
-        let parsed = |typed: &str| text::parse_time(typed).ok_or_else(|| Trouble::Bad(format!("`{typed}` is no time")));
-        typed(field).map(parsed).transpose()
+        typed(field).map(time).transpose()
     }
 
     pub(super) fn needle(&self) -> Result<Needle, Trouble> {
@@ -238,8 +237,7 @@ pub(super) async fn form(
 }
 
 pub(super) fn formats(shared: &Shared, name: &str, query: &SearchQuery) -> Result<Formats, Trouble> {
-    let key = format(query.key_format.as_deref(), shared.settings.key_format)?;
-    Ok(Formats::new(name, key, format(query.format.as_deref(), shared.settings.format)?))
+    messages::formats(shared, name, query.key_format.as_deref(), query.format.as_deref())
 }
 
 /// Kafdrop's document: a search as JSON, answered when it is over.

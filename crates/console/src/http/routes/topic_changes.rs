@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use thalweg_base::{Timestamp, TopicPartition};
 use thalweg_client::OffsetSpec;
 
 use super::super::Wants;
-use super::change::{Asking, Change, Fields, Filled, config_lines};
-use super::{Console, answered};
+use super::change::{Change, Fields, Sent, config_lines};
+use super::{answered, time};
 use crate::console::Shared;
 use crate::kafka::{Config, ConfigChange, ConfigScope, Mode, Range, Topic};
 use crate::pages::{Frame, Plan};
@@ -33,19 +33,14 @@ fn frame(shared: &Shared, headers: &HeaderMap, tool: &str, arguments: &str) -> F
 
 /// Changes configs, or shows what that would change: `configs` has a `name=value` on each line, `remove` names of configs with
 /// commas between.
-pub(super) async fn configs(
-    State(shared): Console,
-    Extension(from): Extension<thalweg_http::From>,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-    form: Filled,
-) -> Response {
+pub(super) async fn configs(Path(name): Path<String>, sent: Sent) -> Response {
+    let (shared, headers) = (&sent.shared, &sent.headers);
     let work = async {
-        let fields = Fields::of(form)?;
-        let asking = Asking { shared: &shared, headers: &headers, from, fields: &fields };
-        let change = Change::begin(asking, Switch::AlterTopics, "change configs", &name, paths(&name, "configs"))?;
+        let fields = sent.fields()?;
+        let change =
+            Change::begin((&sent, fields), Switch::AlterTopics, "change configs", &name, paths(&name, "configs"))?;
         shared.kafka.snapshot_with(&name).await?;
-        let changes = config_changes(&fields)?;
+        let changes = config_changes(fields)?;
         let known = shared.kafka.configs(ConfigScope::Topic(&name)).await?;
         shared.kafka.alter_topic_configs(&name, &changes, Mode::Check).await?;
         let plan = configs_plan(&name, &changes, &known);
@@ -64,12 +59,12 @@ pub(super) async fn configs(
                     arguments += &format!(" {option} {}", text::shell(&list.join(",")));
                 }
             }
-            return Ok(change.planned(&plan, frame(&shared, &headers, "kafka-configs.sh", &arguments)));
+            return Ok(change.planned(&plan, frame(shared, headers, "kafka-configs.sh", &arguments)));
         }
         let result = shared.kafka.alter_topic_configs(&name, &changes, Mode::CarryOut).await;
         change.done(&plan, result)
     };
-    answered(&shared, &headers, Wants::Html, work).await
+    answered(shared, headers, Wants::Html, work).await
 }
 
 fn config_changes(fields: &Fields) -> Result<Vec<(String, ConfigChange)>, Trouble> {
@@ -110,17 +105,12 @@ fn configs_plan(name: &str, changes: &[(String, ConfigChange)], known: &[Config]
 }
 
 /// Adds partitions, or shows what that would mean: `count` is how many there are then.
-pub(super) async fn partitions(
-    State(shared): Console,
-    Extension(from): Extension<thalweg_http::From>,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-    form: Filled,
-) -> Response {
+pub(super) async fn partitions(Path(name): Path<String>, sent: Sent) -> Response {
+    let (shared, headers) = (&sent.shared, &sent.headers);
     let work = async {
-        let fields = Fields::of(form)?;
-        let asking = Asking { shared: &shared, headers: &headers, from, fields: &fields };
-        let change = Change::begin(asking, Switch::AlterTopics, "add partitions", &name, paths(&name, "partitions"))?;
+        let fields = sent.fields()?;
+        let change =
+            Change::begin((&sent, fields), Switch::AlterTopics, "add partitions", &name, paths(&name, "partitions"))?;
         let snapshot = shared.kafka.snapshot_with(&name).await?;
         let now = snapshot.topic(&name)?.partitions.len();
         let count: i32 = fields.number("count")?;
@@ -139,29 +129,23 @@ pub(super) async fn partitions(
         };
         if !change.is_confirmed()? {
             let arguments = format!("--alter --topic {} --partitions {count}", text::shell(&name));
-            return Ok(change.planned(&plan, frame(&shared, &headers, "kafka-topics.sh", &arguments)));
+            return Ok(change.planned(&plan, frame(shared, headers, "kafka-topics.sh", &arguments)));
         }
         let result = shared.kafka.add_partitions(&name, count, Mode::CarryOut).await;
         change.done(&plan, result)
     };
-    answered(&shared, &headers, Wants::Html, work).await
+    answered(shared, headers, Wants::Html, work).await
 }
 
 /// Deletes records, or shows which: `to` is `end`, `offset` or `datetime`, with `value`; `partitions` narrows it.
-pub(super) async fn records(
-    State(shared): Console,
-    Extension(from): Extension<thalweg_http::From>,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-    form: Filled,
-) -> Response {
+pub(super) async fn records(Path(name): Path<String>, sent: Sent) -> Response {
+    let (shared, headers) = (&sent.shared, &sent.headers);
     let work = async {
-        let fields = Fields::of(form)?;
-        let asking = Asking { shared: &shared, headers: &headers, from, fields: &fields };
+        let fields = sent.fields()?;
         let paths = paths(&name, "deleterecords");
-        let change = Change::begin(asking, Switch::DeleteTopics, "delete records", &name, paths)?;
+        let change = Change::begin((&sent, fields), Switch::DeleteTopics, "delete records", &name, paths)?;
         let snapshot = shared.kafka.snapshot_with(&name).await?;
-        let rows = records_that_go(&shared, &fields, &name, snapshot.topic(&name)?).await?;
+        let rows = records_that_go(shared, fields, &name, snapshot.topic(&name)?).await?;
         let gone: i64 = rows.iter().map(|(_, range, before)| before - range.first).sum();
         let plan = Plan {
             title: format!("Delete records of {name}"),
@@ -182,13 +166,13 @@ pub(super) async fn records(
         };
         if !change.is_confirmed()? {
             let arguments = "--offset-json-file offsets.json";
-            return Ok(change.planned(&plan, frame(&shared, &headers, "kafka-delete-records.sh", arguments)));
+            return Ok(change.planned(&plan, frame(shared, headers, "kafka-delete-records.sh", arguments)));
         }
         let before: Vec<(i32, i64)> = rows.iter().map(|(id, _, before)| (*id, *before)).collect();
         let result = shared.kafka.delete_records(&name, &before).await;
         change.done(&plan, result)
     };
-    answered(&shared, &headers, Wants::Html, work).await
+    answered(shared, headers, Wants::Html, work).await
 }
 
 /// The partitions of which records go, where they begin and end, and the offset before which records go.
@@ -205,7 +189,7 @@ async fn records_that_go(
             let wanted = text::parse_ranges(typed, PARTITIONS_MAX);
             let wanted = wanted.ok_or_else(|| Trouble::Bad(format!("`{typed}` names no partitions; write 0-3, 5")))?;
             if let Some(missing) = wanted.iter().find(|id| !ids.contains(id)) {
-                return Err(Trouble::NotFound(format!("topic {name} has no partition {missing}")));
+                return Err(Trouble::no_partition(name, *missing));
             }
             wanted
         }
@@ -220,8 +204,7 @@ async fn records_that_go(
         "end" => end.clone(),
         "offset" => vec![Some(fields.number("value")?); ids.len()],
         "datetime" => {
-            let typed = fields.need("value")?;
-            let ms = text::parse_time(typed).ok_or_else(|| Trouble::Bad(format!("`{typed}` is no time")))?;
+            let ms = time(fields.need("value")?)?;
             shared.kafka.look_up(&partitions, OffsetSpec::At(Timestamp(ms.max(0)))).await?
         }
         other => return Err(Trouble::Bad(format!("records cannot be deleted up to `{other}`"))),
@@ -242,32 +225,27 @@ async fn records_that_go(
 }
 
 /// Deletes a topic; with `dryRun`, shows what would go. Kafdrop's own form is empty, and deletes.
-pub(super) async fn delete(
-    State(shared): Console,
-    Extension(from): Extension<thalweg_http::From>,
-    headers: HeaderMap,
-    Path(name): Path<String>,
-    form: Filled,
-) -> Response {
+pub(super) async fn delete(Path(name): Path<String>, sent: Sent) -> Response {
+    let (shared, headers) = (&sent.shared, &sent.headers);
     let work = async {
         // Kafdrop's clients may send no form at all.
-        let fields = Fields::of(form).unwrap_or_default();
-        let asking = Asking { shared: &shared, headers: &headers, from, fields: &fields };
+        let none = Fields::default();
+        let fields = sent.fields().unwrap_or(&none);
         let (action, _) = paths(&name, "delete");
         let paths = (action, "/".to_owned());
-        let change = Change::begin(asking, Switch::DeleteTopics, "delete a topic", &name, paths)?;
+        let change = Change::begin((&sent, fields), Switch::DeleteTopics, "delete a topic", &name, paths)?;
         let snapshot = shared.kafka.snapshot_with(&name).await?;
         let topic = snapshot.topic(&name)?;
         if !change.is_confirmed()? && fields.get("dryRun").is_some() {
             let ranges = shared.kafka.topic_ranges(&name, topic).await?;
             let arguments = format!("--delete --topic {}", text::shell(&name));
-            let frame = frame(&shared, &headers, "kafka-topics.sh", &arguments);
+            let frame = frame(shared, headers, "kafka-topics.sh", &arguments);
             return Ok(change.planned(&delete_plan(&name, topic, &ranges), frame));
         }
         let result = shared.kafka.delete_topic(&name).await;
         change.done(&delete_plan(&name, topic, &[]), result)
     };
-    answered(&shared, &headers, Wants::Html, work).await
+    answered(shared, headers, Wants::Html, work).await
 }
 
 /// What goes with a topic; `ranges` are the offsets of its partitions, as far as they were asked for.

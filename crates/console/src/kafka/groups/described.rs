@@ -91,29 +91,31 @@ impl Kafka {
     pub(crate) async fn group(&self, id: &str) -> Result<Option<Group>, Trouble> {
         let to = Destination::GroupCoordinator(id.into());
         let check = |code: i16, message: Option<&str>| Trouble::check(format!("group {id}"), code, message);
+        // Whether it is a group of the kind that was asked for.
+        let is_of_kind = |code: i16, message: Option<&str>| match ErrorCode::from(code) {
+            ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion => Ok(false),
+            _ => check(code, message).map(|()| true),
+        };
         let group_ids = vec![id.into()];
         let request = ConsumerGroupDescribeRequest { group_ids: group_ids.clone(), ..Default::default() };
         let response = self.ask_if_served(&to, &request).await?;
         if let Some(found) = response.and_then(|response| response.groups.into_iter().next())
-            && !is_of_another_kind(found.error_code)
+            && is_of_kind(found.error_code, found.error_message.as_deref())?
         {
-            check(found.error_code, found.error_message.as_deref())?;
             return Ok(Some(of_consumer(found)));
         }
         let request = ShareGroupDescribeRequest { group_ids: group_ids.clone(), ..Default::default() };
         let response = self.ask_if_served(&to, &request).await?;
         if let Some(found) = response.and_then(|response| response.groups.into_iter().next())
-            && !is_of_another_kind(found.error_code)
+            && is_of_kind(found.error_code, found.error_message.as_deref())?
         {
-            check(found.error_code, found.error_message.as_deref())?;
             return Ok(Some(of_share(found)));
         }
         let request = StreamsGroupDescribeRequest { group_ids, ..Default::default() };
         let response = self.ask_if_served(&to, &request).await?;
         if let Some(found) = response.and_then(|response| response.groups.into_iter().next())
-            && !is_of_another_kind(found.error_code)
+            && is_of_kind(found.error_code, found.error_message.as_deref())?
         {
-            check(found.error_code, found.error_message.as_deref())?;
             return Ok(Some(of_streams(found)));
         }
         let request = DescribeGroupsRequest { groups: vec![id.into()], ..Default::default() };
@@ -125,10 +127,6 @@ impl Kafka {
         check(found.error_code, found.error_message.as_deref())?;
         Ok(Some(of_classic(&found)))
     }
-}
-
-fn is_of_another_kind(code: i16) -> bool {
-    matches!(ErrorCode::from(code), ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion)
 }
 
 fn of_consumer(found: consumer::DescribedGroup) -> Group {

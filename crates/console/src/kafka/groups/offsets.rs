@@ -215,7 +215,7 @@ impl Progress {
 
 fn is_led(snapshot: &Snapshot, partition: &TopicPartition) -> bool {
     let topic = snapshot.topics.get(&partition.topic);
-    let known = topic.and_then(|topic| topic.partitions.iter().find(|known| known.id == partition.partition));
+    let known = topic.and_then(|topic| topic.partition(partition.partition));
     known.is_some_and(|known| known.leader.is_some())
 }
 

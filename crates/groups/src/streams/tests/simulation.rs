@@ -38,8 +38,9 @@ struct Client {
     runs: BTreeSet<i32>,
     /// What it was told to run and does not run exactly yet.
     told: Option<BTreeSet<i32>>,
-    /// Whether it has missed an answer: it says everything again then.
-    missed: bool,
+    /// What it last said that it runs: it says so when that changes, and again after an answer was lost, as Kafka
+    /// Streams does.
+    said: Option<BTreeSet<i32>>,
 }
 
 struct World {
@@ -113,14 +114,15 @@ impl World {
         }
         let request = match client.epoch {
             0 => join(id, one("t")),
+            epoch if client.said.as_ref() == Some(&client.runs) => super::beat(id, epoch),
             epoch => running(id, epoch, &client.runs),
         };
-        let rebalance_timeout_ms = if client.missed || client.epoch == 0 { 10_000 } else { -1 };
-        let (response, _) = send(&mut self.bed, Beat { rebalance_timeout_ms, ..request });
-        client.missed = lost;
+        let (response, _) = send(&mut self.bed, request);
         if lost {
+            client.said = None;
             return;
         }
+        client.said = Some(client.runs.clone());
         match ErrorCode::from(response.error_code) {
             ErrorCode::None => {
                 client.epoch = response.member_epoch;

@@ -297,10 +297,16 @@ impl<'s, 'a> Trouble<'s, 'a> {
         if others.iter().any(|other| self.cut.contains(&link(host, *other))) {
             return;
         }
+        self.cut_off(host, others, down_ms);
+    }
+
+    /// A host and others do not hear each other; links that are cut or held already stay as they are.
+    fn cut_off(&mut self, host: usize, others: impl IntoIterator<Item = usize>, ms: u64) {
         for other in others {
-            self.cut.insert(link(host, other));
-            self.sim.partition(self.name(host), self.name(other));
-            self.end_after(down_ms, Undo::Repair(host, other));
+            if self.cut.insert(link(host, other)) {
+                self.sim.partition(self.name(host), self.name(other));
+                self.end_after(ms, Undo::Repair(host, other));
+            }
         }
     }
 
@@ -376,12 +382,7 @@ impl<'s, 'a> Trouble<'s, 'a> {
     fn isolate(&mut self, host: usize) {
         let ms = self.draw.below(10_000);
         self.tell(format_args!("{} is cut off from the other nodes for {ms} ms", self.name(host)));
-        for other in (0..self.hosts.len()).filter(|other| *other != host) {
-            if self.cut.insert(link(host, other)) {
-                self.sim.partition(self.name(host), self.name(other));
-                self.end_after(ms, Undo::Repair(host, other));
-            }
-        }
+        self.cut_off(host, (0..self.hosts.len()).filter(|other| *other != host), ms);
     }
 
     fn pause(&mut self, host: usize) {

@@ -17,7 +17,7 @@ fn composed(variables: &str) -> Settings {
 }
 
 fn of<'a>(settings: &'a Settings, key: &str) -> Option<&'a str> {
-    find(&settings.entries, key)
+    value_of(&settings.entries, key)
 }
 
 #[test]
