@@ -29,6 +29,10 @@ use crate::drivers::partition::Isolation;
 use crate::drivers::share::{Delivered, Fetching, ShareState};
 use crate::endpoints::{Endpoint, Leaders};
 
+/// The acquire modes of the protocol (KIP-1206).
+const BATCH_OPTIMIZED: i8 = 0;
+const RECORD_LIMIT: i8 = 1;
+
 pub(crate) fn handle(call: Call, request: ShareFetchRequest) -> Reply {
     let began = begin(&call, &request);
     match began {
@@ -105,7 +109,12 @@ fn begin(call: &Call, request: &ShareFetchRequest) -> Result<Begun, ErrorCode> {
     let acknowledges = partitions.into_iter().any(|partition| !partition.acknowledgement_batches.is_empty());
     let mut sessions = call.broker.share.sessions.lock();
     let fetched = sessions.fetch(&key, call.origin.id, request.share_session_epoch, added, forgotten, acknowledges);
-    Ok((key, fetched.map_err(session_error)?))
+    let partitions = fetched.map_err(session_error)?;
+    // Kafka looks at it once the session has counted the request.
+    match request.share_acquire_mode {
+        BATCH_OPTIMIZED | RECORD_LIMIT => Ok((key, partitions)),
+        _ => Err(ErrorCode::UnknownServerError),
+    }
 }
 
 async fn serve(call: Call, request: ShareFetchRequest, key: SessionKey, mut partitions: Vec<(Uuid, i32)>) -> Frame {
@@ -193,7 +202,11 @@ impl<'a> Fetch<'a> {
             member: Arc::clone(&key.member),
             targets: if fetches { partitions.into_iter().map(target).collect() } else { Vec::new() },
             session_begins: request.share_session_epoch == INITIAL_EPOCH,
-            mode: if request.share_acquire_mode == 1 { AcquireMode::RecordLimit } else { AcquireMode::BatchOptimized },
+            mode: if request.share_acquire_mode == RECORD_LIMIT {
+                AcquireMode::RecordLimit
+            } else {
+                AcquireMode::BatchOptimized
+            },
             records_max: i64::from(request.max_records),
             batch_size: i64::from(request.batch_size),
             bytes_min,
