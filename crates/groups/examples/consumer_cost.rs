@@ -7,7 +7,7 @@ use std::error::Error;
 
 use thalweg_base::{LeaderEpoch, Moment, Offset, Timestamp, Uuid};
 use thalweg_coordinator::{Effect, Machine, Origin, Ticket};
-use thalweg_groups::{Answer, Caller, Now, Request, Settings, Shard};
+use thalweg_groups::{Answer, Caller, Describable, Now, Request, Settings, Shard};
 use thalweg_metadata::MetadataImage;
 use thalweg_wire::messages as m;
 use thalweg_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
@@ -110,6 +110,7 @@ impl Bench {
             client_id: "consumer".into(),
             client_host: "/127.0.0.1".into(),
             listener: "PLAINTEXT".into(),
+            describable: Describable::all(),
         };
         let mut shard = Shard::new(Settings::default(), LeaderEpoch(0), 1);
         shard.loaded(moment(0), &image);

@@ -8,7 +8,7 @@ use std::error::Error;
 use thalweg_base::{LeaderEpoch, Moment, Offset, Timestamp};
 use thalweg_coordinator::{Effect, LogRecord, Machine, Origin, Ticket};
 use thalweg_groups::records::Record;
-use thalweg_groups::{Answer, Caller, Now, Request, Settings, Shard};
+use thalweg_groups::{Answer, Caller, Describable, Now, Request, Settings, Shard};
 use thalweg_metadata::MetadataImage;
 use thalweg_wire::messages as m;
 use thalweg_wire::messages::group_metadata_value::MemberMetadata;
@@ -93,6 +93,7 @@ fn heartbeats(shard: &mut Shard, members: usize) -> Result<u64, Box<dyn Error>> 
         client_id: "consumer".into(),
         client_host: "/127.0.0.1".into(),
         listener: "PLAINTEXT".into(),
+        describable: Describable::all(),
     };
     shard.loaded(at(0), &image);
     let mut sent = 0;

@@ -6,6 +6,7 @@
 mod census;
 mod classic;
 mod consumer;
+mod describable;
 mod describe;
 mod group;
 mod millis;
@@ -23,6 +24,7 @@ mod tests;
 mod walk;
 
 pub use census::{Census, Tally};
+pub use describable::Describable;
 pub use own_config::Bounded;
 pub use request::{Answer, Caller, Request};
 pub use settings::{MigrationPolicy, Settings};

@@ -7,6 +7,7 @@ use thalweg_base::Uuid;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
+use crate::describable::Describable;
 use crate::share::{Initialize, Partitions};
 
 /// Who asks, and how.
@@ -20,6 +21,8 @@ pub struct Caller {
     pub client_host: ByteString,
     /// The name of the listener that it came in through, which decides the names of racks and nothing else here.
     pub listener: ByteString,
+    /// The topics that the client may describe.
+    pub describable: Describable,
 }
 
 /// A request to the groups of one shard.

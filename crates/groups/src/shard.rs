@@ -1,13 +1,16 @@
 //! One partition of `__consumer_offsets` and its groups.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
+use bytestring::ByteString;
 use thalweg_base::{LeaderEpoch, Moment, ProducerId};
 use thalweg_coordinator::{At, Effect, LogRecord, Machine, Now, Origin, Ticket, WriteId, refused_write};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_wire::ErrorCode;
 
 use crate::classic;
+use crate::describable::Describable;
 use crate::group::{Group, Groups, owned};
 use crate::offsets::Offsets;
 use crate::outbox::{After, Outbox, Timer};
@@ -31,6 +34,9 @@ pub struct Shard {
     pub(crate) groups: Groups,
     pub(crate) offsets: Offsets,
     pub(crate) outbox: Outbox,
+    /// What may be described by the members that caused groups' regular expressions to be resolved, until that is done: at
+    /// most one for each group.
+    pub(crate) regex_askers: BTreeMap<ByteString, Describable>,
     /// Whether the log was replayed and requests are answered.
     loaded: bool,
 }
@@ -40,7 +46,7 @@ impl Shard {
     #[must_use]
     pub fn new(settings: Settings, epoch: LeaderEpoch, random: u64) -> Self {
         let (groups, offsets, outbox) = (Groups::default(), Offsets::default(), Outbox::new(random));
-        Self { settings, epoch, groups, offsets, outbox, loaded: false }
+        Self { settings, epoch, groups, offsets, outbox, regex_askers: BTreeMap::new(), loaded: false }
     }
 
     /// A request has arrived.

@@ -5,7 +5,7 @@ use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 
-use super::groups::{caller, expect_answer, reply, serves_consumer_protocol};
+use super::groups::{expect_answer, reply, serves_consumer_protocol, subscriber};
 use crate::call::Call;
 
 pub(crate) fn handle(call: Call, request: ConsumerGroupHeartbeatRequest) -> Reply {
@@ -20,6 +20,6 @@ pub(crate) fn handle(call: Call, request: ConsumerGroupHeartbeatRequest) -> Repl
         return Reply::Now(call.answer(&response));
     }
     let group = request.group_id.clone();
-    let asked = call.broker.groups.ask(&group, &caller(&call), Request::ConsumerGroupHeartbeat(request));
+    let asked = call.broker.groups.ask(&group, &subscriber(&call), Request::ConsumerGroupHeartbeat(request));
     reply(call, asked, move |_, outcome| expect_answer!(outcome, ConsumerGroupHeartbeat).unwrap_or_else(refused))
 }

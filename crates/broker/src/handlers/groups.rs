@@ -1,13 +1,14 @@
 //! What the handlers of group requests have in common: who asks, and waiting for the coordinator.
 
-use thalweg_groups::Caller;
+use thalweg_access::acl::{Operation, Resource};
+use thalweg_groups::{Caller, Describable};
 use thalweg_metadata::feature::{GROUP_VERSION, STREAMS_VERSION};
 use thalweg_network::Reply;
 use thalweg_sys::closing::Closing;
 use thalweg_wire::{Codec, ErrorCode};
 use tokio::sync::oneshot;
 
-use super::authorization::host_address;
+use super::authorization::{Gate, host_address};
 use crate::call::Call;
 use crate::drivers::groups::{Asked, Outcome};
 
@@ -23,7 +24,16 @@ pub(super) fn caller(call: &Call) -> Caller {
         client_id: call.client_id.as_deref().unwrap_or_default().into(),
         client_host: format!("/{}", host_address(call.origin.address.ip())).into(),
         listener: (&*call.listener).into(),
+        describable: Describable::all(),
     }
+}
+
+/// Who asks with a request that may have a group's regular expressions resolved.
+pub(super) fn subscriber(call: &Call) -> Caller {
+    let describable = Gate::of(call).map_or_else(Describable::all, |gate| {
+        Describable::only(move |topic| gate.may_silently(Operation::Describe, Resource::topic(topic)))
+    });
+    Caller { describable, ..caller(call) }
 }
 
 /// Whether the consumer protocol (KIP-848) is served: the configuration names it and the cluster's features allow it.

@@ -5,7 +5,7 @@ use thalweg_network::Reply;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{JoinGroupRequest, JoinGroupResponse};
 
-use super::groups::{caller, expect_answer, reply};
+use super::groups::{expect_answer, reply, subscriber};
 use crate::call::Call;
 
 /// From this version on there is null where no protocol was chosen.
@@ -22,7 +22,7 @@ pub(crate) fn handle(call: Call, request: JoinGroupRequest) -> Reply {
         return Reply::Now(call.answer(&response));
     }
     let group = request.group_id.clone();
-    let asked = call.broker.groups.ask(&group, &caller(&call), Request::JoinGroup(request));
+    let asked = call.broker.groups.ask(&group, &subscriber(&call), Request::JoinGroup(request));
     reply(call, asked, |call, outcome| {
         let refused = |error: ErrorCode| JoinGroupResponse { error_code: error.code(), ..JoinGroupResponse::default() };
         normalized(call.version, expect_answer!(outcome, JoinGroup).unwrap_or_else(refused))

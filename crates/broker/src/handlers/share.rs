@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use thalweg_access::acl::{Operation, Resource};
 use thalweg_base::Uuid;
-use thalweg_groups::{Answer, Caller, Initialize, Request};
+use thalweg_groups::{Answer, Caller, Describable, Initialize, Request};
 use thalweg_metadata::feature::SHARE_VERSION;
 use thalweg_metadata::topic_name::SHARE_GROUP_STATE;
 use thalweg_share::state::{self, Failure, Key};
@@ -152,7 +152,13 @@ fn checked(batches: &Batches, type_max: i8, renews: bool) -> Result<Vec<AckBatch
 /// Who asks a group's coordinator on behalf of this node.
 pub(super) fn this_node() -> Caller {
     let nothing = ByteString::new;
-    Caller { version: 0, client_id: nothing(), client_host: nothing(), listener: nothing() }
+    Caller {
+        version: 0,
+        client_id: nothing(),
+        client_host: nothing(),
+        listener: nothing(),
+        describable: Describable::all(),
+    }
 }
 
 /// Has the share coordinator remember partitions, and tells the group what came of it.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use bytestring::ByteString;
-use thalweg_metadata::MetadataImage;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
@@ -15,6 +14,7 @@ use super::member::Member;
 use super::re2::Pattern;
 use super::refusal::Refusal;
 use super::target::shift;
+use crate::describable::Describable;
 use crate::records::Record;
 
 /// The least time between two looks at all topics for a group's expressions, in milliseconds.
@@ -92,14 +92,16 @@ impl ConsumerGroup {
     /// Resolves every expression that members subscribe to. The group goes on to the next epoch if that changes its
     /// topics; members are given their partitions with their next heartbeats.
     ///
+    /// They stand for topics that the member which caused this may describe, as in Kafka.
+    ///
     /// A heartbeat that brings an expression is answered before: it takes as long as there are topics, and a client that
     /// names topics besides has those first.
-    pub(super) fn resolve_regexes(&self, context: Context<'_>) -> Decision<()> {
+    pub(super) fn resolve_regexes(&self, context: Context<'_>, describable: &Describable) -> Decision<()> {
         let mut decision = Decision::answer(());
         let mut draft = self.clone();
         let mut must = false;
         for regex in self.regexes.keys() {
-            let now = resolve(regex, context.at.image, context.at.now.timestamp.0);
+            let now = resolve(regex, context, describable);
             must |= self.resolved.get(regex).map_or(!now.topics.is_empty(), |before| before.topics != now.topics);
             let record = regex_record(&self.id, regex, &now);
             draft.replay(record.clone());
@@ -122,12 +124,14 @@ pub(super) fn regex_tombstone(group_id: &ByteString, regex: &ByteString) -> Reco
 }
 
 /// The topics that an expression stands for. One that is none, which only a log can hold, stands for no topic.
-fn resolve(regex: &ByteString, image: &MetadataImage, timestamp: i64) -> Resolved {
-    let version = image.provenance().offset.0;
+fn resolve(regex: &ByteString, context: Context<'_>, describable: &Describable) -> Resolved {
+    let image = context.at.image;
+    let (version, timestamp) = (image.provenance().offset.0, context.at.now.timestamp.0);
     let mut resolved = Resolved { topics: BTreeSet::new(), version, timestamp };
     if let Ok(pattern) = Pattern::new(regex) {
         let names = image.topics().iter_by_name("").map(|topic| &topic.name);
-        resolved.topics = names.filter(|name| pattern.matches(name)).map(|name| ByteString::from(&**name)).collect();
+        let names = names.filter(|name| pattern.matches(name) && describable.contains(name));
+        resolved.topics = names.map(|name| ByteString::from(&**name)).collect();
     }
     resolved
 }

@@ -90,8 +90,10 @@ impl Shard {
 
     /// A group's regular expressions are to be resolved.
     pub(crate) fn resolve_consumer_regexes(&mut self, at: At<'_>, id: &ByteString) {
+        let describable = self.regex_askers.remove(id);
         let Some(Group::Consumer(group)) = self.groups.get(id) else { return };
-        let decision = group.resolve_regexes(Context { at, settings: &self.settings });
+        let Some(describable) = describable else { return };
+        let decision = group.resolve_regexes(Context { at, settings: &self.settings }, &describable);
         // If the write is refused, the next heartbeat asks again.
         self.carry_out(at, id, decision, |()| None, None);
     }
@@ -150,10 +152,20 @@ impl Shard {
     ) {
         let answer = |response| Some((ticket, Answer::ConsumerGroupHeartbeat(response)));
         match self.decide_heartbeat(at, caller, &request) {
-            Ok(decision) => self.carry_out(at, &request.group_id, decision, answer, None),
+            Ok(decision) => {
+                self.remember_asker(&decision, &request.group_id, caller);
+                self.carry_out(at, &request.group_id, decision, answer, None);
+            }
             Err(refusal) => {
                 self.outbox.answer(ticket, Answer::ConsumerGroupHeartbeat(refusal.into_heartbeat()));
             }
+        }
+    }
+
+    /// Keeps what the member may describe that causes regular expressions to be resolved.
+    fn remember_asker<R>(&mut self, decision: &Decision<R>, group: &ByteString, caller: &Caller) {
+        if decision.resolve_regexes {
+            self.regex_askers.insert(owned(group), caller.describable.clone());
         }
     }
 
@@ -288,6 +300,7 @@ impl Shard {
         match joined {
             Ok(decision) => {
                 let answer = |response| Some((ticket, Answer::JoinGroup(response)));
+                self.remember_asker(&decision, &request.group_id, caller);
                 self.carry_out(at, &request.group_id, decision, answer, None);
             }
             Err(error) => self.outbox.answer(ticket, Answer::JoinGroup(refused_join(error))),

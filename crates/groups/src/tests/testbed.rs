@@ -7,6 +7,7 @@ use thalweg_coordinator::{Effect, LogRecord, Machine, Now, Origin, Ticket};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_wire::ErrorCode;
 
+use crate::describable::Describable;
 use crate::records::Record;
 use crate::request::{Answer, Caller, Request};
 use crate::settings::Settings;
@@ -32,6 +33,8 @@ pub(crate) struct Testbed {
     /// With what error the log refuses to be written.
     pub(crate) refuse_writes: Option<ErrorCode>,
     pub(crate) settings: Settings,
+    /// What whoever asks may describe.
+    pub(crate) describable: Describable,
     answers: BTreeMap<Ticket, Answer>,
     now: i64,
     tickets: u64,
@@ -50,6 +53,7 @@ impl Testbed {
             batches: Vec::new(),
             refuse_writes: None,
             settings,
+            describable: Describable::all(),
             answers: BTreeMap::new(),
             now: 0,
             tickets: 0,
@@ -64,6 +68,7 @@ impl Testbed {
             client_id: "client".into(),
             client_host: "/127.0.0.1".into(),
             listener: "PLAINTEXT".into(),
+            describable: self.describable.clone(),
         };
         self.ask_as(&caller, request)
     }

@@ -14,6 +14,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 use thalweg_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 
+use crate::describable::Describable;
 use crate::group::Group;
 use crate::records::Record;
 use crate::request::{Answer, Request};

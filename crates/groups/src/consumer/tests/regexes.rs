@@ -21,6 +21,19 @@ fn a_member_has_the_topics_that_its_expression_matches() {
     assert_eq!(kinds(&mut bed), [5, 3, 7, 7, 6, 8]);
 }
 
+#[test]
+fn an_expression_stands_for_topics_that_its_member_may_describe() {
+    let mut bed = coordinator(&[("t-1", 1), ("t-2", 1)]);
+    bed.describable = Describable::only(|topic| topic == "t-2");
+    alive(&mut bed, matching(join("a", &[]), "t-.*"));
+    assert_eq!(alive(&mut bed, beat("a", 1)), (2, has(&[(2, &[0])])));
+    bed.describable = Describable::only(|_| false);
+    bed.pass(10_001);
+    alive(&mut bed, matching(join("b", &[]), "t.*"));
+    // Whoever causes it, all of the group's expressions are resolved, as in Kafka: the first member is to give up its topic.
+    assert_eq!(alive(&mut bed, beat("a", 2)), (2, has(&[])));
+}
+
 /// librdkafka's test 0045 expects it so.
 #[test]
 fn a_member_has_the_topics_that_it_names_before_those_of_its_expression() {

@@ -13,6 +13,7 @@ use thalweg_wire::messages::{
     OffsetCommitRequest, OffsetCommitResponse, PartitionRecord, RemoveTopicRecord, TopicRecord,
 };
 
+use crate::describable::Describable;
 use crate::request::{Answer, Caller, Request};
 use crate::settings::Settings;
 use crate::shard::Shard;
@@ -391,5 +392,11 @@ impl World {
 }
 
 fn caller(version: i16) -> Caller {
-    Caller { version, client_id: "c".into(), client_host: "/127.0.0.1".into(), listener: "PLAINTEXT".into() }
+    Caller {
+        version,
+        client_id: "c".into(),
+        client_host: "/127.0.0.1".into(),
+        listener: "PLAINTEXT".into(),
+        describable: Describable::all(),
+    }
 }
