@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+type MayDescribe = dyn Fn(&str) -> bool + Send + Sync;
+
 /// Says of topics whether a client may describe them. A group's regular expressions stand for no others (KIP-848).
 #[derive(Clone, Default)]
-pub struct Describable(Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>);
+pub struct Describable(Option<Arc<MayDescribe>>);
 
 impl Describable {
     /// Every topic, as without an authorizer.

@@ -52,7 +52,9 @@ public final class Faces {
         KRaftMetadataCache cache = cache(node);
         KafkaApis apis = face(KafkaApis.class, Map.of(
             "isConsumerGroupProtocolEnabled", arguments -> true,
-            "metadataCache", arguments -> cache));
+            "metadataCache", arguments -> cache,
+            "brokerId", arguments -> node.id(),
+            "authorizerPlugin", arguments -> Rights.authorizer(cluster, node)));
         MetadataLoader loader = face(MetadataLoader.class, Map.of(
             "lastAppliedOffset", arguments -> cluster.brokers().size() == 1 ? Long.MAX_VALUE : cluster.applied(node.id())));
         SharedServer shared = face(SharedServer.class, Map.of("loader", arguments -> loader));
@@ -68,6 +70,7 @@ public final class Faces {
         known.put("isShutdown", arguments -> !node.isAlive());
         known.put("authorizerPlugin", arguments -> Rights.authorizer(cluster, node));
         known.put("credentialProvider", arguments -> Rights.credentials(cluster));
+        known.put("tokenCache", arguments -> Rights.tokens(cluster));
         known.put("boundPort", arguments -> node.port(((ListenerName) arguments[0]).value()));
         known.put("startup", arguments -> run(node::start));
         known.put("shutdown", arguments -> run(node::stop));
@@ -120,7 +123,9 @@ public final class Faces {
     }
 
     private static SocketServer sockets(Node node) {
-        return face(SocketServer.class, Map.of("boundPort", arguments -> node.port(((ListenerName) arguments[0]).value())));
+        return face(SocketServer.class, Map.of(
+            "config", arguments -> config(node),
+            "boundPort", arguments -> node.port(((ListenerName) arguments[0]).value())));
     }
 
     /** What tests make the topic of group offsets with. */

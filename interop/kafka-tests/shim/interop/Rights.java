@@ -22,10 +22,14 @@ import org.apache.kafka.common.requests.DeleteAclsRequest;
 import org.apache.kafka.common.requests.DeleteAclsResponse;
 import org.apache.kafka.common.requests.DescribeAclsRequest;
 import org.apache.kafka.common.requests.DescribeAclsResponse;
+import org.apache.kafka.common.requests.DescribeDelegationTokenRequest;
+import org.apache.kafka.common.requests.DescribeDelegationTokenResponse;
 import org.apache.kafka.common.requests.DescribeUserScramCredentialsRequest;
 import org.apache.kafka.common.requests.DescribeUserScramCredentialsResponse;
 import org.apache.kafka.common.security.authenticator.CredentialCache;
 import org.apache.kafka.common.security.scram.ScramCredential;
+import org.apache.kafka.common.security.token.delegation.DelegationToken;
+import org.apache.kafka.common.security.token.delegation.internals.DelegationTokenCache;
 import org.apache.kafka.metadata.authorizer.StandardAuthorizer;
 import org.apache.kafka.security.CredentialProvider;
 import org.apache.kafka.server.authorizer.AclCreateResult;
@@ -89,6 +93,14 @@ final class Rights {
 
     private static Optional<ApiException> failure(short code, String message) {
         return code == Errors.NONE.code() ? Optional.empty() : Optional.of(Errors.forCode(code).exception(message));
+    }
+
+    /** The delegation tokens. */
+    static DelegationTokenCache tokens(Cluster cluster) {
+        return Faces.face(DelegationTokenCache.class, Map.of("tokens", arguments -> {
+            var said = (DescribeDelegationTokenResponse) cluster.view().send(new DescribeDelegationTokenRequest.Builder(null).build());
+            return said.tokens().stream().map(DelegationToken::tokenInfo).toList();
+        }));
     }
 
     /** Says whether a user has a SCRAM credential. */
