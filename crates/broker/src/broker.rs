@@ -14,12 +14,13 @@ use thalweg_network::Network;
 use thalweg_records::validate::{Invalid, Rules, Scratch, Validated, validate_with};
 use thalweg_replica::Sessions;
 use thalweg_sys::closing::Closing;
-use thalweg_sys::time::{Instant, wall_clock_ms};
+use thalweg_sys::time::Instant;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::CreateTopicsRequest;
 use thalweg_wire::messages::create_topics_response::CreatableTopicResult;
 use tracing::{debug, warn};
 
+use crate::clock::timestamp;
 use crate::config::NodeConfig;
 use crate::drivers::groups::Groups;
 use crate::drivers::maintenance::Maintenance;
@@ -105,7 +106,7 @@ impl Broker {
 
     /// The time for records.
     pub(crate) fn wall_clock(&self) -> Timestamp {
-        Timestamp(wall_clock_ms())
+        timestamp()
     }
 
     /// Checks a producer's batch.

@@ -5,6 +5,7 @@
 
 mod broker;
 mod call;
+mod clock;
 pub mod config;
 mod dispatch;
 mod drivers;

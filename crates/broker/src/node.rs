@@ -18,11 +18,12 @@ use thalweg_sys::closing::Close;
 use thalweg_sys::net::SocketOptions;
 use thalweg_sys::process::DescriptorBudget;
 use thalweg_sys::task::{self, JoinHandle};
-use thalweg_sys::time::{Duration, Instant, now, timeout, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant, now, timeout};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tracing::{error, info};
 
 use crate::broker::Broker;
+use crate::clock::timestamp;
 use crate::config::{self, HTTP_LISTEN, NodeConfig};
 use crate::drivers::groups::Groups;
 use crate::drivers::log_dirs::{self, DirError, LogDirs};
@@ -286,7 +287,7 @@ struct Starting {
 
 impl Starting {
     async fn begin(config: NodeConfig, loggers: Loggers) -> Result<Node, Cause> {
-        let (started, started_at) = (now(), Timestamp(wall_clock_ms()));
+        let (started, started_at) = (now(), timestamp());
         let watch = watch(&config).await?;
         let jaas = security::jaas(&config)?;
         let securities = security::read(&config, &jaas)?;
@@ -575,7 +576,7 @@ fn open_dirs(config: &NodeConfig) -> Result<(LogDirs, String), Cause> {
             Err(e) => return Err(e.into()),
         }
     }
-    let opened = format::open(config, Timestamp(wall_clock_ms()))?;
+    let opened = format::open(config, timestamp())?;
     for (path, why) in &opened.offline {
         error!(dir = %path.display(), "the log directory stays offline: {why}");
     }

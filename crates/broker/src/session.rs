@@ -10,7 +10,7 @@ use bytes::Bytes;
 use thalweg_access::sasl::{Authenticated, Occasion, SaslFailure, SaslServer};
 use thalweg_base::Timestamp;
 use thalweg_network::{Frame, ListenerName, Origin, Reply, Service, Session};
-use thalweg_sys::time::{Duration, Instant, now, sleep, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant, now, sleep};
 use thalweg_wire::messages::{
     SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
 };
@@ -18,6 +18,7 @@ use thalweg_wire::{ApiKey, ErrorCode};
 
 use crate::broker::Broker;
 use crate::call::{Call, Identity};
+use crate::clock::timestamp;
 use crate::dispatch::{self, Opened};
 use crate::security::{ListenerSecurity, SaslSettings};
 
@@ -233,7 +234,7 @@ impl ClientSession {
             return Err(Refused::because("no exchange is under way".to_owned()));
         };
         let mechanism = exchange.server.mechanism();
-        let wall_clock = Timestamp(wall_clock_ms());
+        let wall_clock = timestamp();
         let occasion = if exchange.renews.is_some() { Occasion::ReAuthentication } else { Occasion::Authentication };
         let refuse = |failure: &SaslFailure| Refused {
             told: failure.client_message(mechanism, occasion),

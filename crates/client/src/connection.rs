@@ -8,6 +8,7 @@ mod inbox;
 mod link;
 mod outbox;
 mod sasl;
+mod shared;
 
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The consumer: reads partitions, alone or as a member of a group.
 
+mod assignors;
 mod chunk;
 mod config;
 mod fetch;
@@ -18,12 +19,12 @@ use thalweg_base::{NodeId, Offset, TopicPartition};
 use thalweg_sys::time::{Instant, now, sleep_until};
 
 use crate::{Client, Error};
+pub use assignors::Assignor;
 pub use chunk::ConsumerRecord;
 use chunk::Reading;
 pub use chunk::{Passed, PassedOver};
 pub use config::{ConsumerConfig, GroupConfig, GroupProtocol, Isolation, OffsetReset};
 use fetch::Flight;
-pub use group::Assignor;
 use group::Membership;
 pub use listener::RebalanceListener;
 pub use partitions::Start;

@@ -4,6 +4,7 @@
 //! name and make of it what rustls needs. Called again, they read it again: so keystores are replaced without a restart.
 //! [`ListenerMaterial`] says whether new material may take the place of old.
 
+mod built;
 mod error;
 mod jks;
 mod listener;

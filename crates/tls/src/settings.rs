@@ -4,20 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::SupportedProtocolVersion;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::CertificateDer;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use crate::TlsError;
-use crate::material::{self, Identity};
 use crate::suites;
-use crate::unnamed::UnnamedPeer;
-
-/// Where most systems keep the certificates that they trust: what a client without a truststore goes by.
-const SYSTEM_CERTIFICATES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// Whether clients have to show a certificate (`ssl.client.auth`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +43,10 @@ pub struct TlsSettings {
     pub(crate) truststore: Store,
     /// `ssl.truststore.certificates` (KIP-651)
     pub(crate) trusted: Option<String>,
-    client_auth: ClientAuth,
+    pub(crate) client_auth: ClientAuth,
     protocols: Vec<String>,
     suites: Vec<String>,
-    verifies_host: bool,
+    pub(crate) verifies_host: bool,
     /// `ssl.allow.dn.changes`
     pub(crate) allows_other_subject: bool,
     /// `ssl.allow.san.changes`
@@ -148,88 +139,8 @@ impl TlsSettings {
         self.keystore.location.as_deref().map(|path| (path, self.keystore.kind.as_str()))
     }
 
-    /// What a listener needs. Reads the key material.
-    ///
-    /// # Errors
-    /// When there is none, it cannot be read, or it does not fit together.
-    pub fn server(&self) -> Result<Arc<ServerConfig>, TlsError> {
-        self.server_and_certificate().map(|(server, _)| server)
-    }
-
-    /// What a listener needs, and the certificate that it shows.
-    pub(crate) fn server_and_certificate(&self) -> Result<(Arc<ServerConfig>, CertificateDer<'static>), TlsError> {
-        let Some(Identity { chain, key }) = material::identity(self)? else {
-            return Err(TlsError::Setting(
-                "a listener with TLS needs ssl.keystore.location, or ssl.keystore.key with \
-                 ssl.keystore.certificate.chain"
-                    .to_owned(),
-            ));
-        };
-        let provider = self.provider()?;
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&self.versions()?)?;
-        let builder = match self.client_auth {
-            ClientAuth::None => builder.with_no_client_auth(),
-            ClientAuth::Requested | ClientAuth::Required => {
-                let roots = Arc::new(self.roots(&[])?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-                let verifier = match self.client_auth {
-                    ClientAuth::Requested => verifier.allow_unauthenticated(),
-                    _ => verifier,
-                };
-                builder.with_client_cert_verifier(
-                    verifier
-                        .build()
-                        .map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?,
-                )
-            }
-        };
-        // A keystore without a certificate has no identity.
-        let certificate = chain.first().cloned().ok_or(rustls::Error::NoCertificatesPresented)?;
-        Ok((Arc::new(builder.with_single_cert(chain, key)?), certificate))
-    }
-
-    /// What a client needs. Reads the key material. Without a truststore it trusts what the system trusts.
-    ///
-    /// # Errors
-    /// When key material cannot be read, or does not fit together.
-    pub fn client(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        let provider = self.provider()?;
-        let builder =
-            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&self.versions()?)?;
-        let roots = Arc::new(self.roots(&SYSTEM_CERTIFICATES)?);
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-        let verifier =
-            verifier.map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?;
-        let builder = if self.verifies_host {
-            builder.dangerous().with_custom_certificate_verifier(verifier)
-        } else {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(UnnamedPeer(verifier)))
-        };
-        Ok(Arc::new(match material::identity(self)? {
-            Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key)?,
-            None => builder.with_no_client_auth(),
-        }))
-    }
-
-    /// The certificates that are trusted: those of the truststore, or else of the first of `elsewhere` that exists.
-    fn roots(&self, elsewhere: &[&str]) -> Result<RootCertStore, TlsError> {
-        let mut roots = RootCertStore::empty();
-        for certificate in material::trusted(self, elsewhere)? {
-            roots
-                .add(certificate)
-                .map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?;
-        }
-        if roots.is_empty() {
-            return Err(TlsError::Setting(
-                "the truststore has no certificates: set ssl.truststore.location or ssl.truststore.certificates"
-                    .to_owned(),
-            ));
-        }
-        Ok(roots)
-    }
-
-    fn versions(&self) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+    /// The versions of TLS that may be used.
+    pub(crate) fn versions(&self) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
         let version = |name: &String| match name.as_str() {
             "TLSv1.3" => Ok(Some(&rustls::version::TLS13)),
             "TLSv1.2" => Ok(Some(&rustls::version::TLS12)),
@@ -245,7 +156,8 @@ impl TlsSettings {
         Ok(versions)
     }
 
-    fn provider(&self) -> Result<Arc<CryptoProvider>, TlsError> {
+    /// The cipher suites that may be used.
+    pub(crate) fn provider(&self) -> Result<Arc<CryptoProvider>, TlsError> {
         let mut provider = aws_lc_rs::default_provider();
         if !self.suites.is_empty() {
             provider.cipher_suites = suites::by_names(&provider.cipher_suites, &self.suites)

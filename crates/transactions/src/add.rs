@@ -4,8 +4,9 @@ use bytestring::ByteString;
 use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 
+use crate::entry::{Entry, Plan};
 use crate::request::{Answer, Producer};
-use crate::shard::{Entry, Plan, Shard};
+use crate::shard::Shard;
 use crate::transaction::{Partitions, State, Transaction};
 
 impl Shard {

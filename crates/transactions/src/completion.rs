@@ -8,62 +8,17 @@ use thalweg_coordinator::{At, Effect, Now};
 use thalweg_metadata::MetadataImage;
 use thalweg_wire::ErrorCode;
 
+use crate::entry::{Completion, Plan};
+use crate::errand::{Errand, Markers, Written};
 use crate::outbox::Timer;
 use crate::request::{Answer, Producer};
-use crate::shard::{Plan, Shard};
+use crate::shard::Shard;
 use crate::transaction::{Partitions, State};
 
 /// After so long what could not be written is tried again; each time twice as long, up to 32 times.
 const RETRY: Duration = Duration::from_millis(50);
 /// So often the wait is doubled.
 const DOUBLINGS_MAX: u32 = 5;
-
-/// What a shard has done elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Errand {
-    /// Write these markers, and report them with [`Shard::markers_written`].
-    WriteMarkers(Markers),
-    /// Get a producer id that nobody ever had for [`Shard::abort_overdue`]: without one the transaction of this id, which has
-    /// lasted too long, cannot be aborted.
-    FindProducerId(ByteString),
-}
-
-/// How a transaction has ended, for the partitions that it wrote to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Markers {
-    /// Whose transaction it is.
-    pub transactional_id: ByteString,
-    /// What the markers say of the producer.
-    pub producer: Producer,
-    /// Whether its records count.
-    pub committed: bool,
-    /// The epoch in which this node leads the coordinator's partition: it fences older coordinators.
-    pub coordinator_epoch: i32,
-    /// The protocol: since 2 the markers' epoch is above that of the records (KIP-890).
-    pub transaction_version: i16,
-    /// Where they go.
-    pub partitions: Partitions,
-}
-
-/// What became of one marker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// Of which topic.
-    pub topic: Box<str>,
-    /// In which partition.
-    pub partition: i32,
-    /// Whether it is written and committed there.
-    pub result: Result<(), ErrorCode>,
-}
-
-/// A decided transaction whose partitions do not all know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Completion {
-    /// Those that are not known to have the marker.
-    pub(crate) missing: Partitions,
-    /// How often something was not written.
-    failures: u32,
-}
 
 impl Shard {
     /// An errand was done: this became of markers. What is not named counts as not written.

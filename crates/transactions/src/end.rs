@@ -10,18 +10,10 @@ use thalweg_coordinator::{At, Ticket};
 use thalweg_metadata::feature::TRANSACTION_VERSION;
 use thalweg_wire::ErrorCode;
 
-use crate::request::{Answer, Producer, Refusal};
-use crate::shard::{Entry, Plan, Shard};
+use crate::entry::{Entry, Plan};
+use crate::request::{Answer, End, Producer, Refusal};
+use crate::shard::Shard;
 use crate::transaction::{EPOCH_BUMPS, NO_EPOCH, State, Transaction, next};
-
-/// What EndTxn says, the id aside.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct End {
-    pub(crate) producer: Producer,
-    pub(crate) committed: bool,
-    pub(crate) client_version: i16,
-    pub(crate) fresh: Option<ProducerId>,
-}
 
 impl Shard {
     /// EndTxn.

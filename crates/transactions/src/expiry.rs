@@ -5,7 +5,7 @@ use thalweg_base::{ProducerId, Timestamp};
 use thalweg_coordinator::{At, Effect, Now};
 use thalweg_metadata::MetadataImage;
 
-use crate::completion::Errand;
+use crate::errand::Errand;
 use crate::outbox::{After, Timer};
 use crate::records;
 use crate::request::Answer;

@@ -5,20 +5,11 @@ use thalweg_base::{ProducerEpoch, ProducerId};
 use thalweg_coordinator::{At, Ticket};
 use thalweg_wire::ErrorCode;
 
-use crate::request::{Answer, Producer, Refusal};
+use crate::entry::{Entry, Plan};
+use crate::request::{Answer, Init, Producer, Refusal, Request};
 use crate::settings::Settings;
-use crate::shard::{Entry, Plan, Shard};
+use crate::shard::Shard;
 use crate::transaction::{NO_EPOCH, State, Transaction, is_exhausted, next};
-
-/// What InitProducerId says, the id aside.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Init {
-    pub(crate) timeout_ms: i32,
-    pub(crate) two_phase: bool,
-    pub(crate) keep_prepared: bool,
-    pub(crate) expected: Option<Producer>,
-    pub(crate) fresh: Option<ProducerId>,
-}
 
 /// What is to be done for a producer that begins.
 enum Begun {
@@ -68,8 +59,34 @@ impl Shard {
     }
 }
 
+impl Request {
+    /// Whether it is a request that some coordinator could grant: what is wrong with it is told before it is said that there
+    /// is no coordinator.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn check(&self, settings: &Settings) -> Result<(), ErrorCode> {
+        match self {
+            Self::InitProducerId { transactional_id, timeout_ms, two_phase, keep_prepared, expected, fresh } => {
+                let (timeout_ms, two_phase, keep_prepared) = (*timeout_ms, *two_phase, *keep_prepared);
+                let init = Init { timeout_ms, two_phase, keep_prepared, expected: *expected, fresh: *fresh };
+                timeout_of(settings, transactional_id, &init).map(|_| ())
+            }
+            Self::AddPartitions { transactional_id: id, .. }
+            | Self::VerifyPartitions { transactional_id: id, .. }
+            | Self::EndTxn { transactional_id: id, .. }
+            | Self::Describe(id)
+                if id.is_empty() =>
+            {
+                Err(ErrorCode::InvalidRequest)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The timeout that counts; or why the request is refused whoever asks.
-pub(crate) fn timeout_of(settings: &Settings, id: &ByteString, init: &Init) -> Result<i32, ErrorCode> {
+fn timeout_of(settings: &Settings, id: &ByteString, init: &Init) -> Result<i32, ErrorCode> {
     if id.is_empty() {
         return Err(ErrorCode::InvalidRequest);
     }

@@ -8,6 +8,8 @@ mod add;
 mod census;
 mod completion;
 mod end;
+mod entry;
+mod errand;
 mod expiry;
 mod init;
 mod outbox;
@@ -17,14 +19,16 @@ mod records;
 mod request;
 mod settings;
 mod shard;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
-pub use census::{Census, InState, Tally};
-pub use completion::{Errand, Markers, Written};
+pub use census::{Census, InState};
+pub use errand::{Errand, Markers, Written};
 pub use pattern::Filter;
 pub use request::{Answer, Producer, Refusal, Request};
 pub use settings::Settings;
 pub use shard::Shard;
+pub use tally::Tally;
 pub use transaction::Partitions;

@@ -4,7 +4,7 @@ use bytestring::ByteString;
 use thalweg_base::ProducerEpoch;
 use thalweg_coordinator::Ticket;
 
-use crate::completion::Errand;
+use crate::errand::Errand;
 use crate::request::Answer;
 
 /// What a shard waits for.

@@ -6,9 +6,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::describe_transactions_response::TransactionState as Described;
 use thalweg_wire::messages::list_transactions_response::TransactionState as Listed;
 
-use crate::init::{Init, timeout_of};
 use crate::pattern::Filter;
-use crate::settings::Settings;
 use crate::transaction::{NO_EPOCH, Partitions};
 
 /// A producer: its id, and the epoch that fences its former selves.
@@ -82,30 +80,23 @@ pub enum Request {
     List(Filter),
 }
 
-impl Request {
-    /// Whether it is a request that some coordinator could grant: what is wrong with it is told before it is said that there
-    /// is no coordinator.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub fn check(&self, settings: &Settings) -> Result<(), ErrorCode> {
-        match self {
-            Self::InitProducerId { transactional_id, timeout_ms, two_phase, keep_prepared, expected, fresh } => {
-                let (timeout_ms, two_phase, keep_prepared) = (*timeout_ms, *two_phase, *keep_prepared);
-                let init = Init { timeout_ms, two_phase, keep_prepared, expected: *expected, fresh: *fresh };
-                timeout_of(settings, transactional_id, &init).map(|_| ())
-            }
-            Self::AddPartitions { transactional_id: id, .. }
-            | Self::VerifyPartitions { transactional_id: id, .. }
-            | Self::EndTxn { transactional_id: id, .. }
-            | Self::Describe(id)
-                if id.is_empty() =>
-            {
-                Err(ErrorCode::InvalidRequest)
-            }
-            _ => Ok(()),
-        }
-    }
+/// What InitProducerId says, the id aside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Init {
+    pub(crate) timeout_ms: i32,
+    pub(crate) two_phase: bool,
+    pub(crate) keep_prepared: bool,
+    pub(crate) expected: Option<Producer>,
+    pub(crate) fresh: Option<ProducerId>,
+}
+
+/// What EndTxn says, the id aside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) producer: Producer,
+    pub(crate) committed: bool,
+    pub(crate) client_version: i16,
+    pub(crate) fresh: Option<ProducerId>,
 }
 
 /// Why a producer does not get what it asks for.

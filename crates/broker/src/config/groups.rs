@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use thalweg_groups::{Bounded, MigrationPolicy, Settings, StreamsSettings};
-use thalweg_records::{Codec, Compression};
+use thalweg_records::Codec;
 
 use super::Refused;
 use super::properties::Properties;
+use super::values::{bounded, codec};
 
 /// Where groups are kept, and by which rules they live.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +79,7 @@ fn rules(properties: &Properties) -> Settings {
 
 /// `group.streams.*`
 fn streams(properties: &Properties) -> StreamsSettings {
-    let bounded = |name: &str| super::share::bounded(properties, "streams", name);
+    let bounded = |name: &str| bounded(properties, "streams", name);
     let unbounded = |name: &str, max: i32| Bounded { value: properties.int(name), min: 0, max };
     StreamsSettings {
         session_timeout_ms: bounded("session.timeout.ms"),
@@ -91,10 +92,4 @@ fn streams(properties: &Properties) -> StreamsSettings {
         initial_rebalance_delay_ms: unbounded("group.streams.initial.rebalance.delay.ms", i32::MAX),
         group_size_max: usize::try_from(properties.int("group.streams.max.size")).unwrap_or(0),
     }
-}
-
-pub(super) fn codec(id: i32) -> Result<Codec, Refused> {
-    use Compression::{Gzip, Lz4, None, Snappy, Zstd};
-    let known = [None, Gzip, Snappy, Lz4, Zstd].into_iter().find(|compression| *compression as i32 == id);
-    known.map(Codec::from).ok_or_else(|| Refused::illegal(format!("Unknown compression type id: {id}")))
 }

@@ -14,6 +14,7 @@ mod rules;
 mod share;
 mod support;
 mod transactions;
+mod values;
 
 #[cfg(test)]
 mod tests;

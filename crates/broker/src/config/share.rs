@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use thalweg_groups::{Bounded, ShareSettings};
+use thalweg_groups::ShareSettings;
 use thalweg_records::Codec;
 use thalweg_share::state::Settings;
 
 use super::Refused;
-use super::groups::codec;
 use super::properties::Properties;
+use super::values::{bounded, codec};
 
 /// Where the state of share groups is kept, and by which rules.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,12 +50,6 @@ impl ShareConfig {
             write_timeout: ms("share.coordinator.write.timeout.ms"),
         })
     }
-}
-
-/// `group.KIND.NAME`, with the bounds `group.KIND.min.NAME` and `group.KIND.max.NAME`.
-pub(super) fn bounded(properties: &Properties, kind: &str, name: &str) -> Bounded {
-    let value = |prefix: &str| properties.int(&format!("group.{kind}.{prefix}{name}"));
-    Bounded { value: value(""), min: value("min."), max: value("max.") }
 }
 
 /// `group.share.*`, as the groups need it.

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use thalweg_base::{Offset, Timestamp};
+use thalweg_base::Offset;
 use thalweg_storage::{Cleaned, CleanedGroup, Cleaning, Dirt, Fault, Progress};
 use thalweg_sys::closing::Closing;
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, sleep, wall_clock_ms};
+use thalweg_sys::time::{Duration, sleep};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::cleaner_settings::THREADS_MAX;
 use super::partition::Partition;
 use super::partitions::Partitions;
+use crate::clock::timestamp;
 
 /// A log that is to be cleaned; it holds the right to do so.
 struct Chosen {
@@ -55,7 +56,7 @@ pub(crate) async fn run(partitions: Arc<Partitions>, mut closing: Closing) {
 
 /// The log that needs cleaning most.
 fn dirtiest(partitions: &Partitions) -> Option<Chosen> {
-    let now = Timestamp(wall_clock_ms());
+    let now = timestamp();
     let mut best: Option<Chosen> = None;
     for partition in partitions.all() {
         let settings = partition.settings();
@@ -119,7 +120,7 @@ async fn clean_all(
     mut closing: Closing,
 ) -> Option<Cleaned> {
     let plan = partition.with_log(|log| log.clean_plan(dirt, high_watermark))??;
-    let now = Timestamp(wall_clock_ms());
+    let now = timestamp();
     let mut cleaning = Box::new(Cleaning::begin(plan, partitions.cleaner_settings().limits(), now));
     loop {
         let log = Arc::clone(partition);

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use thalweg_base::Timestamp;
 use thalweg_storage::Flush;
 use thalweg_sys::closing::Closing;
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, Instant, now, sleep_until, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant, now, sleep_until};
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use super::cleaning;
 use super::partition::Partition;
 use super::partitions::Partitions;
+use crate::clock::timestamp;
 
 /// So many partitions may wait for their flush. One that finds no room is flushed when its next segment is finished, or
 /// by the next round.
@@ -91,7 +91,7 @@ impl Worker {
                 biased;
                 () = closing.begun() => return,
                 Some((partition, what)) = queue.recv() => {
-                    blocking(move || flush(&partition, what)).await;
+                    blocking(move || partition.flush(what)).await;
                 }
                 () = sleep_until(at) => {
                     next[due] = now() + every[due];
@@ -130,30 +130,15 @@ fn each(partitions: &Partitions, work: impl Fn(&Partition)) {
     }
 }
 
-fn time() -> Timestamp {
-    Timestamp(wall_clock_ms())
-}
-
-/// Syncs the log outside of its lock, so that appends go on.
-pub(crate) fn flush(partition: &Partition, what: Flush) {
-    let Some(Some(plan)) = partition.with_log(|log| log.flush_plan(what)) else { return };
-    let begun = now();
-    match plan.execute() {
-        Ok(()) => partition.flushed(&plan, time(), begun.elapsed()),
-        // After a failed sync nobody knows what is on the disk: it is not tried again.
-        Err(fault) => partition.failed(&fault),
-    }
-}
-
 fn flush_if_due(partition: &Partition) {
-    if partition.with_log(|log| Ok(log.is_flush_due(time()))) == Some(true) {
-        flush(partition, Flush::All);
+    if partition.with_log(|log| Ok(log.is_flush_due(timestamp()))) == Some(true) {
+        partition.flush(Flush::All);
     }
 }
 
 fn expire_producers(partition: &Partition) {
     partition.with_log(|log| {
-        log.remove_expired_producers(time());
+        log.remove_expired_producers(timestamp());
         Ok(())
     });
 }
@@ -165,7 +150,7 @@ fn retain(partition: &Partition) {
     }
     let Some(high_watermark) = partition.high_watermark() else { return };
     let deleted = partition.with_log(|log| {
-        let count = log.delete_old_segments(high_watermark, time())?;
+        let count = log.delete_old_segments(high_watermark, timestamp())?;
         Ok((count, log.take_doomed()))
     });
     let Some((count, doomed)) = deleted else { return };

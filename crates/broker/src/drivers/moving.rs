@@ -16,8 +16,9 @@ use tracing::{error, info, warn};
 use super::found::Found;
 use super::moves::Move;
 use super::partition::Partition;
-use super::partitions::{Partitions, now};
+use super::partitions::Partitions;
 use super::removing::remove;
+use crate::clock::timestamp;
 
 /// At most so many bytes are copied at once.
 const CHUNK: u64 = 1 << 20;
@@ -169,7 +170,7 @@ fn swap(
     moving: &Arc<Move>,
     mut copy: Copy,
 ) -> Result<(), Stopped> {
-    copy.log.flush(Flush::All, now()).map_err(Stopped::Target)?;
+    copy.log.flush(Flush::All, timestamp()).map_err(Stopped::Target)?;
     let target = &partitions.dirs()[moving.dir];
     let finished = partition.replace_log(&target.health, |log| {
         if moving.is_cancelled() { Err(Stopped::Cancelled) } else { copy.finish(log, &partition.id) }
@@ -245,7 +246,7 @@ impl Copy {
         let is_new = moving.found_at.is_none();
         // Nothing says how much of an older copy has reached the disk: all of it is looked at.
         let hints = OpenHints { clean_shutdown: is_new, ..OpenHints::UNKNOWN };
-        let opened = Log::open(&moving.path, Some(partition.topic_id), settings.log.clone(), &hints, now());
+        let opened = Log::open(&moving.path, Some(partition.topic_id), settings.log.clone(), &hints, timestamp());
         let mut copy = Self { log: opened.map_err(Stopped::Target)?.0, begun: false, reached: false };
         if let Some(end) = moving.found_at {
             let gaps = copy.log.gaps().map_err(Stopped::Target)?;
@@ -254,7 +255,7 @@ impl Copy {
                 Ok(gap.map(|gap| common_end(log, &copy.log, gap.map_or(end, |gap| gap.min(end)))))
             });
             let common = common.ok_or_else(|| gone(partition))??;
-            copy.log.truncate_to(common, now()).map_err(Stopped::Target)?;
+            copy.log.truncate_to(common, timestamp()).map_err(Stopped::Target)?;
             copy.begun = copy.log.size() > 0;
             moving.note(&copy.log);
         }
@@ -288,7 +289,7 @@ impl Copy {
         match chunk {
             Chunk::Nothing => self.begun = true,
             Chunk::Begins(offset) => {
-                self.log.truncate_fully_and_start_at(offset, now()).map_err(Stopped::Target)?;
+                self.log.truncate_fully_and_start_at(offset, timestamp()).map_err(Stopped::Target)?;
                 self.begun = false;
             }
             Chunk::Batches(bytes) => {
@@ -296,7 +297,7 @@ impl Copy {
                     && let Ok(first) = BatchHeader::parse(&bytes)
                 {
                     // The first batch may begin before the log does.
-                    self.log.truncate_fully_and_start_at(first.base_offset, now()).map_err(Stopped::Target)?;
+                    self.log.truncate_fully_and_start_at(first.base_offset, timestamp()).map_err(Stopped::Target)?;
                 }
                 self.begun = true;
                 self.append(bytes)?;
@@ -306,7 +307,7 @@ impl Copy {
     }
 
     fn append(&mut self, bytes: bytes::Bytes) -> Result<(), Stopped> {
-        match self.log.append_as_follower(bytes, LeaderEpoch(i32::MAX), now()) {
+        match self.log.append_as_follower(bytes, LeaderEpoch(i32::MAX), timestamp()) {
             Ok(_) => Ok(()),
             Err(AppendError::Fault(fault)) => Err(Stopped::Target(fault)),
             Err(AppendError::Refused(refusal)) => {
@@ -337,7 +338,7 @@ impl Copy {
             copy.flush(Flush::All, now)?;
             rename(copy, &names::dir_name(id))
         };
-        settle(&mut self.log, now()).map_err(Stopped::Target)?;
+        settle(&mut self.log, timestamp()).map_err(Stopped::Target)?;
         Ok(self.log)
     }
 }

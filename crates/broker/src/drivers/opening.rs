@@ -15,8 +15,9 @@ use tracing::{error, warn};
 
 use super::found::{Found, Opened};
 use super::partition::Partition;
-use super::partitions::{Partitions, now};
+use super::partitions::Partitions;
 use super::removing::remove;
+use crate::clock::timestamp;
 use crate::format::METADATA_LOG;
 
 /// What lies in a log directory.
@@ -169,13 +170,13 @@ impl Partitions {
         let settings = self.settings(image, &topic.name, id);
         let log_dir = &self.dirs()[*dir];
         let hints = log_dir.checkpoints.hints(id);
-        let (mut log, recovered) = Log::open(path, Some(topic.id), settings.log.clone(), &hints, now())?;
+        let (mut log, recovered) = Log::open(path, Some(topic.id), settings.log.clone(), &hints, timestamp())?;
         if recovered.truncated_bytes > 0 || recovered.removed_segments > 0 {
             warn!(partition = %id, bytes = recovered.truncated_bytes, segments = recovered.removed_segments, "cut off what was not whole at the end of the log");
         }
         // What a killed process left unsynced is shown only once it is as durable as the topic asks.
-        if log.is_flush_due(now()) {
-            log.flush(Flush::All, now())?;
+        if log.is_flush_due(timestamp()) {
+            log.flush(Flush::All, timestamp())?;
         }
         let high_watermark = log_dir.checkpoints.high_watermark(id);
         let log = (log, &log_dir.health);

@@ -12,50 +12,37 @@ use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, ProducerEpoch, ProducerI
 use thalweg_metadata::image::{ClusterImage, PartitionRegistration};
 use thalweg_records::PreparedBatch;
 use thalweg_replica::{
-    Ack, Acks, Assignment, BrokerState, Effects, Follower, IsrProposal, IsrRefusal, Leader, PartitionEpoch, Refusal,
+    Ack, Acks, Assignment, BrokerState, Effects, Follower, IsrProposal, IsrRefusal, Leader, PartitionEpoch,
 };
-use thalweg_storage::{
-    AppendError, AppendOutcome, AppendRefusal, Fault, Flush, FlushPlan, Log, Origin, Producer, ProducerRefusal,
-};
+use thalweg_storage::{AppendError, AppendOutcome, Fault, Flush, FlushPlan, Log, Origin, Producer};
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, Instant};
+use thalweg_sys::time::{Duration, Instant, now};
 use thalweg_wire::ErrorCode;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::guard::{Guard, Watch};
 use super::log_dirs::Health;
-use super::maintenance::flush;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
 use super::throttles::Throttles;
+use crate::clock::timestamp;
 use crate::metrics::{Replicated, Traffic};
 
+mod appended;
+mod followed;
 mod following;
-mod reading;
+pub(crate) mod reading;
 mod role;
 #[cfg(all(test, not(sim)))]
 mod tests;
 mod view;
 
-pub(crate) use self::following::{Fetched, FollowedUp};
-pub(crate) use self::reading::{FollowerFetch, Isolation, Look, OffsetQuery, Position, Reader, Turn};
+pub(crate) use self::appended::{AppendRefused, Appended};
+use self::appended::{append_refused, error_of};
+pub(crate) use self::followed::{Fetched, FollowedUp};
 use self::role::Role;
 pub(crate) use self::view::{LogView, View};
-
-/// What an append did.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Appended {
-    pub(crate) base: Offset,
-    /// The offset after the last record.
-    pub(crate) end: Offset,
-    pub(crate) log_append_time: Option<Timestamp>,
-    pub(crate) log_start: Offset,
-    /// What has become of it.
-    pub(crate) ack: Ack,
-    /// A segment was finished and should be flushed.
-    pub(crate) rolled: bool,
-}
 
 /// This node, as its partitions see it.
 #[derive(Clone, Debug)]
@@ -91,15 +78,6 @@ pub(crate) struct IsrCommitted {
     pub(crate) leader_epoch: LeaderEpoch,
     pub(crate) partition_epoch: PartitionEpoch,
     pub(crate) isr: Vec<NodeId>,
-}
-
-/// Why nothing was appended.
-#[derive(Debug)]
-pub(crate) enum AppendRefused {
-    /// Kafka's error code alone.
-    Error(ErrorCode),
-    /// An idempotent producer's batch may not come now; the text is for the node's log.
-    Sequence(ErrorCode, String),
 }
 
 /// A partition on this node; the module says what is done under its lock.
@@ -558,7 +536,7 @@ impl Partition {
 
     fn sync_while_needed(&self) {
         loop {
-            flush(self, Flush::All);
+            self.flush(Flush::All);
             let mut state = self.lock();
             if !state.role.leader().is_some_and(Leader::waits_for_sync) {
                 state.syncing = false;
@@ -698,8 +676,19 @@ impl Partition {
         state.touch();
     }
 
+    /// Syncs the log outside of its lock, so that appends go on.
+    pub(crate) fn flush(&self, what: Flush) {
+        let Some(Some(plan)) = self.with_log(|log| log.flush_plan(what)) else { return };
+        let begun = now();
+        match plan.execute() {
+            Ok(()) => self.flushed(&plan, timestamp(), begun.elapsed()),
+            // After a failed sync nobody knows what is on the disk: it is not tried again.
+            Err(fault) => self.failed(&fault),
+        }
+    }
+
     /// A flush was carried out.
-    pub(crate) fn flushed(&self, plan: &FlushPlan, now: Timestamp, took: Duration) {
+    fn flushed(&self, plan: &FlushPlan, now: Timestamp, took: Duration) {
         let mut state = self.lock();
         state.touch();
         if let Some(dir) = &state.dir {
@@ -761,33 +750,5 @@ fn broker_state(cluster: &ClusterImage, broker: NodeId) -> BrokerState {
         Some(broker) if broker.in_controlled_shutdown => BrokerState::ShuttingDown(broker.epoch),
         Some(broker) => BrokerState::Active(broker.epoch),
         None => BrokerState::Unavailable,
-    }
-}
-
-fn error_of(refusal: Refusal) -> ErrorCode {
-    match refusal {
-        Refusal::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
-        Refusal::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
-        Refusal::UnknownLeaderEpoch | Refusal::NotAReplica => ErrorCode::UnknownLeaderEpoch,
-        Refusal::OffsetOutOfRange => ErrorCode::OffsetOutOfRange,
-        Refusal::StaleBrokerEpoch => ErrorCode::NotLeaderOrFollower,
-    }
-}
-
-fn append_refused(refusal: &AppendRefusal) -> AppendRefused {
-    let error = match refusal {
-        AppendRefusal::Producer(refusal) => match refusal {
-            ProducerRefusal::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
-            ProducerRefusal::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
-            ProducerRefusal::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
-            ProducerRefusal::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
-        },
-        AppendRefusal::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
-        AppendRefusal::UnexpectedOffset { .. } => ErrorCode::UnknownServerError,
-        AppendRefusal::Corrupt(_) => ErrorCode::CorruptMessage,
-    };
-    match refusal {
-        AppendRefusal::Producer(_) => AppendRefused::Sequence(error, refusal.to_string()),
-        _ => AppendRefused::Error(error),
     }
 }

@@ -7,14 +7,13 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_base::metrics::Times;
-use thalweg_base::{Moment, Offset, Timestamp, TopicPartition, Uuid};
+use thalweg_base::{Moment, Offset, TopicPartition, Uuid};
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, TopicConfig};
 use thalweg_metadata::image::{ConfigResource, ConfigResourceType, PartitionRegistration, TopicImage};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_replica::TopicRef;
 use thalweg_storage::names::{self, DirKind};
 use thalweg_storage::{Fault, Log, OpenHints};
-use thalweg_sys::time::wall_clock_ms;
 use thalweg_sys::{fs, task};
 use thalweg_wire::ErrorCode;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -27,8 +26,9 @@ use super::log_dirs::{LogDir, LogDirs, Offsets};
 use super::moves::Moves;
 use super::partition::{FollowedUp, Local, Partition, View};
 use super::removing::Removals;
-use super::replication::{FetchingConfig, Replication};
+use super::replication::{FetchingConfig, Replication, WhenCut};
 use super::settings::{BrokerLimits, Settings, value};
+use crate::clock::timestamp;
 use crate::live_properties::LiveProperties;
 use crate::metrics::{Replicated, Total};
 
@@ -128,8 +128,15 @@ impl Partitions {
         let moves = Moves::new(&broker);
         let checkpointed = Mutex::new(dirs.iter().map(|dir| dir.checkpoints.offsets.clone()).collect());
         let known = Arc::new(RwLock::new(Arc::new(MetadataImage::default())));
+        let checkpoint = |this: Weak<Self>| {
+            WhenCut(Arc::new(move || {
+                if let Some(partitions) = this.upgrade() {
+                    partitions.checkpoint();
+                }
+            }))
+        };
         Arc::new_cyclic(|this| Self {
-            replication: Replication::new(local.clone(), fetching, Arc::clone(&known), Weak::clone(this)),
+            replication: Replication::new(local.clone(), fetching, Arc::clone(&known), checkpoint(Weak::clone(this))),
             local,
             dirs,
             properties,
@@ -340,7 +347,7 @@ impl Partitions {
         while let Some(dir) = self.place(registration) {
             let place = &self.dirs[dir];
             let path = place.path.join(names::dir_name(&id));
-            match Log::open(&path, Some(topic.id), settings.log.clone(), &hints, now()) {
+            match Log::open(&path, Some(topic.id), settings.log.clone(), &hints, timestamp()) {
                 Ok((log, _)) => {
                     let log = (log, &place.health);
                     let partition = Partition::new(id, topic.id, log, Offset::ZERO, settings, self.local());
@@ -710,8 +717,4 @@ impl Partitions {
 
 fn verifies(broker: &BrokerConfigs<'_>) -> bool {
     value(broker, "transaction.partition.verification.enable").and_then(|value| value.as_bool()).unwrap_or(true)
-}
-
-pub(super) fn now() -> Timestamp {
-    Timestamp(wall_clock_ms())
 }

@@ -27,7 +27,8 @@ use self::lent::Lent;
 use super::authorization::{Attempt, Gate};
 use crate::call::Call;
 use crate::drivers::parked::Parked;
-use crate::drivers::partition::{FollowerFetch, Isolation, Look, Partition, Reader, Turn};
+use crate::drivers::partition::Partition;
+use crate::drivers::partition::reading::{FollowerFetch, Isolation, Look, Reader, Turn};
 
 /// From this version on topics are named by id.
 const BY_ID: i16 = 13;

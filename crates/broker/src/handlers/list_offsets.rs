@@ -15,7 +15,7 @@ use thalweg_wire::messages::list_offsets_response::{
 };
 
 use crate::call::Call;
-use crate::drivers::partition::{Isolation, OffsetQuery, Position};
+use crate::drivers::partition::reading::{Isolation, OffsetQuery, Position};
 
 /// From this version on answers carry leader epochs (KIP-320).
 const LEADER_EPOCHS: i16 = 4;

@@ -25,7 +25,7 @@ use super::share::{
 };
 use crate::call::Call;
 use crate::drivers::parked::Parked;
-use crate::drivers::partition::Isolation;
+use crate::drivers::partition::reading::Isolation;
 use crate::drivers::share::{Delivered, Fetching, ShareState};
 use crate::endpoints::{Endpoint, Leaders};
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use thalweg_base::{BrokerEpoch, NodeId, Timestamp, Uuid};
+use thalweg_base::{BrokerEpoch, NodeId, Uuid};
 use thalweg_controller::{Controller, Refusal, SessionTimes, TokenSettings};
 use thalweg_metadata::feature;
 use thalweg_raft::{Endpoint, KRaftVersion, Peer, ReplicaKey, Settings as QuorumTimes, Voter, Voters};
 use thalweg_storage::LogConfig;
 use thalweg_sys::task::{self, JoinHandle};
-use thalweg_sys::time::{Duration, Instant, sleep, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant, sleep};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::broker_registration_request::{Feature, Listener as RegisteredListener};
 use thalweg_wire::messages::{
@@ -17,6 +17,7 @@ use thalweg_wire::messages::{
 use tracing::{debug, info, warn};
 
 use super::{Cause, millis};
+use crate::clock::timestamp;
 use crate::config::{self, NodeConfig, TokenConfig};
 use crate::drivers::metadata::{
     Acting, Asker, ElectionTimes, Ended, MetadataHandle, MetadataLog, QuorumDriver, QuorumSettings, Retention,
@@ -68,7 +69,7 @@ impl Joining<'_> {
     ) -> Result<RunningQuorum, Cause> {
         let config = self.config;
         let log_config = metadata_log_config(config);
-        let loaded = MetadataLog::open(&config.storage.metadata_log_dir, log_config, Timestamp(wall_clock_ms()))?;
+        let loaded = MetadataLog::open(&config.storage.metadata_log_dir, log_config, timestamp())?;
         let controller = Controller::new(thalweg_controller::Settings {
             node_id: config.node_id,
             cluster_id: self.cluster_id.to_owned(),

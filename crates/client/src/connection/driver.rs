@@ -4,44 +4,20 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use thalweg_sys::time::{Duration, Instant, Sleep, now, sleep_until};
-use thalweg_wire::ApiKey;
 use tokio::io::{AsyncReadExt as _, ReadHalf, WriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::ConnectionOptions;
 use super::inbox::Inbox;
-use super::link::Shared;
 use super::outbox::Outbox;
+use super::shared::{Outgoing, Shared, Waiting};
 use crate::error::Api;
 use crate::stream::Stream;
 use crate::{Error, Meter};
 
 /// No request is taken over while so many bytes wait to be written: the rest waits in its callers' hands.
 const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
-
-/// A request on its way to the task.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    pub(super) parts: Vec<Bytes>,
-    pub(super) deadline: Instant,
-    /// Who waits for the answer, if there will be one.
-    pub(super) waiting: Option<Waiting>,
-    pub(super) slot: OwnedSemaphorePermit,
-}
-
-/// Somebody waits for an answer.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) correlation_id: i32,
-    pub(super) api: ApiKey,
-    pub(super) asked_at: Instant,
-    pub(super) deadline: Instant,
-    pub(super) answer: oneshot::Sender<Result<Bytes, Error>>,
-    /// Given back with the answer.
-    pub(super) _slot: Option<OwnedSemaphorePermit>,
-}
 
 /// Why a connection ends.
 enum End {

@@ -5,14 +5,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use bytes::Bytes;
-use bytestring::ByteString;
 use thalweg_sys::time::{Instant, now, timeout_at};
 use thalweg_wire::messages::RequestHeader;
 use thalweg_wire::{ApiKey, EncodeError, Request, Writer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::ConnectionOptions;
-use super::driver::{Driver, Outgoing, Waiting};
+use super::driver::Driver;
+use super::shared::{Outgoing, Shared, Waiting};
 use crate::error::Api;
 use crate::stream::Stream;
 use crate::{Error, Peer};
@@ -22,17 +22,6 @@ use crate::{Error, Peer};
 pub(super) struct Link {
     shared: Arc<Shared>,
     requests: mpsc::Sender<Outgoing>,
-}
-
-/// What the handles and the task share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) peer: Peer,
-    client_id: Option<ByteString>,
-    correlation_id: AtomicI32,
-    slots: Arc<Semaphore>,
-    /// Set once, by the task, before it stops taking requests.
-    pub(super) ended: OnceLock<Error>,
 }
 
 /// A request as bytes.
@@ -136,13 +125,5 @@ impl Link {
     fn gone(&self) -> Error {
         let shut_down = || Error::Disconnected { peer: self.peer().clone(), reason: "the client shuts down".into() };
         self.ended().unwrap_or_else(shut_down)
-    }
-}
-
-impl Shared {
-    /// Nobody gets a slot any more.
-    pub(super) fn close(&self, error: Error) {
-        let _ = self.ended.set(error);
-        self.slots.close();
     }
 }

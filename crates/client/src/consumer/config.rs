@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::group::Assignor;
+use super::assignors::Assignor;
 use crate::properties::invalid;
 use crate::{ClientConfig, ConfigError, Properties};
 

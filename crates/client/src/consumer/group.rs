@@ -1,6 +1,5 @@
 //! Membership in a group: a task that keeps it, and what the consumer does when its partitions change.
 
-mod assignors;
 mod classic;
 mod modern;
 mod offsets;
@@ -18,7 +17,6 @@ use thalweg_sys::time::{Instant, now, timeout_at};
 use thalweg_wire::{ErrorCode, Request};
 use tokio::sync::Notify;
 
-pub use assignors::Assignor;
 pub(super) use offsets::Offsets;
 pub(super) use subscription::Subscription;
 

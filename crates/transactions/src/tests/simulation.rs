@@ -11,7 +11,7 @@ use thalweg_base::ProducerId;
 use thalweg_wire::ErrorCode;
 
 use super::testbed::{Testbed, partitions, written};
-use crate::completion::{Errand, Markers};
+use crate::errand::{Errand, Markers};
 use crate::request::{Answer, Producer, Request};
 use crate::transaction::State;
 

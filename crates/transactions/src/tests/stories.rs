@@ -4,7 +4,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::ListTransactionsRequest;
 
 use super::testbed::{Testbed, partitions, producer, written};
-use crate::completion::Errand;
+use crate::errand::Errand;
 use crate::pattern::Filter;
 use crate::request::{Answer, Producer, Refusal, Request};
 use crate::{records, transaction::State};

@@ -7,7 +7,7 @@ use thalweg_metadata::{MetadataImage, MetadataRecord};
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::{FeatureLevelRecord, PartitionRecord, TopicRecord};
 
-use crate::completion::{Errand, Markers, Written};
+use crate::errand::{Errand, Markers, Written};
 use crate::records;
 use crate::request::{Answer, Producer, Refusal, Request};
 use crate::transaction::{Partitions, Transaction};

@@ -19,7 +19,6 @@ use tracing::{debug, error, info};
 use super::active::{Active, Chore, Outcome};
 use super::load::{LoadError, load};
 use super::{Role, Surroundings};
-use crate::drivers::maintenance::flush;
 use crate::drivers::marker::Marker;
 use crate::drivers::parked::Parked;
 use crate::drivers::partition::{Appended, Partition};
@@ -186,7 +185,7 @@ impl<R: Role> Coordinator<R> {
     async fn flush_finished(&self) {
         let partition = Arc::clone(&self.partition);
         // A flush that fails takes the log offline, which the next look finds.
-        if task::blocking(move || flush(&partition, Flush::Finished)).await.is_err() {
+        if task::blocking(move || partition.flush(Flush::Finished)).await.is_err() {
             self.retire();
         }
     }

@@ -10,18 +10,19 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use thalweg_base::{LeaderEpoch, Moment, NodeId, Timestamp, Uuid};
+use thalweg_base::{LeaderEpoch, Moment, NodeId, Uuid};
 use thalweg_coordinator::{Machine, Now};
 use thalweg_metadata::{Changes, MetadataImage};
 use thalweg_records::Codec;
 use thalweg_replica::{Acks, TopicRef};
-use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant};
 use thalweg_wire::ErrorCode;
 
 pub(crate) use active::Outcome;
 pub(crate) use coordinator::{Asked, Coordinator, Seen};
 
 use super::partitions::Partitions;
+use crate::clock::timestamp;
 
 /// What a kind of coordinator does: where its state is kept, and what its errands are.
 pub(crate) trait Role: Debug + Sized + Send + Sync + 'static {
@@ -77,7 +78,7 @@ struct Surroundings<R> {
 impl<R> Surroundings<R> {
     fn now(&self) -> Now {
         let moment = Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX));
-        Now { moment, timestamp: Timestamp(wall_clock_ms()) }
+        Now { moment, timestamp: timestamp() }
     }
 
     fn image(&self) -> Arc<MetadataImage> {

@@ -3,18 +3,19 @@
 use std::collections::VecDeque;
 
 use thalweg_access::quotas::MutationQuotas;
-use thalweg_base::{Moment, Offset, Timestamp};
+use thalweg_base::{Moment, Offset};
 use thalweg_controller::{
     Cluster, Context, Controller, Decision, KRaftFeature, Refusal, Request, Response, SessionTimes, Sessions,
 };
 use thalweg_metadata::{MetadataImage, MetadataRecord};
 use thalweg_raft::{KRaftVersion, Quorum};
-use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant};
 use thalweg_wire::ErrorCode;
 use tokio::sync::oneshot;
 
 use super::mutation_quota::MutationQuota;
 use super::voters::refused_version;
+use crate::clock::timestamp;
 
 /// So many leaders are elected at once; there may be more to do right after.
 const ELECTIONS_MAX: usize = 1000;
@@ -142,7 +143,7 @@ impl Active {
             image,
             sessions: &self.sessions,
             now,
-            wall_clock: Timestamp(wall_clock_ms()),
+            wall_clock: timestamp(),
             next_offset: quorum.log_end(),
             mutations_left,
             kraft,
@@ -220,7 +221,7 @@ impl Active {
             return Vec::new();
         }
         self.look_at_tokens_at = now.after(self.tokens_every);
-        self.controller.remove_expired_tokens(image, Timestamp(wall_clock_ms()))
+        self.controller.remove_expired_tokens(image, timestamp())
     }
 
     /// Leaderships that go back to preferred replicas, if it is time for that.

@@ -1,18 +1,19 @@
 //! The active controller at work: it begins when this node is elected, decides what it is asked, and does what time brings.
 
-use thalweg_base::{Offset, Timestamp};
+use thalweg_base::Offset;
 use thalweg_controller::{Context, Decision, Refusal, Request, Response};
 use thalweg_metadata::{MetadataImage, MetadataRecord, MetadataVersion};
 use thalweg_raft::KRaftVersion;
-use thalweg_sys::time::wall_clock_ms;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 use tracing::{error, info};
 
 use super::active::{Active, Answer};
+use super::ended::Ended;
 use super::inbox::Asked;
-use super::quorum::{Ended, QuorumDriver, QuorumSettings};
+use super::quorum::{QuorumDriver, QuorumSettings};
 use super::voters::refused_version;
+use crate::clock::timestamp;
 
 /// What a decision comes to: the response, and up to where the log must be committed for it.
 type Decided = Result<(Response, Option<Offset>), Refusal>;
@@ -66,7 +67,7 @@ impl QuorumDriver {
         if records.is_empty() {
             return Ok(self.log.end());
         }
-        let now = Timestamp(wall_clock_ms());
+        let now = timestamp();
         let (base, epoch) = (self.log.end(), self.quorum.epoch());
         // Records of a decision are encoded at the version that counted before it.
         let version = match self.images.newest().features().metadata_version() {

@@ -15,7 +15,7 @@ use thalweg_access::quotas::{MutationQuotas, Windows};
 use thalweg_base::metrics::Spans;
 #[cfg(sim)]
 use thalweg_base::planted::{self, Bug};
-use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Timestamp};
+use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset};
 use thalweg_controller::{Controller, SessionTimes};
 use thalweg_metadata::MetadataRecord;
 use thalweg_raft::{
@@ -24,25 +24,27 @@ use thalweg_raft::{
 };
 use thalweg_storage::{Fault, FlushPlan};
 use thalweg_sys::task::{self, JoinHandle};
-use thalweg_sys::time::{Duration, Instant, sleep, sleep_until, timeout, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant, sleep, sleep_until, timeout};
 use thalweg_sys::watch;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::MetadataHandle;
 use super::active::{Active, ElectionTimes};
+use super::ended::Ended;
 use super::forward::Forwarder;
 use super::handle::{Leadership, QuorumView};
 use super::images::Images;
 use super::inbox::{Event, INBOX_MAX};
-use super::load_error::LoadError;
-use super::log::{Loaded, MetadataLog, WriteError};
+use super::log::{Loaded, MetadataLog};
+use super::parked::ParkedFetch;
 use super::publisher::{Acting, Outlet, Publisher};
-use super::serving::ParkedFetch;
 use super::snapshots::FetchedSnapshot;
-use super::snapshotting::{CLEANING_INTERVAL, SnapshotPolicy, Writing, written};
+
 use super::transport::{Answered, Transport, TransportSettings};
 use super::voters::VoterRules;
+use super::writing::{CLEANING_INTERVAL, SnapshotPolicy, Writing, written};
+use crate::clock::timestamp;
 use thalweg_sys::closing::Closing;
 
 /// So many requests are taken before the log is synced and others have their turn.
@@ -136,19 +138,6 @@ pub(crate) struct QuorumDriver {
     pub(super) inbox: mpsc::Receiver<Event>,
     pub(super) transport: Transport,
     pub(super) answered: mpsc::Receiver<Answered>,
-}
-
-/// Why the quorum has ended before it was asked to. The node cannot go on without it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Ended {
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("the metadata log has failed: {0}")]
-    Write(#[from] WriteError),
-    #[error("the metadata log has failed: {0}")]
-    Fault(#[from] Fault),
-    #[error("the metadata log could not be synced: {0}")]
-    Sync(#[from] io::Error),
 }
 
 impl QuorumDriver {
@@ -407,7 +396,7 @@ impl QuorumDriver {
         if !self.quorum.is_leader() {
             return Ok(());
         }
-        let now = Timestamp(wall_clock_ms());
+        let now = timestamp();
         let epoch = self.quorum.epoch();
         let end = self.log.append_control(records, epoch, now)?;
         self.reconfigured = end;
@@ -419,7 +408,7 @@ impl QuorumDriver {
 
     async fn append_fetched(&mut self, epoch: LeaderEpoch) -> Result<(), Ended> {
         let bytes = std::mem::take(&mut self.received);
-        let (now, appended_before) = (Timestamp(wall_clock_ms()), self.log.appended());
+        let (now, appended_before) = (timestamp(), self.log.appended());
         let mut image = self.images.newest().clone();
         let fetched = match self.log.append_fetched(&bytes, epoch, &mut image, now) {
             Ok(fetched) => fetched,
@@ -445,7 +434,7 @@ impl QuorumDriver {
     async fn truncate(&mut self, to: Offset) -> Result<(), Ended> {
         info!(from = %self.log.end(), %to, "the metadata log is cut back to what its leader has");
         self.finish_flush().await?;
-        self.log.truncate(to, Timestamp(wall_clock_ms()))?;
+        self.log.truncate(to, timestamp())?;
         self.reconfigured = self.reconfigured.min(to);
         if !self.images.truncate(to) {
             let image = self.log.read_image()?;
@@ -472,7 +461,7 @@ impl QuorumDriver {
             self.effects.extend(effects);
             return Ok(());
         };
-        let Some((image, changes)) = self.log.install(fetched, Timestamp(wall_clock_ms()))? else {
+        let Some((image, changes)) = self.log.install(fetched, timestamp())? else {
             warn!(offset = %snapshot.offset, epoch = %snapshot.epoch, "a fetched snapshot of the metadata is damaged: it is fetched again");
             let effects = self.quorum.snapshot_unusable(self.moment());
             self.effects.extend(effects);
@@ -529,7 +518,7 @@ impl QuorumDriver {
     async fn flush_ended(&mut self, done: (FlushPlan, Result<(), Fault>), end: Offset) -> Result<(), Ended> {
         let (plan, result) = done;
         result?;
-        self.log.flushed(&plan, Timestamp(wall_clock_ms()));
+        self.log.flushed(&plan, timestamp());
         let effects = self.quorum.flushed(end, self.moment());
         self.add_effects(effects).await
     }
@@ -540,7 +529,7 @@ impl QuorumDriver {
         if let Some(flushing) = self.flushing.take() {
             let (plan, result) = flushing.task.await.map_err(io::Error::other)??;
             result?;
-            self.log.flushed(&plan, Timestamp(wall_clock_ms()));
+            self.log.flushed(&plan, timestamp());
         }
         Ok(())
     }

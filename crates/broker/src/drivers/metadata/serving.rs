@@ -8,18 +8,13 @@ use thalweg_sys::task;
 use tokio::sync::oneshot;
 use tracing::error;
 
-use super::inbox::{Description, FetchAnswer, LogFetch, Rpc, SnapshotAnswer};
-use super::quorum::{Ended, QuorumDriver};
+use super::ended::Ended;
+use super::inbox::{Description, Rpc, SnapshotAnswer};
+use super::parked::ParkedFetch;
+use super::quorum::QuorumDriver;
 
 /// So many fetches wait for something new at most: one for each node of the largest clusters. Others are answered at once.
 const PARKED_MAX: usize = 4096;
-
-/// A fetch that waits for something new.
-#[derive(Debug)]
-pub(super) struct ParkedFetch {
-    pub(super) fetch: LogFetch,
-    to: oneshot::Sender<FetchAnswer>,
-}
 
 impl QuorumDriver {
     /// Answers a request of another replica, after everything that the quorum does first.
@@ -168,11 +163,5 @@ impl QuorumDriver {
             replicas: quorum.replicas().map(|(key, progress)| (*key, *progress)).collect(),
             now,
         }
-    }
-}
-
-impl ParkedFetch {
-    fn answer(self, reply: Reply<Fetched>, log_start: Offset, records: Bytes) {
-        let _ = self.to.send(FetchAnswer { reply, log_start, records });
     }
 }

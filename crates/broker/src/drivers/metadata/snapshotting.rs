@@ -1,41 +1,22 @@
 //! Snapshots of the metadata, which every node writes for itself so that its log does not grow for ever (KIP-630).
 
-use std::io;
-
-use thalweg_base::{Offset, Timestamp};
+use thalweg_base::Offset;
 use thalweg_raft::OffsetAndEpoch;
-use thalweg_sys::task::{self, JoinHandle};
-use thalweg_sys::time::{Duration, wall_clock_ms};
+use thalweg_sys::task;
+use thalweg_sys::time::Duration;
 use tracing::{error, info};
 
 use super::control;
+use super::ended::Ended;
 use super::load_error::LoadError;
-use super::quorum::{Ended, QuorumDriver};
-use super::snapshots::{self, Retention, Snapshot};
+use super::quorum::QuorumDriver;
+use super::snapshots::{self, Snapshot};
+use super::writing::{CLEANING_INTERVAL, Writing};
+use crate::clock::timestamp;
 use crate::format::SnapshotContent;
-
-/// How often is looked for snapshots that are older, or more, than is to be kept: as in Kafka.
-pub(super) const CLEANING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long to wait after a snapshot that could not be written, on a full disk say.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
-
-/// When the metadata is written into a snapshot, so that its log does not grow for ever (KIP-630).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SnapshotPolicy {
-    /// `metadata.log.max.record.bytes.between.snapshots`.
-    pub(crate) bytes: u64,
-    /// `metadata.log.max.snapshot.interval.ms`; `None` is never.
-    pub(crate) interval: Option<Duration>,
-    /// How long older ones are kept.
-    pub(crate) retention: Retention,
-}
-
-/// A snapshot that is being written, while decisions go on, and how many bytes of records it has seen.
-pub(super) struct Writing {
-    pub(super) task: JoinHandle<io::Result<Result<Snapshot, LoadError>>>,
-    pub(super) appended: u64,
-}
 
 impl QuorumDriver {
     /// Begins to write a snapshot of what is committed when the log has grown enough, or when the last one is old.
@@ -63,7 +44,7 @@ impl QuorumDriver {
             let (records, version) = (image.to_records(), image.metadata_version());
             let (last, epoch) = (provenance.timestamp, id.epoch);
             let content = SnapshotContent { last, epoch, quorum: &quorum, records: &records, version };
-            snapshots::write(&dir, id, &content, Timestamp(wall_clock_ms()))
+            snapshots::write(&dir, id, &content, timestamp())
         }));
         self.writing = Some(Writing { task, appended });
         self.last_snapshot = thalweg_sys::time::now();
@@ -102,7 +83,7 @@ impl QuorumDriver {
             return Ok(());
         }
         self.last_cleaned = thalweg_sys::time::now();
-        let Some(cleaned) = self.log.clean(self.settings.snapshots.retention, Timestamp(wall_clock_ms()))? else {
+        let Some(cleaned) = self.log.clean(self.settings.snapshots.retention, timestamp())? else {
             return Ok(());
         };
         info!(log_start = %self.log.start(), "old snapshots of the metadata go, and the log before the oldest that is left");
@@ -115,12 +96,4 @@ impl QuorumDriver {
         let effects = self.quorum.snapshot_written(oldest, newest, self.log.start(), self.moment());
         self.add_effects(effects).await
     }
-}
-
-/// Waits for the snapshot that is being written, if there is one.
-pub(super) async fn written(writing: &mut Option<Writing>) -> Result<(Result<Snapshot, LoadError>, u64), Ended> {
-    let Some(Writing { task, appended }) = writing else { return std::future::pending().await };
-    let (done, appended) = (task.await, *appended);
-    *writing = None;
-    Ok((done.map_err(io::Error::other)??, appended))
 }

@@ -9,58 +9,10 @@ use thalweg_storage::{AppendError, Fault, Flush, Log};
 use thalweg_wire::ErrorCode;
 use tracing::{info, warn};
 
+use super::followed::{Fetched, FollowedUp};
 use super::role::Role;
 use super::{Partition, State};
-use crate::drivers::maintenance::flush;
-use crate::drivers::partitions::now;
-
-/// What a leader has answered about one partition.
-#[derive(Debug)]
-pub(crate) enum Fetched {
-    /// Records, perhaps none.
-    Records { bytes: Bytes, high_watermark: Offset, log_start: Offset },
-    /// The logs part where this epoch ends in the leader's.
-    Diverging(EpochEnd),
-    /// The leader's log begins and ends elsewhere.
-    OutOfRange { start: Offset, end: Offset },
-    /// An error.
-    Failed(ErrorCode),
-}
-
-impl Fetched {
-    /// How many bytes of records it has.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Self::Records { bytes, .. } => bytes.len(),
-            Self::Diverging(_) | Self::OutOfRange { .. } | Self::Failed(_) => 0,
-        }
-    }
-}
-
-/// What follows from an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FollowedUp {
-    /// To ask on from here.
-    Next(FetchFrom),
-    /// The log was cut: the checkpoints are to be written, then to ask on from here.
-    Cut(FetchFrom),
-    /// To ask the leader where its log begins and ends.
-    AskForEnds,
-    /// To ask again later.
-    Later,
-    /// Not to ask: the partition has another leader or is gone, and the metadata says more.
-    Stop,
-}
-
-impl FollowedUp {
-    fn after(next: Option<FetchFrom>, was_cut: bool) -> Self {
-        match next {
-            None => Self::Stop,
-            Some(next) if was_cut => Self::Cut(next),
-            Some(next) => Self::Next(next),
-        }
-    }
-}
+use crate::clock::timestamp;
 
 impl State {
     /// The metadata says that `leader` leads. Gives what to ask it for.
@@ -74,7 +26,7 @@ impl State {
         let mut high_watermark = role.high_watermark().max(log.log_start());
         if log.latest_epoch().is_none() && log.log_end() > high_watermark {
             // Nothing tells where it parts from the leader's: what is committed is the same (KIP-101).
-            was_cut = log.truncate_to(high_watermark, now())?;
+            was_cut = log.truncate_to(high_watermark, timestamp())?;
         }
         high_watermark = high_watermark.min(log.log_end());
         *role = Role::Idle { high_watermark };
@@ -134,11 +86,11 @@ impl Partition {
         };
         let next = follower.next_fetch();
         let was_cut = effects.truncate_to.is_some() || effects.start_over_at.is_some();
-        let must_sync = log.is_flush_due(now());
+        let must_sync = log.is_flush_due(timestamp());
         self.take_follower_effects(&mut state, effects);
         drop(state);
         if must_sync {
-            flush(self, Flush::All);
+            self.flush(Flush::All);
         }
         FollowedUp::after(next, was_cut)
     }
@@ -170,7 +122,7 @@ fn append(
     }
     match first_across_start(log, &bytes) {
         None => {
-            log.append_as_follower(bytes, asked.leader_epoch, now())?;
+            log.append_as_follower(bytes, asked.leader_epoch, timestamp())?;
         }
         Some(first) => append_across_start(log, first, bytes, asked.leader_epoch)?,
     }
@@ -188,10 +140,10 @@ fn first_across_start(log: &Log, bytes: &Bytes) -> Option<Offset> {
 
 fn append_across_start(log: &mut Log, first: Offset, bytes: Bytes, epoch: LeaderEpoch) -> Result<(), AppendError> {
     let start = log.log_start();
-    log.truncate_fully_and_start_at(first, now())?;
-    let appended = log.append_as_follower(bytes, epoch, now());
+    log.truncate_fully_and_start_at(first, timestamp())?;
+    let appended = log.append_as_follower(bytes, epoch, timestamp());
     if !matches!(appended, Ok(Some(_))) {
-        log.truncate_fully_and_start_at(start, now())?;
+        log.truncate_fully_and_start_at(start, timestamp())?;
     }
     appended?;
     log.advance_log_start(start)?;
@@ -201,10 +153,10 @@ fn append_across_start(log: &mut Log, first: Offset, bytes: Bytes, epoch: Leader
 /// Cuts the log as the follower has decided.
 fn cut(log: &mut Log, follower: &mut Follower, effects: FollowerEffects) -> Result<FollowerEffects, AppendError> {
     if let Some(to) = effects.truncate_to {
-        log.truncate_to(to, now())?;
+        log.truncate_to(to, timestamp())?;
     }
     if let Some(at) = effects.start_over_at {
-        log.truncate_fully_and_start_at(at, now())?;
+        log.truncate_fully_and_start_at(at, timestamp())?;
     }
     follower.truncated(log.latest_epoch());
     Ok(effects)

@@ -6,6 +6,7 @@ use thalweg_replica::FetchParams;
 use thalweg_storage::{FirstBatch, LogConfig, OpenFiles, OpenHints};
 use thalweg_sys::time;
 
+use super::reading::{Isolation, Reader};
 use super::*;
 
 mod following;

@@ -1,7 +1,8 @@
 //! One fetcher: asks one broker for the records of partitions that it leads, and hands them to their followers here.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::fmt;
+use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_base::metrics::Counter;
@@ -18,13 +19,22 @@ use thalweg_wire::{ApiKey, ErrorCode};
 use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
-use super::FetchingConfig;
+use super::config::FetchingConfig;
 use super::request::{self, BY_ID, LogEnd};
 use crate::drivers::partition::{Fetched, FollowedUp, Local, Partition};
-use crate::drivers::partitions::Partitions;
 
 /// A fetcher that has nothing to ask for looks so often whether that is still so. It is woken when that changes.
 const IDLE_LOOK: Duration = Duration::from_secs(3600);
+
+/// What is done when something was cut off a log, before more is appended to it.
+#[derive(Clone)]
+pub(crate) struct WhenCut(pub(crate) Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for WhenCut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WhenCut")
+    }
+}
 
 /// A fetcher: the machine that decides what to ask for, and the partitions that it asks for.
 #[derive(Debug)]
@@ -35,7 +45,7 @@ pub(super) struct Fetching {
     index: usize,
     config: FetchingConfig,
     known: Arc<RwLock<Arc<MetadataImage>>>,
-    partitions: Weak<Partitions>,
+    when_cut: WhenCut,
     state: Mutex<State>,
     changed: Notify,
     /// How many fetches the leader has answered.
@@ -67,12 +77,12 @@ impl Fetching {
         index: usize,
         config: FetchingConfig,
         known: Arc<RwLock<Arc<MetadataImage>>>,
-        partitions: Weak<Partitions>,
+        when_cut: WhenCut,
     ) -> Self {
         let fetcher = Fetcher::new(leader, config.backoff);
         let state = Mutex::new(State { fetcher, partitions: BTreeMap::new(), closed: false });
         let (changed, answered) = (Notify::new(), Counter::default());
-        Self { local, leader, index, config, known, partitions, state, changed, answered }
+        Self { local, leader, index, config, known, when_cut, state, changed, answered }
     }
 
     pub(super) fn follow(&self, followed: Followed, partition: Arc<Partition>, from: FetchFrom) {
@@ -270,9 +280,7 @@ impl Fetching {
     fn follow_up(&self, partition: &Partition, from: &FetchFrom, fetched: Fetched) -> FollowedUp {
         match partition.follow_up(from, fetched) {
             FollowedUp::Cut(next) => {
-                if let Some(partitions) = self.partitions.upgrade() {
-                    partitions.checkpoint();
-                }
+                (self.when_cut.0)();
                 FollowedUp::Next(next)
             }
             other => other,

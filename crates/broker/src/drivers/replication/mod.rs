@@ -1,46 +1,23 @@
 //! Replication between brokers: what this one fetches from others, and the in-sync replicas that its leaders propose.
 
+mod config;
 mod fetching;
 pub(crate) mod in_sync;
 mod request;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_base::NodeId;
 use thalweg_metadata::MetadataImage;
 use thalweg_replica::{FetchFrom, Followed};
 use thalweg_sys::task;
-use thalweg_sys::time::Duration;
 
+pub(crate) use self::config::FetchingConfig;
 use self::fetching::Fetching;
+pub(crate) use self::fetching::WhenCut;
 use super::partition::{Local, Partition};
-use super::partitions::Partitions;
-use crate::security::Outgoing;
-
-/// How this broker fetches from others.
-#[derive(Clone, Debug)]
-pub(crate) struct FetchingConfig {
-    /// `num.replica.fetchers`, for each broker that is followed.
-    pub(crate) fetchers: usize,
-    /// `replica.fetch.max.bytes`, of a partition.
-    pub(crate) partition_bytes_max: i32,
-    /// `replica.fetch.response.max.bytes`
-    pub(crate) response_bytes_max: i32,
-    /// `replica.fetch.min.bytes`
-    pub(crate) bytes_min: i32,
-    /// `replica.fetch.wait.max.ms`
-    pub(crate) wait_max: Duration,
-    /// `replica.fetch.backoff.ms`
-    pub(crate) backoff: Duration,
-    /// `replica.socket.timeout.ms`
-    pub(crate) timeout: Duration,
-    /// `replica.socket.receive.buffer.bytes`; `None` leaves it to the kernel.
-    pub(crate) receive_buffer_bytes: Option<u32>,
-    /// `inter.broker.listener.name`, and how connections to it are encrypted and logged in.
-    pub(crate) security: Arc<Outgoing>,
-}
 
 /// The fetchers of this broker: `num.replica.fetchers` for each broker that leads a partition followed here.
 #[derive(Debug)]
@@ -48,7 +25,7 @@ pub(crate) struct Replication {
     local: Local,
     config: FetchingConfig,
     known: Arc<RwLock<Arc<MetadataImage>>>,
-    partitions: Weak<Partitions>,
+    when_cut: WhenCut,
     state: Mutex<State>,
 }
 
@@ -65,9 +42,9 @@ impl Replication {
         local: Local,
         config: FetchingConfig,
         known: Arc<RwLock<Arc<MetadataImage>>>,
-        partitions: Weak<Partitions>,
+        when_cut: WhenCut,
     ) -> Self {
-        Self { local, config, known, partitions, state: Mutex::default() }
+        Self { local, config, known, when_cut, state: Mutex::default() }
     }
 
     /// A partition is fetched from its leader, from here on.
@@ -86,8 +63,8 @@ impl Replication {
         }
         let fetching = state.fetchers.entry((from.leader, index)).or_insert_with(|| {
             let (local, config, known) = (self.local.clone(), self.config.clone(), Arc::clone(&self.known));
-            let partitions = Weak::clone(&self.partitions);
-            let fetching = Arc::new(Fetching::new(local, from.leader, index, config, known, partitions));
+            let when_cut = self.when_cut.clone();
+            let fetching = Arc::new(Fetching::new(local, from.leader, index, config, known, when_cut));
             task::spawn(Arc::clone(&fetching).run());
             fetching
         });

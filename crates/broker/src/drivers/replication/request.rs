@@ -9,7 +9,7 @@ use thalweg_wire::messages::fetch_response::{EpochEndOffset, PartitionData};
 use thalweg_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use thalweg_wire::{ErrorCode, Records};
 
-use super::FetchingConfig;
+use super::config::FetchingConfig;
 use crate::drivers::partition::Fetched;
 
 /// The first version that names topics by id: what followers ask with. Apache Kafka has it since 3.1.

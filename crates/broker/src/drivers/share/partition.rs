@@ -19,7 +19,8 @@ use thalweg_wire::ErrorCode;
 use super::clock::Clock;
 use super::coordinators::ShareCoordinators;
 use crate::drivers::parked::{Parked, Waiters};
-use crate::drivers::partition::{Isolation, Look, Partition, Reader};
+use crate::drivers::partition::Partition;
+use crate::drivers::partition::reading::{Isolation, Look, Reader};
 
 /// What the members of a control batch need at most.
 const CONTROL_BYTES_MAX: usize = 64 << 10;

@@ -21,7 +21,8 @@ use tokio::sync::Notify;
 use super::clock::Clock;
 use super::coordinators::ShareCoordinators;
 use super::partition::ShareState;
-use crate::drivers::partition::{Isolation, OffsetQuery, Partition, Position};
+use crate::drivers::partition::Partition;
+use crate::drivers::partition::reading::{Isolation, OffsetQuery, Position};
 use crate::drivers::partitions::Partitions;
 
 /// Every share partition of this node, by group and partition, and the sessions of the members that fetch from them.

@@ -6,23 +6,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use thalweg_base::{Moment, NodeId, Timestamp};
+use thalweg_base::{Moment, NodeId};
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::topic_name::CONSUMER_OFFSETS;
 use thalweg_replica::{Ack, Acks, TopicRef};
 use thalweg_storage::{Flush, Origin};
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, Instant, now, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant, now};
 use thalweg_transactions::Written;
 use thalweg_wire::ErrorCode;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use super::elsewhere::Elsewhere;
+use crate::clock::timestamp;
 use crate::drivers::acknowledged::Awaited;
 use crate::drivers::coordination::leader;
 use crate::drivers::groups::Groups;
-use crate::drivers::maintenance::flush;
 use crate::drivers::marker::Marker;
 use crate::drivers::partition::{AppendRefused, Appended, Partition};
 use crate::drivers::partitions::Partitions;
@@ -131,7 +131,7 @@ impl MarkerWriter {
     }
 
     fn append_to(&self, place: &Arc<Partition>, marker: &Marker) -> Result<Appended, ErrorCode> {
-        let now = Timestamp(wall_clock_ms());
+        let now = timestamp();
         let moment = Moment(i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX));
         let mut batch = marker.batch(now)?;
         let origin = Origin::Coordinator { transaction_version: marker.transaction_version };
@@ -147,7 +147,7 @@ impl MarkerWriter {
             let place = Arc::clone(place);
             task::spawn(async move {
                 // A flush that fails takes the log offline.
-                let _ = task::blocking(move || flush(&place, Flush::Finished)).await;
+                let _ = task::blocking(move || place.flush(Flush::Finished)).await;
             });
         }
         Ok(appended)

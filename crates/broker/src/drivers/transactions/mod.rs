@@ -6,13 +6,13 @@ mod view;
 
 use std::sync::{Arc, OnceLock};
 
-use thalweg_base::{LeaderEpoch, NodeId, Timestamp};
+use thalweg_base::{LeaderEpoch, NodeId};
 use thalweg_coordinator::Machine;
 use thalweg_metadata::topic_name::TRANSACTION_STATE;
 use thalweg_records::Codec;
 use thalweg_replica::Acks;
 use thalweg_sys::task;
-use thalweg_sys::time::{Duration, Instant, wall_clock_ms};
+use thalweg_sys::time::{Duration, Instant};
 use thalweg_transactions::{Answer, Errand, Request, Shard};
 use tracing::{debug, warn};
 
@@ -26,6 +26,7 @@ use super::marker::Marker;
 use super::metadata::MetadataHandle;
 use super::partitions::Partitions;
 use super::producer_ids::ProducerIds;
+use crate::clock::timestamp;
 use crate::config::TransactionsConfig;
 use crate::drivers::groups::Groups;
 use crate::security::Outgoing;
@@ -179,7 +180,7 @@ impl Transactions {
     /// The coordinators in numbers: as many steps as there are transactional ids.
     pub(crate) fn view(&self) -> TransactionsView {
         let mut view = self.role().history.view();
-        let now = Timestamp(wall_clock_ms());
+        let now = timestamp();
         for coordinator in self.all() {
             coordinator.peek(|shard| match shard {
                 coordination::Seen::Loading => view.loading += 1,

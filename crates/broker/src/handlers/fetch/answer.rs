@@ -16,7 +16,7 @@ use thalweg_wire::messages::fetch_response::{
 use thalweg_wire::{ErrorCode, Records};
 
 use super::{Answering, Fetch, Found, Target};
-use crate::drivers::partition::{Isolation, Look, Reader};
+use crate::drivers::partition::reading::{Isolation, Look, Reader};
 use crate::drivers::planned_read::file_range;
 use crate::endpoints::Leaders;
 

@@ -12,7 +12,7 @@ use thalweg_wire::messages::join_group_request::JoinGroupRequestProtocol;
 use thalweg_wire::messages::sync_group_request::SyncGroupRequestAssignment;
 use thalweg_wire::{ErrorCode, Reader, Writer};
 
-use super::assignors::{Assignor, Member, assign};
+use super::super::assignors::{Assignor, Member, assign};
 use super::{Setback, Shared, sticky};
 
 /// What kind of group it is, for the coordinator.

@@ -2,6 +2,7 @@
 
 use thalweg_replica::FetchFrom;
 
+use super::super::reading::{FollowerFetch, Turn};
 use super::*;
 
 const OTHER: NodeId = NodeId(2);
