@@ -24,14 +24,16 @@ const SETTLE_LOOK: Duration = Duration::from_millis(200);
 /// A broker that takes less than this share of a core rests.
 const RESTING_SHARE: f64 = 0.03;
 
-/// A broker, by its address and its process. One that was started here is stopped when it is dropped.
+/// A broker or a cluster, by its address and its processes. One that was started here is stopped when it is dropped.
 pub struct Broker {
     /// What the tables call it.
     pub name: String,
-    /// `host:port`.
+    /// `host:port`, or several of them with commas.
     pub address: String,
-    /// The process whose CPU and memory are counted.
-    pub pid: u32,
+    /// The processes whose CPU and memory are counted, at least one.
+    pub pids: Vec<u32>,
+    /// How many replicas the topics of a work have.
+    pub replicas: i32,
     /// How long it took from its start to its first answer to a client.
     pub started: Option<Duration>,
     running: Running,
@@ -44,10 +46,24 @@ enum Running {
     Within(Child, PathBuf),
 }
 
-/// The CPU time of each thread of a process, in nanoseconds.
+/// The CPU time of each thread of some processes, in nanoseconds.
 pub struct Cpu(BTreeMap<OsString, u64>);
 
 impl Broker {
+    fn new(name: &str, address: String, pid: u32, running: Running) -> Self {
+        Self { name: name.to_owned(), address, pids: vec![pid], replicas: 1, started: None, running }
+    }
+
+    /// The nodes of a cluster that somebody else starts and stops, for works that do not care how many there are.
+    pub fn nodes(name: &str, address: String, pids: Vec<u32>, replicas: i32) -> Self {
+        Self { name: name.to_owned(), address, pids, replicas, started: None, running: Running::Elsewhere }
+    }
+
+    /// The process of a broker that is one.
+    pub fn pid(&self) -> u32 {
+        self.pids[0]
+    }
+
     /// Starts a Thalweg binary with a directory that vanishes with it, and with some of Kafka's own settings.
     pub fn thalweg(name: &str, path: &str, settings: &[&str]) -> Result<Self, String> {
         let began = Instant::now();
@@ -64,7 +80,7 @@ impl Broker {
         let address = line.trim().split_once('=').map(|(_, address)| address.to_owned());
         let address = address.ok_or_else(|| format!("{path} did not say where it listens but {line:?}"))?;
         let pid = child.id();
-        let mut broker = Self { name: name.to_owned(), address, pid, started: None, running: Running::Child(child) };
+        let mut broker = Self::new(name, address, pid, Running::Child(child));
         broker.answers()?;
         broker.started = Some(began.elapsed());
         Ok(broker)
@@ -97,8 +113,8 @@ impl Broker {
         let log = fs::File::create(dir.join("node.log")).map_err(|e| e.to_string())?;
         let child = Command::new(script).arg("node").arg(&file).stdout(log).stderr(Stdio::null()).spawn();
         let child = child.map_err(failed)?;
-        let (name, address, pid) = ("Kafka".to_owned(), format!("127.0.0.1:{port}"), child.id());
-        let mut broker = Self { name, address, pid, started: None, running: Running::Within(child, dir) };
+        let (address, pid) = (format!("127.0.0.1:{port}"), child.id());
+        let mut broker = Self::new("Kafka", address, pid, Running::Within(child, dir));
         broker.listens()?;
         broker.answers()?;
         broker.started = Some(began.elapsed());
@@ -131,7 +147,7 @@ impl Broker {
         let child = shell(command)?.spawn().map_err(|e| format!("sh cannot be started: {e}"))?;
         let (address, pid) = (format!("127.0.0.1:{port}"), child.id());
         let running = Running::Within(child, dir.clone());
-        let mut broker = Self { name: name.to_owned(), address, pid, started: None, running };
+        let mut broker = Self::new(name, address, pid, running);
         broker.listens().and_then(|()| broker.answers()).map_err(|e| format!("{e}: {}", told()))?;
         broker.started = Some(began.elapsed());
         Ok(broker)
@@ -141,10 +157,10 @@ impl Broker {
     pub fn running(named: &str) -> Result<Self, String> {
         let parsed = named.split_once('=').and_then(|(name, rest)| {
             let (address, pid) = rest.split_once(',')?;
-            Some((name.to_owned(), address.to_owned(), pid.parse().ok()?))
+            Some((name, address.to_owned(), pid.parse().ok()?))
         });
         let (name, address, pid) = parsed.ok_or_else(|| format!("{named} is not NAME=HOST:PORT,PID"))?;
-        let broker = Self { name, address, pid, started: None, running: Running::Elsewhere };
+        let broker = Self::new(name, address, pid, Running::Elsewhere);
         broker.answers()?;
         Ok(broker)
     }
@@ -162,10 +178,10 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether the process still runs.
+    /// Whether all its processes still run.
     pub fn lives(&self) -> bool {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        status.lines().any(|line| line.starts_with("State:") && !line.contains("zombie"))
+        let lives = |pid| status(pid).lines().any(|line| line.starts_with("State:") && !line.contains("zombie"));
+        self.pids.iter().all(|pid| lives(*pid))
     }
 
     /// Fails when the process has ended: its clients would wait for minutes.
@@ -199,9 +215,10 @@ impl Broker {
         }
     }
 
-    /// What each thread of the process has taken so far; give it to [`Broker::cpu_seconds_since`].
+    /// What each thread of its processes has taken so far; give it to [`Broker::cpu_seconds_since`].
     pub fn cpu(&self) -> Cpu {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let tasks = |pid| fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let tasks = self.pids.iter().flat_map(tasks);
         let nanos = |task: fs::DirEntry| {
             let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
             Some((task.file_name(), text.split_whitespace().next()?.parse().ok()?))
@@ -209,29 +226,33 @@ impl Broker {
         Cpu(tasks.filter_map(nanos).collect())
     }
 
-    /// The CPU time that the process has taken since then, in seconds. What threads took that have ended meanwhile is
+    /// The CPU time that its processes have taken since then, in seconds. What threads took that have ended meanwhile is
     /// left out; the kernel's sum of all threads has a resolution of only 10 ms.
     pub fn cpu_seconds_since(&self, before: &Cpu) -> f64 {
         let since = |(task, nanos): (&OsString, &u64)| nanos - before.0.get(task).unwrap_or(&0).min(nanos);
         self.cpu().0.iter().map(since).sum::<u64>() as f64 / 1e9
     }
 
-    /// The most memory that the process has held, in megabytes.
+    /// The most memory that one of its processes has held, in megabytes.
     pub fn peak_resident_mb(&self) -> f64 {
         self.status_mb("VmHWM:")
     }
 
-    /// The memory that the process holds now, in megabytes.
+    /// The memory that its largest process holds now, in megabytes.
     pub fn resident_mb(&self) -> f64 {
         self.status_mb("VmRSS:")
     }
 
     fn status_mb(&self, name: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        kib.unwrap_or(0.0) / 1024.0
+        let kib =
+            |pid| status(pid).lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
+        self.pids.iter().filter_map(|pid| kib(*pid)).fold(0.0, f64::max) / 1024.0
     }
+}
+
+/// What the kernel says about a process; nothing when there is none.
+fn status(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default()
 }
 
 impl Drop for Broker {
@@ -248,8 +269,9 @@ impl Drop for Broker {
     }
 }
 
-fn stop(child: &mut Child) {
-    let _ = Command::new("kill").arg(child.id().to_string()).status();
+/// Asks a process to end, and ends it when it does not.
+pub fn stop(child: &mut Child) {
+    ask_to_end(child);
     let asked = Instant::now();
     while asked.elapsed() < END_MAX && matches!(child.try_wait(), Ok(None)) {
         thread::sleep(Duration::from_millis(10));
@@ -258,7 +280,13 @@ fn stop(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn free_port() -> Result<u16, String> {
+/// Asks a process to end, and does not wait.
+pub fn ask_to_end(child: &Child) {
+    let _ = Command::new("kill").arg(child.id().to_string()).status();
+}
+
+/// A port of loopback where nobody listens.
+pub fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
     Ok(listener.local_addr().map_err(|e| e.to_string())?.port())
 }

@@ -34,10 +34,10 @@ pub fn count(broker: &Broker, work: Work, megabytes: usize) -> Result<Vec<(Strin
         Some(rate) => ("record", f64::from(rate) * (SECONDS + load::WARM_UP).as_secs_f64()),
         None => ("megabyte", megabytes as f64),
     };
-    let before = wake_ups(broker.pid);
+    let before = wake_ups(broker.pid());
     play()?;
-    let woken = wake_ups(broker.pid).saturating_sub(before);
-    let calls = traced(broker.pid, play)?;
+    let woken = wake_ups(broker.pid()).saturating_sub(before);
+    let calls = traced(broker.pid(), play)?;
     load::delete_topic(broker, &topic)?;
     let all: u64 = calls.values().sum();
     let mut figures = vec![

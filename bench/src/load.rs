@@ -15,7 +15,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use crate::broker::Broker;
 
 /// How long any step may take before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 /// How long a client waits between two looks at whether the broker lives.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a producer whose queue is full waits.
@@ -33,17 +33,39 @@ pub fn create_topic_with(
     partitions: i32,
     settings: &[(&str, &str)],
 ) -> Result<String, String> {
+    let topic = unused_name(name);
+    let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(broker.replicas));
+    create(broker, settings.iter().fold(new, |new, (name, value)| new.set(name, value)), PATIENCE)?;
+    Ok(topic)
+}
+
+/// As [`create_topic`], with the replicas of each partition, of which the first leads. Gives up after `patience`.
+pub fn create_placed(
+    broker: &Broker,
+    name: &str,
+    partitions: i32,
+    replicas: &[i32],
+    patience: Duration,
+) -> Result<String, String> {
+    let topic = unused_name(name);
+    let placed = vec![replicas; partitions as usize];
+    create(broker, NewTopic::new(&topic, partitions, TopicReplication::Variable(&placed)), patience)?;
+    Ok(topic)
+}
+
+fn unused_name(name: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let topic = format!("bench-{name}-{}-{count}", std::process::id());
+    format!("bench-{name}-{}-{count}", std::process::id())
+}
+
+fn create(broker: &Broker, new: NewTopic<'_>, patience: Duration) -> Result<(), String> {
     let admin = admin(broker)?;
-    let new = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
-    let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
-    let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().request_timeout(Some(patience)).operation_timeout(Some(patience));
     let created = wait(admin.create_topics([&new], &options))?;
     match created.first() {
-        Some(Ok(_)) => Ok(topic),
-        other => Err(format!("topic {topic} was not created: {other:?}")),
+        Some(Ok(_)) => Ok(()),
+        other => Err(format!("topic {} was not created: {other:?}", new.name)),
     }
 }
 

@@ -5,6 +5,7 @@
 //! drifts drifts for all. Read the ratios, not the absolute times.
 
 mod broker;
+mod cluster;
 mod counted;
 mod curves;
 mod load;
@@ -19,8 +20,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use broker::Broker;
+use cluster::{Cluster, ClusterWork, Kind};
 use report::Results;
-use work::Work;
+use work::{Figure, Work};
 
 /// For the brokers that are started here and take Kafka's settings: the memory that a deleted topic's files had is there
 /// for the next round. The first touch of memory that a virtual machine has not used for a while costs more than the
@@ -67,6 +69,13 @@ struct Arguments {
     /// Measures how costs grow with idle partitions, idle connections and the size of records
     #[arg(long)]
     curves: bool,
+    /// Measures three nodes of each kind (--thalweg, --kafka) with three replicas: cost, and how long clients wait when a node
+    /// goes
+    #[arg(long)]
+    cluster: bool,
+    /// With --cluster: how many partitions the work many-partitions makes; without, it is left out
+    #[arg(long, value_name = "N")]
+    partitions: Option<i32>,
     /// Measures a calm stream's latency while something heavy happens beside it
     #[arg(long)]
     pressure: bool,
@@ -85,6 +94,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
         Work::ALL.iter().for_each(|work| println!("{:<22} {}", work.name(), work.sentence()));
+        println!("\nwith --cluster:");
+        ClusterWork::ALL.iter().for_each(|work| println!("{:<22} {}", work.name(), work.sentence()));
         return ExitCode::SUCCESS;
     }
     match run(&arguments) {
@@ -100,6 +111,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let wanted = |work: &Work| {
         arguments.works.is_empty() || arguments.works.iter().any(|name| work.name().contains(name.as_str()))
     };
+    if arguments.cluster {
+        return measure_clusters(arguments);
+    }
     let works: Vec<Work> = Work::ALL.into_iter().filter(wanted).collect();
     let brokers = start(arguments)?;
     if brokers.is_empty() {
@@ -152,22 +166,10 @@ fn measure(arguments: &Arguments, works: &[Work], brokers: &[Broker], results: &
     for round in 1..=arguments.rounds {
         for work in works {
             for broker in brokers {
-                if results.failed(&broker.name, work.name()) {
-                    continue;
-                }
-                eprint!("round {round} of {}: {:<22} {:<12}", arguments.rounds, work.name(), broker.name);
-                match work.play(broker, arguments.megabytes, arguments.seconds) {
-                    Ok(measured) => {
-                        for (what, value) in measured {
-                            eprint!("  {value:.2} {what}");
-                            results.add(&broker.name, work.name(), what, value);
-                        }
-                        eprintln!();
-                    }
-                    Err(why) => {
-                        eprintln!("  failed: {why}");
-                        results.fail(&broker.name, work.name(), why);
-                    }
+                if !results.failed(&broker.name, work.name()) {
+                    eprint!("round {round} of {}: {:<22} {:<12}", arguments.rounds, work.name(), broker.name);
+                    let played = work.play(broker, arguments.megabytes, arguments.seconds);
+                    note(results, &broker.name, work.name(), played);
                 }
             }
         }
@@ -175,6 +177,66 @@ fn measure(arguments: &Arguments, works: &[Work], brokers: &[Broker], results: &
     for broker in brokers.iter().filter(|broker| broker.lives()) {
         results.add(&broker.name, "memory", "peak resident, MB", broker.peak_resident_mb());
     }
+}
+
+/// Notes what playing a work has given, and says it.
+fn note(results: &mut Results, broker: &str, work: &str, played: Result<Vec<Figure>, String>) {
+    match played {
+        Ok(measured) => {
+            for (what, value) in measured {
+                eprint!("  {value:.2} {what}");
+                results.add(broker, work, what, value);
+            }
+            eprintln!();
+        }
+        Err(why) => {
+            eprintln!("  failed: {why}");
+            results.fail(broker, work, why);
+        }
+    }
+}
+
+/// The works of clusters in each round against each cluster. A cluster that a work has broken is started anew.
+fn measure_clusters(arguments: &Arguments) -> Result<(), String> {
+    let named = |named: &String| match named.split_once('=') {
+        Some((name, path)) => (name.to_owned(), Kind::Thalweg(path.into())),
+        None => ("Thalweg".to_owned(), Kind::Thalweg(named.into())),
+    };
+    let mut kinds: Vec<(String, Kind)> = arguments.thalweg.iter().map(named).collect();
+    let Some((_, Kind::Thalweg(tool))) = kinds.first().cloned() else {
+        return Err("--cluster needs a --thalweg binary, whose tools ask each cluster".to_owned());
+    };
+    kinds.extend(arguments.kafka.iter().map(|script| ("Kafka".to_owned(), Kind::Kafka(script.clone()))));
+    let wanted = |work: &ClusterWork| {
+        let named =
+            arguments.works.is_empty() || arguments.works.iter().any(|name| work.name().contains(name.as_str()));
+        named && (*work != ClusterWork::Many || arguments.partitions.is_some())
+    };
+    let works: Vec<ClusterWork> = ClusterWork::ALL.into_iter().filter(wanted).collect();
+    let mut results = Results::new(kinds.iter().map(|(name, _)| name.clone()).collect());
+    let start = |(name, kind): &(String, Kind)| Cluster::start(name, kind.clone(), &tool);
+    let mut clusters: Vec<Cluster> = kinds.iter().map(start).collect::<Result<_, _>>()?;
+    for round in 1..=arguments.rounds {
+        for work in &works {
+            for (cluster, kind) in clusters.iter_mut().zip(&kinds) {
+                if results.failed(&cluster.name, work.name()) {
+                    continue;
+                }
+                eprint!("round {round} of {}: {:<22} {:<12}", arguments.rounds, work.name(), cluster.name);
+                let many = arguments.partitions.unwrap_or(0);
+                let played = work.play(cluster, arguments.megabytes, arguments.seconds, many);
+                let broken = played.is_err();
+                note(&mut results, &kind.0, work.name(), played);
+                if broken {
+                    *cluster = start(kind)?;
+                }
+            }
+        }
+    }
+    for cluster in &clusters {
+        results.add(&cluster.name, "memory", "peak resident of a node, MB", cluster.view().peak_resident_mb());
+    }
+    write(arguments, &results.table(), results.svg())
 }
 
 /// Prints the table, and writes what was asked for.

@@ -139,7 +139,7 @@ fn measure(
 
 /// Lets the kernel forget a topic's files, so that they are read from the disk.
 fn forget(broker: &Broker, topic: &str) -> Result<(), String> {
-    let descriptors = fs::read_dir(format!("/proc/{}/fd", broker.pid)).map_err(|e| e.to_string())?;
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", broker.pid())).map_err(|e| e.to_string())?;
     let open = descriptors.flatten().filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
     let of_topic = |path: &PathBuf| path.to_string_lossy().contains(topic);
     let dirs: BTreeSet<PathBuf> = open.filter(of_topic).filter_map(|path| Some(path.parent()?.to_owned())).collect();
@@ -161,7 +161,7 @@ struct Load(Child);
 impl Load {
     fn start(broker: &Broker, kind: &str, topic: &str) -> Result<Self, String> {
         let this = std::env::current_exe().map_err(|e| e.to_string())?;
-        let named = format!("{}={},{}", broker.name, broker.address, broker.pid);
+        let named = format!("{}={},{}", broker.name, broker.address, broker.pid());
         let child = Command::new("nice")
             .args(["-n", "10"])
             .arg(this)
