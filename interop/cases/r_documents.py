@@ -1,0 +1,53 @@
+"""Pages of `docs/` whose commands are run as they are written."""
+
+import re
+
+from harness.case import case, expect
+from harness.cluster import Cluster
+from harness.install import INTEROP
+
+DOCS = INTEROP.parent / "docs"
+# The address that the pages name.
+ADDRESS = "localhost:9092"
+
+
+def steps(page):
+    """The commands in the page's console blocks, each with the lines that it should print."""
+    found = []
+    for block in re.findall(r"^```console\n(.*?)^```", page, re.S | re.M):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+def pattern(lines):
+    """What the lines stand for: `...` alone is any number of lines, within a line anything."""
+    wanted = []
+    for line in lines:
+        if line == "...":
+            wanted.append(r"(?:.*\n)*")
+        else:
+            wanted.append(".*".join(re.escape(part) for part in line.split("...")) + "\n")
+    return "".join(wanted)
+
+
+@case("documents/the_tutorial_runs_as_it_is_written", own_node=True)
+def tutorial(it):
+    if it.is_kafka:
+        return it.note("the page is about a cluster of Thalweg; its commands are Kafka's")
+    links = it.home / "bin"
+    it.command(*it.target.command("install-tools"), links)
+    cluster = Cluster(it.target, it.home, 3, "min.insync.replicas=2")
+    try:
+        page = (DOCS / "tutorial.md").read_text()
+        found = steps(page)
+        expect(len(found) > 15, f"{len(found)} commands are on the page")
+        for command, lines in found:
+            run = f"PATH={links}:$PATH; {command.replace(ADDRESS, cluster.bootstrap.split(',')[0])}"
+            printed = it.command("bash", "-c", run, code=None)
+            expect(re.fullmatch(pattern(lines), printed), f"`{command}` prints {lines}, not {printed!r} ({it.stderr[-500:]!r})")
+    finally:
+        cluster.stop()
