@@ -20,8 +20,8 @@ use thalweg_wire::messages::CreateTopicsRequest;
 use thalweg_wire::messages::create_topics_response::CreatableTopicResult;
 use tracing::{debug, warn};
 
-use crate::clock::timestamp;
 use crate::config::NodeConfig;
+use crate::drivers::clock::timestamp;
 use crate::drivers::groups::Groups;
 use crate::drivers::maintenance::Maintenance;
 use crate::drivers::metadata::{Asker, MetadataHandle};

@@ -5,7 +5,6 @@
 
 mod broker;
 mod call;
-mod clock;
 pub mod config;
 mod dispatch;
 mod drivers;

@@ -23,8 +23,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tracing::{error, info};
 
 use crate::broker::Broker;
-use crate::clock::timestamp;
 use crate::config::{self, HTTP_LISTEN, NodeConfig};
+use crate::drivers::clock::timestamp;
 use crate::drivers::groups::Groups;
 use crate::drivers::log_dirs::{self, DirError, LogDirs};
 use crate::drivers::maintenance::{Intervals, Maintenance};

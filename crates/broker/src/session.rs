@@ -18,7 +18,6 @@ use thalweg_wire::{ApiKey, ErrorCode};
 
 use crate::broker::Broker;
 use crate::call::{Call, Identity};
-use crate::clock::timestamp;
 use crate::dispatch::{self, Opened};
 use crate::security::{ListenerSecurity, SaslSettings};
 
@@ -234,7 +233,7 @@ impl ClientSession {
             return Err(Refused::because("no exchange is under way".to_owned()));
         };
         let mechanism = exchange.server.mechanism();
-        let wall_clock = timestamp();
+        let wall_clock = self.broker.wall_clock();
         let occasion = if exchange.renews.is_some() { Occasion::ReAuthentication } else { Occasion::Authentication };
         let refuse = |failure: &SaslFailure| Refused {
             told: failure.client_message(mechanism, occasion),

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::cleaner_settings::THREADS_MAX;
 use super::partition::Partition;
 use super::partitions::Partitions;
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 
 /// A log that is to be cleaned; it holds the right to do so.
 struct Chosen {

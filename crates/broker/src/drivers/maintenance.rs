@@ -12,7 +12,7 @@ use tracing::{error, info};
 use super::cleaning;
 use super::partition::Partition;
 use super::partitions::Partitions;
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 
 /// So many partitions may wait for their flush. One that finds no room is flushed when its next segment is finished, or
 /// by the next round.

@@ -3,6 +3,7 @@
 pub(crate) mod acknowledged;
 mod cleaner_settings;
 pub(crate) mod cleaning;
+pub(crate) mod clock;
 pub(crate) mod coordination;
 mod found;
 pub(crate) mod groups;

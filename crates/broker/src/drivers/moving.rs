@@ -18,7 +18,7 @@ use super::moves::Move;
 use super::partition::Partition;
 use super::partitions::Partitions;
 use super::removing::remove;
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 
 /// At most so many bytes are copied at once.
 const CHUNK: u64 = 1 << 20;

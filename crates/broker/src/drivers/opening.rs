@@ -17,7 +17,7 @@ use super::found::{Found, Opened};
 use super::partition::Partition;
 use super::partitions::Partitions;
 use super::removing::remove;
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 use crate::format::METADATA_LOG;
 
 /// What lies in a log directory.

@@ -26,7 +26,7 @@ use super::log_dirs::Health;
 use super::parked::{Parked, Waiters};
 use super::settings::Settings;
 use super::throttles::Throttles;
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 use crate::metrics::{Replicated, Traffic};
 
 mod appended;

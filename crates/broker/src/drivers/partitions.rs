@@ -28,7 +28,7 @@ use super::partition::{FollowedUp, Local, Partition, View};
 use super::removing::Removals;
 use super::replication::{FetchingConfig, Replication, WhenCut};
 use super::settings::{BrokerLimits, Settings, value};
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 use crate::live_properties::LiveProperties;
 use crate::metrics::{Replicated, Total};
 

@@ -17,8 +17,8 @@ use thalweg_wire::messages::{
 use tracing::{debug, info, warn};
 
 use super::{Cause, millis};
-use crate::clock::timestamp;
 use crate::config::{self, NodeConfig, TokenConfig};
+use crate::drivers::clock::timestamp;
 use crate::drivers::metadata::{
     Acting, Asker, ElectionTimes, Ended, MetadataHandle, MetadataLog, QuorumDriver, QuorumSettings, Retention,
     SnapshotPolicy, TransportSettings, VoterRules,

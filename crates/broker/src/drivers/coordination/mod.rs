@@ -22,7 +22,7 @@ pub(crate) use active::Outcome;
 pub(crate) use coordinator::{Asked, Coordinator, Seen};
 
 use super::partitions::Partitions;
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 
 /// What a kind of coordinator does: where its state is kept, and what its errands are.
 pub(crate) trait Role: Debug + Sized + Send + Sync + 'static {

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::mutation_quota::MutationQuota;
 use super::voters::refused_version;
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 
 /// So many leaders are elected at once; there may be more to do right after.
 const ELECTIONS_MAX: usize = 1000;

@@ -13,7 +13,7 @@ use super::ended::Ended;
 use super::inbox::Asked;
 use super::quorum::{QuorumDriver, QuorumSettings};
 use super::voters::refused_version;
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 
 /// What a decision comes to: the response, and up to where the log must be committed for it.
 type Decided = Result<(Response, Option<Offset>), Refusal>;

@@ -44,7 +44,7 @@ use super::snapshots::FetchedSnapshot;
 use super::transport::{Answered, Transport, TransportSettings};
 use super::voters::VoterRules;
 use super::writing::{CLEANING_INTERVAL, SnapshotPolicy, Writing, written};
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 use thalweg_sys::closing::Closing;
 
 /// So many requests are taken before the log is synced and others have their turn.

@@ -12,7 +12,7 @@ use super::load_error::LoadError;
 use super::quorum::QuorumDriver;
 use super::snapshots::{self, Snapshot};
 use super::writing::{CLEANING_INTERVAL, Writing};
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 use crate::format::SnapshotContent;
 
 /// How long to wait after a snapshot that could not be written, on a full disk say.

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::followed::{Fetched, FollowedUp};
 use super::role::Role;
 use super::{Partition, State};
-use crate::clock::timestamp;
+use crate::drivers::clock::timestamp;
 
 impl State {
     /// The metadata says that `leader` leads. Gives what to ask it for.

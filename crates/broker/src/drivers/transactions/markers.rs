@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use super::elsewhere::Elsewhere;
-use crate::clock::timestamp;
 use crate::drivers::acknowledged::Awaited;
+use crate::drivers::clock::timestamp;
 use crate::drivers::coordination::leader;
 use crate::drivers::groups::Groups;
 use crate::drivers::marker::Marker;

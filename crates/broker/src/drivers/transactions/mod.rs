@@ -26,8 +26,8 @@ use super::marker::Marker;
 use super::metadata::MetadataHandle;
 use super::partitions::Partitions;
 use super::producer_ids::ProducerIds;
-use crate::clock::timestamp;
 use crate::config::TransactionsConfig;
+use crate::drivers::clock::timestamp;
 use crate::drivers::groups::Groups;
 use crate::security::Outgoing;
 
