@@ -42,12 +42,14 @@ def tutorial(it):
     it.command(*it.target.command("install-tools"), links)
     cluster = Cluster(it.target, it.home, 3, "min.insync.replicas=2")
     try:
+        address = cluster.bootstrap.split(",")[0]
         page = (DOCS / "tutorial.md").read_text()
         found = steps(page)
         expect(len(found) > 15, f"{len(found)} commands are on the page")
         for command, lines in found:
-            run = f"PATH={links}:$PATH; {command.replace(ADDRESS, cluster.bootstrap.split(',')[0])}"
-            printed = it.command("bash", "-c", run, code=None)
+            run = f"PATH={links}:$PATH; {command.replace(ADDRESS, address)}"
+            printed = it.command("bash", "-c", run, code=None, env={"THALWEG_BOOTSTRAP_SERVERS": address})
+            printed = printed.replace(address, ADDRESS)
             expect(re.fullmatch(pattern(lines), printed), f"`{command}` prints {lines}, not {printed!r} ({it.stderr[-500:]!r})")
     finally:
         cluster.stop()
