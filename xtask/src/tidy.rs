@@ -1,10 +1,11 @@
 //! `cargo xtask tidy`: the rules of the house that neither the compiler nor clippy checks.
 //!
-//! The arrows between crates, and between the folders of the broker, against the maps in `docs/architecture.md`, files and functions that have grown too long,
-//! left-overs, doors that should stay shut, tests that sleep. What must be excepted stands in `xtask/tidy-exceptions.txt`,
+//! The arrows between crates, and between the folders of the broker, against the maps in `docs/architecture.md`, files that import each
+//! other in a circle, files and functions that have grown too long, left-overs, doors that should stay shut, tests that sleep. What must be excepted stands in `xtask/tidy-exceptions.txt`,
 //! one line each: the rule, the place, and the reason. An exception that excepts nothing is a finding too.
 
 mod arrows;
+mod circles;
 mod layers;
 mod rules;
 mod source;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fmt, fs};
 
+use circles::Circles;
 use source::Source;
 
 /// Something against a rule.
@@ -45,12 +47,15 @@ pub fn run() -> Result<(), String> {
     let mut findings = Vec::new();
     let files = rust_files(&root)?;
     let broker = layers::read(&root, "broker")?;
+    let mut circles = Circles::default();
     for file in &files {
         let text = fs::read_to_string(root.join(file)).map_err(|e| format!("{file}: {e}"))?;
         let source = Source::new(file, &text);
         rules::check(&source, &mut findings);
         layers::check(&source, "broker", &broker, &mut findings);
+        circles.add(&source);
     }
+    circles.check(&mut findings);
     arrows::check(&root, &mut findings)?;
     findings.sort();
     let exceptions = fs::read_to_string(root.join("xtask/tidy-exceptions.txt")).unwrap_or_default();

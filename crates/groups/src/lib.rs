@@ -19,11 +19,12 @@ mod settings;
 mod shard;
 mod share;
 mod streams;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-pub use census::{Census, Tally};
+pub use census::Census;
 pub use describable::Describable;
 pub use own_config::Bounded;
 pub use request::{Answer, Caller, Request};
@@ -33,4 +34,5 @@ pub use share::{
     Initialize, Partitions, ResetStrategy, ShareSettings, allows_renewal, reads_committed, reset_strategy,
 };
 pub use streams::StreamsSettings;
+pub use tally::Tally;
 pub use thalweg_coordinator::Now;

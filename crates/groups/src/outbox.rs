@@ -6,10 +6,10 @@ use bytestring::ByteString;
 use thalweg_base::{ProducerEpoch, ProducerId, Uuid};
 use thalweg_coordinator::Ticket;
 
-use crate::census::Tally;
 use crate::consumer;
 use crate::records::Record;
 use crate::request::Answer;
+use crate::tally::Tally;
 
 /// How many records go into one batch at most when there is no need for them to be one: far below what a topic takes.
 const RECORDS_PER_BATCH_MAX: usize = 1_000;

@@ -5,13 +5,15 @@
 //! know which partitions a member fetches without being told every time. [`Shard`] is one partition of the topic that keeps
 //! what share partitions must not forget. All three are pure.
 
+mod ack_type;
 mod acknowledge;
 mod acquire;
 mod partition;
 mod sessions;
 pub mod state;
 
-pub use acknowledge::{AckBatch, AckRefusal, AckType};
+pub use ack_type::AckType;
+pub use acknowledge::{AckBatch, AckRefusal};
 pub use acquire::{Acquire, AcquireMode, Acquired, Span};
 pub use partition::{DeliveryState, Limits, Loaded, SharePartition, StateBatch, Write, WriteId};
 pub use sessions::{SessionError, SessionKey, Sessions};

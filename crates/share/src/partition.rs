@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thalweg_base::{Moment, Offset};
 
-use crate::acknowledge::AckType;
+use crate::ack_type::AckType;
 
 /// Names one write of a share partition's state, until it is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -103,7 +103,7 @@ fn matching_brace(code: &[u8], open: usize) -> usize {
 }
 
 /// Blanks every `#[cfg(test)] mod name { .. }`, also with further conditions.
-fn without_test_modules(code: &str) -> String {
+pub fn without_test_modules(code: &str) -> String {
     let mut bytes = code.as_bytes().to_vec();
     let attributes = ["#[cfg(test)]", "#[cfg(all(test"];
     for (at, attribute) in attributes.iter().flat_map(|attribute| code.match_indices(attribute)) {

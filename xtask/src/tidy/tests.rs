@@ -1,5 +1,6 @@
 //! Each rule finds what it is for, and nothing in what looks like it.
 
+use super::circles::Circles;
 use super::source::Source;
 use super::{Finding, arrows, except, layers, rules};
 
@@ -110,4 +111,26 @@ fn layers_of_a_crate_import_what_their_map_allows() {
     assert_eq!(told("crates/broker/src/drivers/a.rs", tests), []);
     assert_eq!(told("crates/wire/src/drivers.rs", "use crate::call;"), []);
     assert_eq!(told("crates/broker/src/new.rs", "").len(), 1);
+}
+
+#[test]
+fn files_that_import_each_other_are_one_circle_however_they_say_it() {
+    let mut circles = Circles::default();
+    let files = [
+        ("crates/x/src/lib.rs", "mod a;\nmod b;\npub use a::A;"),
+        (
+            "crates/x/src/a.rs",
+            "use crate::{\n    b::{c::C, B},\n    d,\n};\n#[cfg(test)]\nmod tests {\n    use crate::e::E;\n}",
+        ),
+        ("crates/x/src/b/mod.rs", "use self::c::C;"),
+        ("crates/x/src/b/c.rs", "use super::super::a::A;"),
+        ("crates/x/src/d.rs", "pub(super) struct D;"),
+        ("crates/x/src/e.rs", "use super::a::A;"),
+        ("crates/x/src/a/tests.rs", "use crate::e::E;"),
+    ];
+    files.iter().for_each(|(path, text)| circles.add(&Source::new(path, text)));
+    let mut findings = Vec::new();
+    circles.check(&mut findings);
+    let told: Vec<_> = findings.iter().map(|finding| (finding.rule, &*finding.place, &*finding.what)).collect();
+    assert_eq!(told, [("circle", "crates/x/src/a.rs", "files import each other in a circle: a b b/c")]);
 }

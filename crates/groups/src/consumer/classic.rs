@@ -13,11 +13,13 @@ use thalweg_wire::messages as m;
 use thalweg_wire::messages::leave_group_response::MemberResponse;
 
 use super::decision::{Context, Decision, Timer};
+use super::downgrade::Downgrade;
 use super::group::ConsumerGroup;
-use super::heartbeat::{Settled, Subscriber};
+use super::heartbeat::Settled;
 use super::member::{Member, MemberState, copy, without_epochs};
-use super::migrate::{Downgrade, PROTOCOL_TYPE, classic_metadata, first_metadata};
+use super::migrate::{PROTOCOL_TYPE, classic_metadata, first_metadata};
 use super::protocol;
+use super::subscriber::Subscriber;
 use crate::classic::Protocols;
 use crate::millis::millis;
 use crate::records::Record;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 
-use super::group::Refresh;
-use super::migrate::Downgrade;
+use super::downgrade::Downgrade;
+use super::refresh::Refresh;
 use thalweg_coordinator::At;
 
 use crate::records::Record;

@@ -3,18 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytestring::ByteString;
-use thalweg_base::{Moment, Uuid};
+use thalweg_base::Uuid;
 
 use super::assignor::Assignment;
-use super::decision::Context;
 use super::member::{Member, Owned, copy};
+use super::refresh::Refresh;
 use crate::records::Record;
-
-/// How long the topics are not looked at again when nothing is heard of them: about 25 days.
-const REFRESH_INTERVAL: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// How many subscriptions bring in a topic. A topic is forgotten with the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,22 +70,6 @@ pub(crate) struct ConsumerGroup {
     pub(super) refresh: Option<Refresh>,
     /// The offset in the metadata log by which topics had appeared that no regular expression may have been held against.
     pub(super) topics_appeared: i64,
-}
-
-/// See [`ConsumerGroup::refresh`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refresh {
-    /// Not before that.
-    pub(super) due: Moment,
-    /// The group's epoch when that was decided: if the log has an earlier one, the write of that decision was lost.
-    pub(super) epoch: i32,
-}
-
-impl Refresh {
-    /// The topics were looked at when the group's epoch was to be `epoch`.
-    pub(super) fn after(context: Context<'_>, epoch: i32) -> Self {
-        Self { due: context.at.now.moment.after(REFRESH_INTERVAL), epoch }
-    }
 }
 
 impl ConsumerGroup {

@@ -11,13 +11,16 @@ use thalweg_wire::messages as m;
 use thalweg_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
 
 use super::decision::{Context, Decision, Timer};
-use super::group::{ConsumerGroup, Refresh, Resolved};
+use super::group::ConsumerGroup;
 use super::hash::metadata_hash;
 use super::member::{LEAVE_EPOCH, LEAVE_STATIC_EPOCH, Member, MemberState, Owned, copy};
 use super::reconcile::Step;
+use super::refresh::Refresh;
 use super::refusal::Refusal;
 use super::regex::RegexUpdate;
+use super::subscriber::Subscriber;
 use super::target::{Target, target_record};
+use super::written::epoch_record;
 use crate::millis::millis;
 use crate::records::Record;
 use crate::request::Caller;
@@ -71,18 +74,6 @@ pub(crate) fn validate(
             format!("ServerAssignor {name} is not supported. Supported assignors: {}.", assignors.join(", ")),
         )),
         _ => Ok(()),
-    }
-}
-
-/// Who a member is about to be, and who it was.
-pub(super) struct Subscriber<'a> {
-    pub(super) before: Cow<'a, Member>,
-    pub(super) updated: Cow<'a, Member>,
-}
-
-impl Subscriber<'_> {
-    pub(super) fn names_changed(&self) -> bool {
-        !Arc::ptr_eq(&self.before.topics, &self.updated.topics) && self.before.topics != self.updated.topics
     }
 }
 
@@ -331,7 +322,7 @@ impl Settled<'_> {
             self.epoch = self.epoch.saturating_add(1);
             self.records.push(epoch_record(&self.group.id, self.epoch, hash));
         }
-        self.refresh = Some(Refresh::after(context, self.epoch));
+        self.refresh = Some(Refresh::after(context.at.now.moment, self.epoch));
         if self.group.has_partition_metadata {
             let group_id = self.group.id.clone();
             self.records.push(m::ConsumerGroupPartitionMetadataKey { group_id }.into());
@@ -367,23 +358,6 @@ fn next_step(
     let (image, target_epoch, target) = (context.at.image, target.epoch, &*target.assignment);
     let next = Step { group, image, target_epoch, target, subscription_changed, owned }.take(member)?;
     Ok((next != *member).then_some(next))
-}
-
-/// The record of a group's epoch.
-pub(super) fn epoch_record(group_id: &ByteString, epoch: i32, metadata_hash: i64) -> Record {
-    let key = m::ConsumerGroupMetadataKey { group_id: group_id.clone() };
-    (key, m::ConsumerGroupMetadataValue { epoch, metadata_hash }).into()
-}
-
-/// The record of what a regular expression stands for.
-pub(super) fn regex_record(group_id: &ByteString, regex: &ByteString, resolved: &Resolved) -> Record {
-    let key = m::ConsumerGroupRegularExpressionKey { group_id: group_id.clone(), regular_expression: regex.clone() };
-    let value = m::ConsumerGroupRegularExpressionValue {
-        topics: resolved.topics.iter().cloned().collect(),
-        version: resolved.version,
-        timestamp: resolved.timestamp,
-    };
-    (key, value).into()
 }
 
 /// # Errors

@@ -9,10 +9,11 @@ use thalweg_wire::messages as m;
 use super::decision::{Context, Decision, Timer};
 use super::group::ConsumerGroup;
 use super::hash::metadata_hash;
-use super::heartbeat::{Heartbeat, epoch_record};
+use super::heartbeat::Heartbeat;
 use super::member::{LEAVE_STATIC_EPOCH, Member};
 use super::refusal::Refusal;
 use super::regex::regex_tombstone;
+use super::written::epoch_record;
 
 impl ConsumerGroup {
     /// The member that a request to leave names.

@@ -16,13 +16,14 @@ use thalweg_wire::messages as m;
 
 use super::assignor::{Assignment, remove};
 use super::decision::Context;
+use super::downgrade::Downgrade;
 use super::group::ConsumerGroup;
 use super::hash::metadata_hash;
-use super::heartbeat::epoch_record;
 use super::member::{ClassicMetadata, Member, with_epoch};
 use super::protocol;
 use super::refusal::Refusal;
 use super::target::target_record;
+use super::written::epoch_record;
 use crate::classic::{self, ClassicGroup, Protocols};
 use crate::millis::millis;
 use crate::records::Record;
@@ -30,28 +31,6 @@ use crate::settings::Settings;
 
 /// The protocol type of consumers.
 pub(super) const PROTOCOL_TYPE: &str = "consumer";
-
-/// What is to be done besides the records when a consumer group becomes a classic one.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Downgrade {
-    /// What the members support, of which the log holds one protocol alone.
-    protocols: Vec<(ByteString, Protocols)>,
-    /// The generation that the members are in, as they know it.
-    generation: i32,
-    /// Whether they are to rebalance.
-    rebalance: bool,
-}
-
-impl Downgrade {
-    /// Makes the group that the records gave whole.
-    pub(super) fn finish(self, mut desk: crate::classic::Desk<'_>) {
-        for (id, protocols) in self.protocols {
-            desk.group.set_supported(&id, protocols);
-        }
-        desk.group.generation = self.generation;
-        desk.take_over(self.rebalance);
-    }
-}
 
 /// Whether a classic group may become a consumer group.
 ///

@@ -11,6 +11,7 @@ mod assignor;
 mod classic;
 mod decision;
 mod describe;
+mod downgrade;
 mod group;
 mod hash;
 mod heartbeat;
@@ -20,10 +21,13 @@ mod migrate;
 mod protocol;
 mod re2;
 mod reconcile;
+mod refresh;
 mod refusal;
 mod regex;
 mod serve;
+mod subscriber;
 mod target;
+mod written;
 
 #[cfg(test)]
 pub(crate) mod tests;

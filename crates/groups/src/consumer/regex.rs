@@ -7,13 +7,15 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
 use super::decision::{Context, Decision};
-use super::group::{ConsumerGroup, Refresh, Resolved};
+use super::group::{ConsumerGroup, Resolved};
 use super::hash::metadata_hash;
-use super::heartbeat::{Subscriber, epoch_record, regex_record};
 use super::member::Member;
 use super::re2::Pattern;
+use super::refresh::Refresh;
 use super::refusal::Refusal;
+use super::subscriber::Subscriber;
 use super::target::shift;
+use super::written::{epoch_record, regex_record};
 use crate::describable::Describable;
 use crate::records::Record;
 
@@ -111,7 +113,7 @@ impl ConsumerGroup {
         if must || hash != self.metadata_hash {
             let epoch = self.epoch.saturating_add(1);
             decision.records.push(epoch_record(&self.id, epoch, hash));
-            decision.refresh = Some(Refresh::after(context, epoch));
+            decision.refresh = Some(Refresh::after(context.at.now.moment, epoch));
         }
         decision
     }

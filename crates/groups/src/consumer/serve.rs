@@ -7,11 +7,13 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
 use super::decision::{Context, Decision, Timer};
-use super::group::{ConsumerGroup, Refresh};
+use super::downgrade::Downgrade;
+use super::group::ConsumerGroup;
 use super::heartbeat::{Heartbeat, validate};
 use super::leave::left;
 use super::member::{LEAVE_EPOCH, LEAVE_STATIC_EPOCH, MemberState};
-use super::migrate::{Downgrade, may_upgrade};
+use super::migrate::may_upgrade;
+use super::refresh::Refresh;
 use super::refusal::Refusal;
 use crate::group::{Group, owned};
 use crate::millis::millis;
