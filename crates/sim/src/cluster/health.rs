@@ -10,8 +10,8 @@ use thalweg_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOff
 use thalweg_wire::messages::{ListOffsetsRequest, MetadataRequest, MetadataResponse};
 
 use super::Shared;
-use super::clients::TOPICS;
 use super::together::together;
+use super::topics::{TOPICS, Topic};
 use crate::client::Client;
 
 /// How long one node may take to answer.
@@ -114,7 +114,7 @@ impl Health {
     /// What asks for the end of each log in the leader epoch that is the newest but for so many.
     fn ends_asked_for(&self, back: usize) -> Vec<ListOffsetsTopic> {
         let leaders = self.leaders.borrow();
-        let of_topic = |(at, topic): (usize, &super::clients::Topic)| {
+        let of_topic = |(at, topic): (usize, &Topic)| {
             let places = leaders.iter().filter(|((topic, _), _)| *topic == at);
             let partitions = places.filter_map(|((_, partition), epochs)| {
                 Some(ListOffsetsPartition {

@@ -9,6 +9,7 @@ mod clients;
 mod health;
 mod replicas;
 mod together;
+mod topics;
 mod trouble;
 mod witness;
 

@@ -9,7 +9,8 @@ use thalweg_base::{LeaderEpoch, TopicPartition};
 use thalweg_client::{Consumer, ConsumerConfig, GroupConfig, GroupProtocol, OffsetReset, RebalanceListener};
 use thalweg_sys::time::now;
 
-use super::{Clients, PATIENCE, PLAIN};
+use super::{Clients, PATIENCE};
+use crate::cluster::topics::PLAIN;
 use crate::history::Member;
 use crate::story::pause;
 

@@ -18,39 +18,10 @@ use thalweg_wire::messages::CreateTopicsRequest;
 use thalweg_wire::messages::create_topics_request::CreatableTopic;
 
 use super::health::Health;
+use super::topics::{PARTITIONS, PLAIN, TOPICS, TRANSACTIONAL, Topic};
 use super::{HEALING_MAX, REPLICAS, Shared};
 use crate::history::Outcome;
 use crate::story::pause;
-
-/// A topic of the story.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Topic {
-    pub(super) name: &'static str,
-    /// Its first partition, as the history counts those of all topics.
-    first_key: i32,
-    isolation: Isolation,
-}
-
-/// So many partitions has each topic.
-pub(super) const PARTITIONS: i32 = 3;
-/// Idempotent producers write to it.
-const PLAIN: Topic = Topic { name: "plain", first_key: 0, isolation: Isolation::ReadUncommitted };
-/// Transactions are written to it.
-const TRANSACTIONAL: Topic = Topic { name: "transactional", first_key: 10, isolation: Isolation::ReadCommitted };
-
-/// All of them.
-pub(super) const TOPICS: [Topic; 2] = [PLAIN, TRANSACTIONAL];
-
-impl Topic {
-    fn partitions(self) -> impl Iterator<Item = i32> {
-        0..PARTITIONS
-    }
-
-    /// How the history names a partition.
-    pub(super) fn key(self, partition: i32) -> i32 {
-        self.first_key + partition
-    }
-}
 
 /// How long a client waits for one thing before it gives up.
 const PATIENCE: Duration = Duration::from_secs(8);

@@ -5,7 +5,8 @@ use thalweg_wire::messages::alter_partition_reassignments_request::{Reassignable
 use thalweg_wire::messages::elect_leaders_request::TopicPartitions;
 use thalweg_wire::messages::{AlterPartitionReassignmentsRequest, ElectLeadersRequest};
 
-use super::{Clients, TOPICS};
+use super::Clients;
+use crate::cluster::topics::TOPICS;
 use crate::cluster::{Move, REPLICAS};
 use crate::story::pause;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use thalweg_client::{Producer, ProducerConfig, ProducerRecord};
 use thalweg_sys::time::{now, sleep};
 
-use super::{BETWEEN_SENDS, Clients, PATIENCE, TRANSACTIONAL, outcome_of};
+use super::{BETWEEN_SENDS, Clients, PATIENCE, outcome_of};
+use crate::cluster::topics::TRANSACTIONAL;
 use crate::history::Ending;
 use crate::story::pause;
 

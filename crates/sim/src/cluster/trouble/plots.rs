@@ -2,8 +2,8 @@
 //! together what each of them puts together. What else goes on at the same time goes on.
 
 use super::{Trouble, Undo, witness};
-use crate::cluster::clients::{PARTITIONS, TOPICS};
 use crate::cluster::health::Place;
+use crate::cluster::topics::{PARTITIONS, TOPICS};
 use crate::cluster::{CLIENTS, Move};
 
 /// How long a plot waits for what it waits for: longer than a broker's session lasts.
