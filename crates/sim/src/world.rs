@@ -23,6 +23,10 @@ const CLUSTER_ID: &str = "c2ltdWxhdGVkY2x1c3Rlcg";
 /// Where clients reach it.
 pub const ADDRESS: &str = "node:9092";
 
+/// So many connections wait until a listener takes them, and so many segments until a connection is read: more than come while
+/// a process is paused. With more the simulator gives up.
+const TCP_CAPACITY: usize = 1024;
+
 /// What simulated programs return.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
@@ -162,6 +166,7 @@ fn begin<'a>(seed: u64) -> turmoil::Sim<'a> {
         .tick_duration(Duration::from_millis(1))
         .min_message_latency(Duration::from_millis(1))
         .max_message_latency(Duration::from_millis(5))
+        .tcp_capacity(TCP_CAPACITY)
         .enable_tokio_io();
     builder.build()
 }

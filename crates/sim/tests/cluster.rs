@@ -8,7 +8,7 @@
 
 use std::sync::Mutex;
 
-use thalweg_sim::cluster::batch::{GATE_SEEDS, at_once, number, only_story, run_in_process, run_only};
+use thalweg_sim::cluster::batch::{GATE_SEEDS, at_once, nodes, number, only_story, run_in_process, run_only};
 
 /// The test that runs the stories.
 const STORIES: &str = "clients_see_no_anomaly_whatever_happens_to_nodes_and_network";
@@ -29,7 +29,8 @@ fn clients_see_no_anomaly_whatever_happens_to_nodes_and_network() {
     });
     let mut failed = failed.into_inner().expect("nobody panics with it");
     failed.sort_unstable();
-    assert!(failed.is_empty(), "these stories fail, and again with cargo xtask sim --seed N: {failed:?}");
+    let again = format!("cargo xtask sim --nodes {} --seed S", nodes());
+    assert!(failed.is_empty(), "these stories S fail, and again with {again}: {failed:?}");
 }
 
 #[test]

@@ -22,6 +22,8 @@ fn each_planted_bug_is_found() {
         let begun = Instant::now();
         let found = (0..seeds_max).find_map(|seed| {
             let told = run_in_process("each_planted_bug_is_found", seed, Some(*bug)).err()?;
+            // A story that came to no verdict has found nothing.
+            assert!(told.starts_with(&format!("story {seed}: ")), "story {seed} ends without a verdict: {told}");
             Some((seed, told))
         });
         let seconds = begun.elapsed().as_secs();

@@ -24,11 +24,22 @@ pub fn number<N: std::str::FromStr>(variable: &str) -> Option<N> {
 }
 
 /// The one story that this process is to run, if it is one.
+///
+/// # Panics
+/// When it is to be run with a bug that cannot be planted.
 #[must_use]
 pub fn only_story() -> Option<Story> {
-    let named = env::var(BUG).unwrap_or_default();
-    let bug = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == named);
-    Some(Story { seed: number(SEED)?, nodes: number("THALWEG_SIM_NODES").unwrap_or(3), bug })
+    let bug = env::var(BUG).ok().map(|named| {
+        let bug = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == named);
+        bug.unwrap_or_else(|| panic!("there is no bug `{named}`; these can be planted: {:?}", Bug::ALL))
+    });
+    Some(Story { seed: number(SEED)?, nodes: nodes(), bug })
+}
+
+/// How many nodes each story has.
+#[must_use]
+pub fn nodes() -> i32 {
+    number("THALWEG_SIM_NODES").unwrap_or(3)
 }
 
 /// Runs that story and says in words what came of it.
