@@ -18,7 +18,7 @@ public final class Wanted {
     private static final Set<String> PLUGINS = Set.of("authorizer.class.name", "alter.config.policy.class.name",
         "create.topic.policy.class.name", "client.quota.callback.class", "metric.reporters", "replica.selector.class",
         "principal.builder.class", "remote.log.storage.manager.class.name", "kafka.metrics.reporters",
-        "remote.log.metadata.manager.class.name", "group.consumer.assignors", "socket.factory");
+        "remote.log.metadata.manager.class.name", "group.consumer.assignors", "group.share.assignors", "socket.factory");
 
     /** Those of these classes that Thalweg has too. */
     private static final Set<String> BUILT = Set.of("org.apache.kafka.metadata.authorizer.StandardAuthorizer",
