@@ -10,6 +10,7 @@ mod jks;
 mod listener;
 mod material;
 mod name;
+mod pbe;
 mod pem;
 mod settings;
 mod suites;

@@ -5,6 +5,8 @@ use pkcs8::der::Decode as _;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::pbe;
+
 /// All certificates of a text, in their order.
 pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>().map_err(|e| e.to_string())
@@ -43,6 +45,9 @@ fn encrypted(text: &[u8]) -> Result<Vec<u8>, String> {
 
 /// Decrypts a key in the form of PKCS #8.
 pub(crate) fn decrypt(der: &[u8], password: &str) -> Result<PrivateKeyDer<'static>, String> {
+    if let Some(encrypted) = pbe::Encrypted::of(der) {
+        return encrypted.decrypt(password).map(|plain| PrivatePkcs8KeyDer::from(plain).into());
+    }
     let info = EncryptedPrivateKeyInfoRef::from_der(der).map_err(|e| format!("the private key is malformed: {e}"))?;
     let plain = info.decrypt(password).map_err(|e| format!("the private key cannot be decrypted: {e}"))?;
     Ok(PrivatePkcs8KeyDer::from(plain.as_bytes().to_vec()).into())

@@ -125,7 +125,12 @@ pub(crate) fn describe(call: &Call, request: DescribeDelegationTokenRequest) -> 
     DescribeDelegationTokenResponse { tokens: described.collect(), ..DescribeDelegationTokenResponse::default() }
 }
 
-/// The tokens that the client may see: its own, those that it may prolong, and those that ACLs show it.
+/// Whether a token is a principal's own: it owns it, has asked for it, or may prolong it.
+fn is_own(token: &DelegationToken, principal: &str) -> bool {
+    [&token.owner, &token.requester].into_iter().chain(&token.renewers).any(|own| **own == *principal)
+}
+
+/// The tokens that the client may see, of those that belong to `owners`: its own, those that it may prolong, and those that ACLs show it.
 fn visible<'a>(
     call: &'a Call,
     image: &'a MetadataImage,
@@ -133,11 +138,10 @@ fn visible<'a>(
 ) -> impl Iterator<Item = (&'a str, &'a DelegationToken)> {
     let (gate, asker) = (Gate::of(call), call.principal.to_string());
     image.delegation_tokens().iter().map(|(id, token)| (&**id, &**token)).filter(move |(id, token)| {
-        if owners.is_some_and(|owners| !owners.iter().any(|owner| **owner == *token.owner)) {
+        if owners.is_some_and(|owners| !owners.iter().any(|owner| is_own(token, owner))) {
             return false;
         }
-        let is_own = [&token.owner, &token.requester].into_iter().chain(&token.renewers).any(|own| **own == *asker);
-        is_own
+        is_own(token, &asker)
             || gate.as_ref().is_none_or(|gate| {
                 gate.may(Operation::Describe, Resource { kind: ResourceType::DelegationToken, name: id })
                     || gate.may(Operation::DescribeTokens, Resource { kind: ResourceType::User, name: &token.owner })

@@ -20,6 +20,7 @@ async fn start() -> Cluster {
         ("connection.failed.authentication.delay.ms", "0"),
         ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
         ("super.users", "User:alice;User:ANONYMOUS"),
+        ("delegation.token.secret.key", "a secret"),
     ];
     Cluster::start_in(dir, &properties).await
 }
@@ -67,6 +68,65 @@ async fn who_logs_in_is_who_acls_ask_about() {
     assert_eq!(denied.topics[0].error_code, ErrorCode::TopicAuthorizationFailed.code());
     assert_eq!(exchange(&mut alice, &request, 7).await.topics[0].error_code, 0);
     assert_eq!((topics(&mut alice).await, topics(&mut bob).await), (1, 0));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn offsets_of_a_share_group_are_refused_topic_by_topic() {
+    use m::describe_share_group_offsets_request as q;
+    let cluster = start().await;
+    let (mut alice, mut bob) = (cluster.connect().await, cluster.connect().await);
+    for (stream, message) in [(&mut alice, &b"\0alice\0alice-secret"[..]), (&mut bob, b"\0bob\0bob-secret")] {
+        handshake(stream, "PLAIN", 1).await;
+        assert_eq!(authenticate(stream, message).await, (0, Some(String::new())));
+    }
+    // Bob may describe the group, and no topic.
+    let acl = m::create_acls_request::AclCreation {
+        resource_type: 3,
+        resource_name: "g".into(),
+        resource_pattern_type: 3,
+        principal: "User:bob".into(),
+        host: "*".into(),
+        operation: 8,
+        permission_type: 3,
+    };
+    let created = exchange(&mut alice, &m::CreateAclsRequest { creations: vec![acl] }, 3).await;
+    assert_eq!(created.results[0].error_code, 0);
+    let topic = q::DescribeShareGroupOffsetsRequestTopic { topic_name: "t".into(), partitions: vec![0, 1] };
+    let group = q::DescribeShareGroupOffsetsRequestGroup { group_id: "g".into(), topics: Some(vec![topic]) };
+    let request = m::DescribeShareGroupOffsetsRequest { groups: vec![group] };
+    let described = exchange(&mut bob, &request, 1).await;
+    let (group, topic) = (&described.groups[0], &described.groups[0].topics[0]);
+    assert_eq!((group.error_code, &*topic.topic_name, topic.partitions.len()), (0, "t", 2));
+    let refused = ErrorCode::TopicAuthorizationFailed.code();
+    assert!(topic.partitions.iter().all(|partition| (partition.error_code, partition.start_offset) == (refused, -1)));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn tokens_are_found_by_owner_and_by_renewer() {
+    let cluster = start().await;
+    let mut alice = cluster.connect().await;
+    handshake(&mut alice, "PLAIN", 1).await;
+    assert_eq!(authenticate(&mut alice, b"\0alice\0alice-secret").await, (0, Some(String::new())));
+    for renewer in ["bob", "carol"] {
+        let renewer = m::create_delegation_token_request::CreatableRenewers {
+            principal_type: "User".into(),
+            principal_name: renewer.into(),
+        };
+        let request =
+            m::CreateDelegationTokenRequest { renewers: vec![renewer], max_lifetime_ms: -1, ..Default::default() };
+        assert_eq!(exchange(&mut alice, &request, 3).await.error_code, 0);
+    }
+    for (owner, count) in [("alice", 2), ("bob", 1), ("dave", 0)] {
+        let owner = m::describe_delegation_token_request::DescribeDelegationTokenOwner {
+            principal_type: "User".into(),
+            principal_name: owner.into(),
+        };
+        let request = m::DescribeDelegationTokenRequest { owners: Some(vec![owner.clone()]) };
+        let described = exchange(&mut alice, &request, 3).await;
+        assert_eq!((described.error_code, described.tokens.len()), (0, count), "{owner:?}");
+    }
     cluster.stop().await;
 }
 

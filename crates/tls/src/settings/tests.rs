@@ -78,14 +78,19 @@ fn keystores_of_keytool_and_pem_files_serve_both_sides() {
 #[test]
 fn material_in_the_settings_themselves_is_read() {
     let text = |name: &str| thalweg_sys::fs::read_to_string(file(name).as_ref()).expect("it is there");
-    let entries = vec![
-        ("ssl.keystore.key", text("node.enc.key")),
-        ("ssl.key.password", "secret-key".to_owned()),
-        ("ssl.keystore.certificate.chain", text("chain.pem")),
-        ("ssl.truststore.certificates", text("ca.pem")),
-    ];
-    let (server, client) = (with(entries.clone(), &[]), with(entries, &[]));
-    assert_eq!(shake_hands(&server, &client, "localhost"), Ok(None));
+    // Encrypted by AES as openssl does it, and by PBE-SHA1-3DES as with -v1.
+    for key in ["node.enc.key", "node.3des.key"] {
+        let entries = vec![
+            ("ssl.keystore.key", text(key)),
+            ("ssl.key.password", "secret-key".to_owned()),
+            ("ssl.keystore.certificate.chain", text("chain.pem")),
+            ("ssl.truststore.certificates", text("ca.pem")),
+        ];
+        let wrong = with(entries.clone(), &[("ssl.key.password", "another")]);
+        assert!(wrong.server().is_err_and(|e| e.to_string().contains("cannot be decrypted")), "{key}");
+        let (server, client) = (with(entries.clone(), &[]), with(entries, &[]));
+        assert_eq!(shake_hands(&server, &client, "localhost"), Ok(None), "{key}");
+    }
 }
 
 #[test]

@@ -87,7 +87,10 @@ public final class Main implements TestExecutionListener {
             case SUCCESSFUL -> print(test, "pass", "");
             case ABORTED -> print(test, "skip", touched.isEmpty() ? line(why) : "inside of the broker: " + String.join(", ", touched));
             case FAILED -> {
-                if (touched.isEmpty()) {
+                // Kafka's TestUtils looks for a broker's metrics in this Java machine.
+                if (why != null && String.valueOf(why.getMessage()).startsWith("Unable to find metric")) {
+                    print(test, "skip", "inside of the broker: metrics");
+                } else if (touched.isEmpty()) {
                     print(test, "FAIL", line(why));
                     why.printStackTrace();
                 } else {

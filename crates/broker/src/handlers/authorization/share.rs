@@ -96,6 +96,26 @@ of_brokers! {
         ReadShareGroupStateSummaryResponse, read_share_group_state_summary_response, ReadStateSummaryResult;
 }
 
+/// A topic whose offsets the client may not see.
+fn refused_offsets(
+    topic: m::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestTopic,
+) -> m::describe_share_group_offsets_response::DescribeShareGroupOffsetsResponseTopic {
+    use m::describe_share_group_offsets_response as r;
+    let partition = |partition_index| r::DescribeShareGroupOffsetsResponsePartition {
+        partition_index,
+        start_offset: -1,
+        lag: -1,
+        error_code: TOPIC_FAILED,
+        error_message: Some(ErrorCode::TopicAuthorizationFailed.message().into()),
+        ..Default::default()
+    };
+    r::DescribeShareGroupOffsetsResponseTopic {
+        topic_name: topic.topic_name,
+        topic_id: thalweg_base::Uuid::ZERO,
+        partitions: topic.partitions.into_iter().map(partition).collect(),
+    }
+}
+
 impl Guarded for m::DescribeShareGroupOffsetsRequest {
     fn restrict(&mut self, gate: &Arc<Gate>) -> Restricted<Self::Response> {
         use m::describe_share_group_offsets_response as r;
@@ -104,10 +124,26 @@ impl Guarded for m::DescribeShareGroupOffsetsRequest {
             groups.into_iter().partition(|group| gate.may(Operation::Describe, Resource::group(&group.group_id)));
         self.groups = allowed;
         let refused: Vec<ByteString> = refused.into_iter().map(|group| group.group_id).collect();
+        // Topics that the client names are refused one by one; of those that the group has, it is shown what it may see.
+        let mut refused_topics = Vec::new();
+        for group in &mut self.groups {
+            let topics = group.topics.as_mut().map(std::mem::take);
+            let parts = topics
+                .map(|topics| split(gate, Operation::Describe, topics, |topic| Resource::topic(&topic.topic_name)));
+            let (allowed, refused) = parts.unzip();
+            group.topics = allowed;
+            refused_topics.push(refused.map(|topics| topics.into_iter().map(refused_offsets).collect::<Vec<_>>()));
+        }
         let gate = Arc::clone(gate);
         Restricted::filtered(move |response: &mut m::DescribeShareGroupOffsetsResponse| {
-            for group in &mut response.groups {
-                group.topics.retain(|topic| gate.may(Operation::Describe, Resource::topic(&topic.topic_name)));
+            for (group, refused) in response.groups.iter_mut().zip(&refused_topics) {
+                match refused {
+                    Some(refused) if group.error_code == 0 => group.topics.extend(refused.iter().cloned()),
+                    Some(_) => {}
+                    None => {
+                        group.topics.retain(|topic| gate.may(Operation::Describe, Resource::topic(&topic.topic_name)));
+                    }
+                }
             }
             response.groups.extend(refused.iter().map(|group| r::DescribeShareGroupOffsetsResponseGroup {
                 group_id: group.clone(),
