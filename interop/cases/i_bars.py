@@ -40,7 +40,7 @@ def first_answer_ms(it, home):
             time.sleep(0.001)
 
 
-@case("bars/start_to_first_answer", own_node=True)
+@case("bars/start_to_first_answer", own_node=True, alone=True)
 def start(it):
     if it.is_kafka:
         it.target.format(it.home / "node")
@@ -54,7 +54,7 @@ def start(it):
     judge(node, min(times[1:]), START_MS_LIMIT, "ms from start to first answer at best")
 
 
-@case("bars/memory_idle", own_node=True)
+@case("bars/memory_idle", own_node=True, alone=True)
 def idle(it):
     node = it.ephemeral()
     it.topic(20, bootstrap=node.bootstrap)
@@ -82,7 +82,7 @@ def produce_gigabyte(bootstrap, topic, **settings):
     return time.monotonic() - began
 
 
-@case("bars/memory_and_cpu_of_a_gigabyte_produced", own_node=True, seconds=1800)
+@case("bars/memory_and_cpu_of_a_gigabyte_produced", own_node=True, alone=True, seconds=1800)
 def gigabyte(it):
     node = it.ephemeral()
     topic = it.topic(4, bootstrap=node.bootstrap)
@@ -96,7 +96,7 @@ def gigabyte(it):
     node.stop()
 
 
-@case("bars/idempotent_and_compressed_gigabytes", own_node=True, slow=True, seconds=1800)
+@case("bars/idempotent_and_compressed_gigabytes", own_node=True, alone=True, slow=True, seconds=1800)
 def variants(it):
     for name, settings in {"idempotent": {"enable.idempotence": True}, "lz4": {"compression.type": "lz4"}, "acks=1": {"acks": "1"}}.items():
         node = it.ephemeral()
@@ -107,7 +107,7 @@ def variants(it):
         node.stop()
 
 
-@case("bars/cpu_of_a_gigabyte_consumed", own_node=True, slow=True, seconds=1800)
+@case("bars/cpu_of_a_gigabyte_consumed", own_node=True, alone=True, slow=True, seconds=1800)
 def consumed(it):
     from .b_confluent import consumer_of
     from confluent_kafka import KafkaError, OFFSET_BEGINNING, TopicPartition

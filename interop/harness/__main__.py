@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -52,6 +54,7 @@ def parse():
     parser.add_argument("--bootstrap", metavar="HOST:PORT", help="use a node that already runs")
     parser.add_argument("--bars", action="store_true", help="only the bars: start time, memory and CPU")
     parser.add_argument("--list", action="store_true", help="name the cases and stop")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="how many cases run at once (default 1); those that measure run alone")
     parser.add_argument("--keep", action="store_true", help="keep the directories of the nodes")
     parser.add_argument("--one", metavar="NAME", help=argparse.SUPPRESS)
     parser.add_argument("--home", help=argparse.SUPPRESS)
@@ -95,41 +98,99 @@ def choose(options):
     ]
 
 
-def run_all(chosen, options, root):
-    """Runs the chosen cases against one shared node; returns the exit code."""
-    shared, bootstrap = None, options.bootstrap
-    passed = failed = 0
-    began = time.monotonic()
-    try:
-        for number, function in enumerate(chosen, 1):
-            if not function.own_node and not options.bootstrap and (shared is None or not shared.alive()):
-                if shared is not None:
-                    print("     the shared node had ended; starting another", flush=True)
-                shared, bootstrap, trouble = start_shared(options, root, number)
-                if trouble:
-                    print(f"FAIL {function.case_name}: {trouble}", flush=True)
-                    failed += 1
-                    continue
-            trouble, notes, seconds = run_one(function, options, bootstrap, root)
-            label = f"{function.case_name:<44} {seconds:6.1f} s  [{number}/{len(chosen)}]"
+class Run:
+    """The chosen cases on their way. Workers take them in order; of those that share a node, one runs at a time."""
+
+    def __init__(self, chosen, options, root):
+        self.options, self.root, self.count = options, root, len(chosen)
+        self.pending = list(chosen)
+        self.changed = threading.Condition()
+        self.shared, self.bootstrap = None, options.bootstrap
+        self.shared_is_taken = False
+        self.done = self.passed = self.failed = 0
+
+    def work(self):
+        """What each worker does."""
+        while (function := self.take()) is not None:
+            try:
+                trouble, notes, seconds = self.play(function)
+            finally:
+                self.give_back(function)
+            self.tell(function, trouble, notes, seconds)
+
+    def shares(self, function):
+        """Whether the case uses the node that most use."""
+        return not function.own_node and not self.options.bootstrap
+
+    def take(self):
+        """The next case that may run now; None when there is none left."""
+        with self.changed:
+            while self.pending:
+                for function in self.pending:
+                    if not (self.shared_is_taken and self.shares(function)):
+                        self.pending.remove(function)
+                        self.shared_is_taken |= self.shares(function)
+                        return function
+                self.changed.wait()
+            return None
+
+    def give_back(self, function):
+        """Another case may have the shared node."""
+        with self.changed:
+            if self.shares(function):
+                self.shared_is_taken = False
+            self.changed.notify_all()
+
+    def play(self, function):
+        """Runs a case. Only who has taken the shared node looks at it."""
+        if self.shares(function) and (self.shared is None or not self.shared.alive()):
+            if self.shared is not None:
+                print("     the shared node had ended; starting another", flush=True)
+            self.shared, self.bootstrap, trouble = start_shared(self.options, self.root, self.done + 1)
+            if trouble:
+                return trouble, [], 0.0
+        trouble, notes, seconds = run_one(function, self.options, self.bootstrap, self.root)
+        if trouble and self.shares(function) and not self.shared.alive():
+            trouble += "\nthe shared node ended during this case: " + nodes.logs(self.shared.home)
+        return trouble, notes, seconds
+
+    def tell(self, function, trouble, notes, seconds):
+        """Prints what came of a case, and counts it."""
+        with self.changed:
+            self.done += 1
+            self.passed, self.failed = self.passed + (not trouble), self.failed + bool(trouble)
+            label = f"{function.case_name:<44} {seconds:6.1f} s  [{self.done}/{self.count}]"
             print(f"{'FAIL' if trouble else 'ok  '} {label}{'  ' + '; '.join(notes) if notes else ''}", flush=True)
             if trouble:
-                failed += 1
                 print("\n".join("     " + line for line in told(trouble)), flush=True)
-                if shared is not None and not shared.alive():
-                    print("     the shared node ended during this case: " + nodes.logs(shared.home), flush=True)
-            else:
-                passed += 1
-    finally:
-        if shared is not None and shared.alive():
+
+    def stop_shared(self):
+        """Ends the shared node, which has to end well."""
+        if self.shared is not None and self.shared.alive():
             try:
-                shared.stop()
+                self.shared.stop()
             except AssertionError as slow:
-                failed += 1
+                self.failed += 1
                 print(f"FAIL shared node: {slow}", flush=True)
+
+
+def run_all(chosen, options, root):
+    """Runs the chosen cases, those that measure after all others and one at a time; returns the exit code."""
+    began = time.monotonic()
+    run = Run([function for function in chosen if not function.alone], options, root)
+    run.count = len(chosen)
+    # A node dies with the thread that has started it: no thread ends before all cases have.
+    with ThreadPoolExecutor(options.jobs) as pool:
+        try:
+            for worker in [pool.submit(run.work) for _ in range(options.jobs)]:
+                worker.result()
+            run.pending = [function for function in chosen if function.alone]
+            pool.submit(run.work).result()
+        finally:
+            run.stop_shared()
     print(f"against {options.bootstrap or options.against}, {time.monotonic() - began:.0f} s")
-    print(f"{passed} passed, {failed} failed", flush=True)
-    return 1 if failed or not passed else 0
+    print(f"{run.passed} passed, {run.failed} failed", flush=True)
+    return 1 if run.failed or not run.passed else 0
 
 
 def told(trouble, limit=40):

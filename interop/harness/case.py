@@ -14,12 +14,14 @@ ALL = {}
 PATIENCE_SECONDS = 120
 
 
-def case(name, slow=False, own_node=False, seconds=600):
-    """Registers a case. `slow` ones are left out of --quick; those with `own_node` cannot run against --bootstrap."""
+def case(name, slow=False, own_node=False, seconds=600, alone=False):
+    """Registers a case. `slow` ones are left out of --quick; those with `own_node` cannot run against --bootstrap; beside one that
+    is to be `alone`, since it measures, no other case runs."""
 
     def register(function):
         assert name not in ALL, name
         function.case_name, function.slow, function.own_node, function.seconds = name, slow, own_node, seconds
+        function.alone = alone
         ALL[name] = function
         return function
 
