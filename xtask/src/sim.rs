@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::test::{Count, cargo, close, step, target};
+use crate::test::{Count, cargo, close, root, step};
 
 /// What can be asked for.
 pub const HELP: &str = "\
@@ -12,6 +12,10 @@ cargo xtask sim --seed S [--nodes M]          story S alone, as it always is
 cargo xtask sim --seed S --bug NAME           the same with a bug that is planted on purpose
 cargo xtask sim --planted [--seeds N]         each of these bugs, and how many stories it takes to find it, N at most
 With THALWEG_SIM_LOG=info or debug, --seed also shows what the nodes log.";
+
+/// The package of the log's simulation, and of that of whole nodes, each with what turns the simulator on.
+const STORAGE: (&str, &str) = ("thalweg-storage", "thalweg-sys/sim");
+const CLUSTER: (&str, &str) = ("thalweg-sim", "sim");
 
 /// The test that runs stories of a whole cluster.
 const STORIES: &str = "clients_see_no_anomaly_whatever_happens_to_nodes_and_network";
@@ -28,8 +32,8 @@ enum Wanted {
 
 /// Runs what the arguments ask for.
 pub fn run(arguments: &[String]) -> Result<(), String> {
-    let mut command = build();
-    command.args(["--package", "thalweg-sim", "--test"]);
+    let mut command = build(CLUSTER);
+    command.arg("--test");
     match wanted(arguments).map_err(|wrong| format!("{wrong}\n\n{HELP}"))? {
         Wanted::All => close(all()),
         Wanted::Planted(told) => {
@@ -85,16 +89,17 @@ fn wanted(arguments: &[String]) -> Result<Wanted, String> {
 /// The simulations of a log on its disk, and of whole nodes. `THALWEG_SEED` chooses one seed.
 pub fn all() -> Count {
     let mut total = Count::default();
-    for which in [&["--package", "thalweg-storage", "--test", "persistence"][..], &["--package", "thalweg-sim"]] {
-        total.add(step("simulation", build().args(which), Count::of_cargo));
-    }
+    total.add(step("simulation of a log", build(STORAGE).args(["--test", "persistence"]), Count::of_cargo));
+    total.add(step("simulation of nodes", &mut build(CLUSTER), Count::of_cargo));
     total
 }
 
-/// They are another build of everything, so they have a target directory of their own.
-fn build() -> Command {
+/// The tests of a package with the simulator below it. The crates of the workspace are built once more, with `cfg(sim)`; those of
+/// others are the same as in every other test.
+fn build((package, feature): (&str, &str)) -> Command {
     let mut command = cargo();
-    command.arg("test").arg("--target-dir").arg(target().join("sim")).env("RUSTFLAGS", "--cfg sim");
+    command.args(["test", "--package", package, "--features", feature]);
+    command.env("RUSTC_WORKSPACE_WRAPPER", root().join("xtask/rustc-for-sim"));
     command
 }
 
