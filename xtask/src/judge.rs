@@ -92,12 +92,12 @@ fn quick_clients() -> Part {
     Part { name: "clients", command }
 }
 
-/// The part of it that runs with the tests: every raw request, and some command lines. The page is not looked at: it follows
+/// The part of it that runs with the tests, against the binary `node`: every raw request, and some command lines. The page is not looked at: it follows
 /// what was found, once for all that is new.
-pub fn quick() -> Count {
-    let mut total = differ(&table());
+pub fn quick(node: &Path) -> Count {
+    let mut total = differ(&table(), Some(node));
     let mut lines = Command::new(root().join("interop/golden/replay.py"));
-    lines.args(["check", "--jobs", COMMAND_LINES_AT_ONCE]).args(COMMAND_LINES_QUICK);
+    lines.args(["check", "--jobs", COMMAND_LINES_AT_ONCE]).args(COMMAND_LINES_QUICK).env("THALWEG", node);
     total.add(step("command lines", &mut lines, Count::of_closing_line));
     total
 }
@@ -105,7 +105,7 @@ pub fn quick() -> Count {
 /// The protocol differ against the release build; the page must be as it would be written now.
 fn requests() -> Count {
     let table = table();
-    let mut count = differ(&table);
+    let mut count = differ(&table, None);
     match docs::check(&table) {
         Ok(()) => count.passed += 1,
         Err(message) => {
@@ -119,7 +119,7 @@ fn requests() -> Count {
 /// As [`requests`], but writes the page.
 fn requests_and_write() -> Result<Count, String> {
     let table = table();
-    let count = differ(&table);
+    let count = differ(&table, None);
     docs::write(&table)?;
     Ok(count)
 }
@@ -129,8 +129,12 @@ fn table() -> PathBuf {
     target().join("compatibility-table.md")
 }
 
-fn differ(table: &Path) -> Count {
+/// Against `node`, or else the binary that the environment names, or that of the release build.
+fn differ(table: &Path, node: Option<&Path>) -> Count {
     let mut command = cargo();
     command.args(["run", "--quiet", "--package", "thalweg-differ", "--", "--table"]).arg(table);
+    if let Some(node) = node {
+        command.env("THALWEG", node);
+    }
     step("raw requests", &mut command, Count::of_closing_line)
 }

@@ -46,8 +46,8 @@ fn before(text: &str, word: &str) -> u64 {
 pub const HELP: &str = "\
 It runs, in this order, and goes on when one of them fails:
   unit tests          cargo test --workspace
-  simulation          a log on a disk that loses power, and whole nodes, by seeds (another build of everything: cfg(sim))
-  release build       of the node that the next steps run against
+  simulation          a log on a disk that loses power, and whole nodes, by seeds (built with cfg(sim))
+  optimized build     of the node that the next steps run against (profile.gate: a release without optimization across crates)
   work                instructions and system calls of requests, against bench/work/baseline.txt (valgrind)
   judge               recorded answers of Apache Kafka, replayed
   command-line tools  recorded steps of Kafka's tools, replayed with ours
@@ -55,24 +55,33 @@ It runs, in this order, and goes on when one of them fails:
 Each step says how long it took the last time. All of it takes about 40 minutes on two cores.
 Parts of it: cargo test -p CRATE; cargo xtask sim; cargo xtask judge --quick; interop/run NAME.";
 
-/// Runs the unit tests, the simulation, the release build, the check of the work that requests cost, the judge and the
+/// How the node that is tested is built: `profile.gate` of Cargo.toml.
+pub const BUILD: [&str; 3] = ["build", "--profile", "gate"];
+
+/// A binary that [`BUILD`] made.
+pub fn built(name: &str) -> PathBuf {
+    target().join("gate").join(name)
+}
+
+/// Runs the unit tests, the simulation, the optimized build, the check of the work that requests cost, the judge and the
 /// quick interoperability tests, in order; each runs even when one before it failed, except that nothing runs against a
 /// binary that was not built.
 pub fn run() -> Result<(), String> {
     let mut total = Count::default();
     total.add(step("unit tests", cargo().args(["test", "--workspace"]), Count::of_cargo));
     total.add(crate::sim::all());
-    let built =
-        step("release build", cargo().args(["build", "--release"]).args(crate::work::PACKAGES), |_| Count::default());
+    let built = step("optimized build", cargo().args(BUILD).args(crate::work::PACKAGES), |_| Count::default());
     total.add(built);
     if built.failed == 0 {
+        let node = self::built("thalweg");
         total.add(crate::work::check());
-        total.add(crate::judge::quick());
+        total.add(crate::judge::quick(&node));
         let mut tools = Command::new(root().join("interop/golden/replay.py"));
-        tools.args(["check", "--tools", "thalweg", "--quick", "--jobs", "2"]);
+        tools.args(["check", "--tools", "thalweg", "--quick", "--jobs", "2"]).env("THALWEG", &node);
         total.add(step("command-line tools", &mut tools, Count::of_closing_line));
-        let interop = root().join("interop/run");
-        total.add(step("interoperability", Command::new(interop).arg("--quick"), Count::of_closing_line));
+        let mut interop = Command::new(root().join("interop/run"));
+        interop.args(["--quick", "--jobs", "2"]).env("THALWEG", &node);
+        total.add(step("interoperability", &mut interop, Count::of_closing_line));
     }
     close(total)
 }

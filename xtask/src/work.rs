@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::test::{Count, cargo, root, step, target};
+use crate::test::{BUILD, Count, built, cargo, root, step};
 
 /// Builds what is counted, and counts; `--record` writes the baseline instead of comparing with it.
 pub fn run(arguments: &[String]) -> Result<(), String> {
@@ -13,8 +13,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         [record] if record == "--record" => "record",
         _ => return Err("work takes --record or nothing".to_owned()),
     };
-    let built = cargo().args(["build", "--release"]).args(PACKAGES).status();
-    if !built.is_ok_and(|status| status.success()) {
+    if !cargo().args(BUILD).args(PACKAGES).status().is_ok_and(|status| status.success()) {
         return Err("cargo build has failed".to_owned());
     }
     match command(verb).status() {
@@ -24,7 +23,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     }
 }
 
-/// What has to be built in release mode before the check.
+/// What has to be built before the check.
 pub const PACKAGES: [&str; 4] = ["--package", "thalweg", "--package", "thalweg-work"];
 
 /// The check as a step of the test command.
@@ -33,7 +32,6 @@ pub fn check() -> Count {
 }
 
 fn command(verb: &str) -> Command {
-    let built = |name: &str| target().join("release").join(name);
     let baseline: PathBuf = root().join("bench/work/baseline.txt");
     let mut command = Command::new(built("thalweg-work"));
     command.arg(verb).arg(built("thalweg")).arg(baseline);
