@@ -8,9 +8,9 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::TlsError;
+use crate::host::{HostCheck, HostVerifier};
 use crate::material::{self, Identity};
 use crate::settings::{ClientAuth, TlsSettings};
-use crate::unnamed::UnnamedPeer;
 
 /// Where most systems keep the certificates that they trust: what a client without a truststore goes by.
 const SYSTEM_CERTIFICATES: [&str; 3] =
@@ -68,13 +68,10 @@ impl TlsSettings {
             ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&self.versions()?)?;
         let roots = Arc::new(self.roots(&SYSTEM_CERTIFICATES)?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-        let verifier =
+        let trust =
             verifier.map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?;
-        let builder = if self.verifies_host {
-            builder.dangerous().with_custom_certificate_verifier(verifier)
-        } else {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(UnnamedPeer(verifier)))
-        };
+        let check = if self.verifies_host { HostCheck::Https } else { HostCheck::None };
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(HostVerifier { trust, check }));
         Ok(Arc::new(match material::identity(self)? {
             Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key)?,
             None => builder.with_no_client_auth(),

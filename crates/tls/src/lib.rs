@@ -6,6 +6,7 @@
 
 mod built;
 mod error;
+mod host;
 mod jks;
 mod listener;
 mod material;
@@ -14,7 +15,6 @@ mod pbe;
 mod pem;
 mod settings;
 mod suites;
-mod unnamed;
 
 pub use error::TlsError;
 pub use listener::{ListenerMaterial, Peers};

@@ -49,6 +49,21 @@ pub(crate) fn names(certificate: &CertificateDer<'_>) -> Option<Names> {
     Some(Names { subject, alternative: names.iter().map(alternative).collect::<Option<_>>()? })
 }
 
+/// The common name of a certificate that has no host among its alternative names; `None` for any other, and when it cannot be
+/// read.
+pub(crate) fn only_common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>().ok()?;
+    let names = extension.map(|(_, names)| names.0).unwrap_or_default();
+    if names.iter().any(|name| matches!(name, GeneralName::DnsName(_))) {
+        return None;
+    }
+    let (common_name, _) = KEYWORDS[0];
+    let attributes = certificate.tbs_certificate().subject().iter_rdn().flat_map(|rdn| rdn.iter());
+    let last = attributes.filter(|attribute| attribute.oid.to_string() == common_name).last()?;
+    text(&last.value)
+}
+
 fn alternative(name: &GeneralName) -> Option<String> {
     Some(match name {
         GeneralName::Rfc822Name(address) => format!("[1, {address}]"),

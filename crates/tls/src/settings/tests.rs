@@ -156,3 +156,18 @@ fn damaged_keystores_are_refused() {
         }
     }
 }
+
+#[test]
+fn a_certificate_without_alternative_names_is_for_the_host_of_its_common_name() {
+    let (common, authority) = (file("common.pem"), file("common-ca.pem"));
+    let server = settings(&[("ssl.keystore.type", "PEM"), ("ssl.keystore.location", &common)]).expect("they are right");
+    let trust = [("ssl.truststore.type", "PEM"), ("ssl.truststore.location", &*authority)];
+    let client = settings(&trust).expect("they are right");
+    assert_eq!(shake_hands(&server, &client, "broker.example"), Ok(None));
+    let refused = shake_hands(&server, &client, "other.example").expect_err("it is another host");
+    assert!(refused.contains("not valid for name"), "{refused}");
+    assert!(shake_hands(&server, &client, "127.0.0.1").is_err(), "an address is no common name");
+    let unchecked =
+        settings(&[trust[0], trust[1], ("ssl.endpoint.identification.algorithm", "")]).expect("they are right");
+    assert_eq!(shake_hands(&server, &unchecked, "other.example"), Ok(None));
+}
