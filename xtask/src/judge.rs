@@ -92,8 +92,8 @@ fn quick_clients() -> Part {
     Part { name: "clients", command }
 }
 
-/// The part of it that runs with the tests, against the binary `node`: every raw request, and some command lines. The page is not looked at: it follows
-/// what was found, once for all that is new.
+/// The part of it that runs with the tests, against the binary `node`: every raw request, and some command lines. The page is
+/// not looked at: it follows what was found, once for all that is new.
 pub fn quick(node: &Path) -> Count {
     let mut total = differ(&table(), Some(node));
     let mut lines = Command::new(root().join("interop/golden/replay.py"));

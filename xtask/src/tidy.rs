@@ -7,6 +7,7 @@
 mod arrows;
 mod circles;
 mod layers;
+mod paths;
 mod rules;
 mod source;
 

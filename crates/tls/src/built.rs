@@ -46,11 +46,7 @@ impl TlsSettings {
                     ClientAuth::Requested => verifier.allow_unauthenticated(),
                     _ => verifier,
                 };
-                builder.with_client_cert_verifier(
-                    verifier
-                        .build()
-                        .map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?,
-                )
+                builder.with_client_cert_verifier(verifier.build().map_err(of_truststore)?)
             }
         };
         // A keystore without a certificate has no identity.
@@ -67,9 +63,7 @@ impl TlsSettings {
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&self.versions()?)?;
         let roots = Arc::new(self.roots(&SYSTEM_CERTIFICATES)?);
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-        let trust =
-            verifier.map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?;
+        let trust = WebPkiServerVerifier::builder_with_provider(roots, provider).build().map_err(of_truststore)?;
         let check = if self.verifies_host { HostCheck::Https } else { HostCheck::None };
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(HostVerifier { trust, check }));
         Ok(Arc::new(match material::identity(self)? {
@@ -82,9 +76,7 @@ impl TlsSettings {
     fn roots(&self, elsewhere: &[&str]) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
         for certificate in material::trusted(self, elsewhere)? {
-            roots
-                .add(certificate)
-                .map_err(|e| TlsError::Material { what: "the truststore".to_owned(), why: e.to_string() })?;
+            roots.add(certificate).map_err(of_truststore)?;
         }
         if roots.is_empty() {
             return Err(TlsError::Setting(
@@ -94,4 +86,8 @@ impl TlsSettings {
         }
         Ok(roots)
     }
+}
+
+fn of_truststore(why: impl ToString) -> TlsError {
+    TlsError::Material { what: "the truststore".to_owned(), why: why.to_string() }
 }

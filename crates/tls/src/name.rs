@@ -11,9 +11,11 @@ use x509_cert::der::{Any, Decode as _, Encode as _, Tag, Tagged as _};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+/// The number of the attribute `CN`.
+const COMMON_NAME: &str = "2.5.4.3";
 /// The names that RFC 2253 has for attributes, as Java writes them; others are written by their number.
 const KEYWORDS: [(&str, &str); 9] = [
-    ("2.5.4.3", "CN"),
+    (COMMON_NAME, "CN"),
     ("2.5.4.6", "C"),
     ("2.5.4.7", "L"),
     ("2.5.4.8", "ST"),
@@ -44,8 +46,7 @@ pub(crate) struct Names {
 pub(crate) fn names(certificate: &CertificateDer<'_>) -> Option<Names> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let subject = parts_of_subject(&certificate)?.join(", ");
-    let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>().ok()?;
-    let names = extension.map(|(_, names)| names.0).unwrap_or_default();
+    let names = alternative_names(&certificate)?;
     Some(Names { subject, alternative: names.iter().map(alternative).collect::<Option<_>>()? })
 }
 
@@ -53,15 +54,17 @@ pub(crate) fn names(certificate: &CertificateDer<'_>) -> Option<Names> {
 /// read.
 pub(crate) fn only_common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = Certificate::from_der(certificate).ok()?;
-    let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>().ok()?;
-    let names = extension.map(|(_, names)| names.0).unwrap_or_default();
-    if names.iter().any(|name| matches!(name, GeneralName::DnsName(_))) {
+    if alternative_names(&certificate)?.iter().any(|name| matches!(name, GeneralName::DnsName(_))) {
         return None;
     }
-    let (common_name, _) = KEYWORDS[0];
     let attributes = certificate.tbs_certificate().subject().iter_rdn().flat_map(|rdn| rdn.iter());
-    let last = attributes.filter(|attribute| attribute.oid.to_string() == common_name).last()?;
+    let last = attributes.filter(|attribute| attribute.oid.to_string() == COMMON_NAME).last()?;
     text(&last.value)
+}
+
+fn alternative_names(certificate: &Certificate) -> Option<Vec<GeneralName>> {
+    let extension = certificate.tbs_certificate().get_extension::<SubjectAltName>().ok()?;
+    Some(extension.map(|(_, names)| names.0).unwrap_or_default())
 }
 
 fn alternative(name: &GeneralName) -> Option<String> {

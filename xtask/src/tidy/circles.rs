@@ -4,10 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
-use super::source::{Source, without_test_modules, words};
-
-/// A module by its path in its crate: `["drivers", "partition"]`; the crate's root is empty.
-type Module = Vec<String>;
+use super::paths::{Module, module_of, named};
+use super::source::{Source, without_test_modules};
 
 /// The files of every crate, with what they name.
 #[derive(Default)]
@@ -25,11 +23,9 @@ impl Circles {
         let is_test = source.path.contains("/tests/") || source.path.ends_with("tests.rs");
         let inside = source.path.strip_prefix("crates/").and_then(|rest| rest.split_once("/src/"));
         let Some((krate, inside)) = inside.filter(|_| !is_test) else { return };
-        let mut module: Module = inside.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
-        if module.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
-            module.pop();
-        }
-        let file = File { path: source.path.to_owned(), named: named(&without_test_modules(&source.code), &module) };
+        let module = module_of(inside);
+        let named = named(&without_test_modules(&source.code), &module).into_iter().map(|(_, path)| path).collect();
+        let file = File { path: source.path.to_owned(), named };
         self.0.entry(krate.to_owned()).or_default().insert(module, file);
     }
 
@@ -76,45 +72,4 @@ fn reach<'a>(arrows: &BTreeMap<&'a Module, BTreeSet<&'a Module>>, module: &Modul
         }
     }
     found
-}
-
-/// The paths into its own crate that `code` names.
-fn named(code: &str, module: &Module) -> Vec<Module> {
-    let mut paths = Vec::new();
-    for (word, keeps) in [("crate::", 0), ("self::", module.len()), ("super::", module.len().saturating_sub(1))] {
-        for at in words(code, word).into_iter().filter(|at| !code[..*at].ends_with("::")) {
-            let (mut base, mut rest) = (module[..keeps].to_vec(), &code[at + word.len()..]);
-            while let Some(above) = rest.strip_prefix("super::") {
-                base.pop();
-                rest = above;
-            }
-            tree(rest, &base, &mut paths);
-        }
-    }
-    paths
-}
-
-/// Reads a path, or a list of them in braces, behind `base`; gives what is left of the text.
-fn tree<'a>(text: &'a str, base: &Module, paths: &mut Vec<Module>) -> &'a str {
-    let text = text.trim_start();
-    if let Some(mut rest) = text.strip_prefix('{') {
-        loop {
-            rest = tree(rest, base, paths).trim_start();
-            match rest.strip_prefix(',') {
-                Some(more) if !more.trim_start().starts_with('}') => rest = more,
-                more => return more.unwrap_or(rest).trim_start().strip_prefix('}').unwrap_or(""),
-            }
-        }
-    }
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-    let (name, rest) = text.split_at(end);
-    let mut path = base.clone();
-    path.push(name.to_owned());
-    match rest.strip_prefix("::") {
-        Some(rest) if !name.is_empty() => tree(rest, &path, paths),
-        _ => {
-            paths.push(path);
-            rest
-        }
-    }
 }

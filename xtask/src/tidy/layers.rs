@@ -8,7 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use super::Finding;
-use super::source::{Source, line_of, words};
+use super::paths::{module_of, named};
+use super::source::{Source, line_of};
 
 /// What each part of a crate may import.
 pub type Layers = BTreeMap<String, Vec<String>>;
@@ -39,10 +40,8 @@ pub fn read(root: &Path, krate: &str) -> Result<Layers, String> {
 pub fn check(source: &Source<'_>, krate: &str, layers: &Layers, findings: &mut Vec<Finding>) {
     let Some(inside) = source.path.strip_prefix("crates/").and_then(|rest| rest.strip_prefix(krate)) else { return };
     let Some(inside) = inside.strip_prefix("/src/") else { return };
-    let part = inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs");
-    if part == "lib" {
-        return;
-    }
+    let module = module_of(inside);
+    let Some(part) = module.first() else { return };
     let mut found = |line: Option<usize>, what: String| {
         findings.push(Finding { rule: "layer", place: source.path.to_owned(), line, what });
     };
@@ -50,27 +49,16 @@ pub fn check(source: &Source<'_>, krate: &str, layers: &Layers, findings: &mut V
         found(None, format!("the map of crates/{krate}/src/ in docs/architecture.md does not name {part}"));
         return;
     };
-    for (at, target) in imports(&source.shipped) {
-        if target != part && !may.contains(&target) {
+    for (at, path) in named(&source.shipped, &module) {
+        let target = &path[0];
+        if is_part(target) && target != part && !may.contains(target) {
             let line = Some(line_of(&source.shipped, at));
             found(line, format!("{part} imports {target}; the map allows: {}", may.join(" ")));
         }
     }
 }
 
-/// The parts of its own crate that a file names, and where.
-fn imports(code: &str) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    for at in words(code, "crate::") {
-        let rest = &code[at + "crate::".len()..];
-        let inside = rest.strip_prefix('{').map_or(rest, |list| list.split('}').next().unwrap_or(list));
-        let paths: Vec<&str> = if inside.len() == rest.len() { vec![rest] } else { inside.split(',').collect() };
-        for path in paths {
-            let name: String = path.trim_start().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
-            if !name.is_empty() {
-                found.push((at, name));
-            }
-        }
-    }
-    found
+/// Whether a name is that of a file or folder, and not of something that the crate's root has.
+fn is_part(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase())
 }

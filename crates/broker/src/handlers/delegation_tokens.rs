@@ -130,7 +130,8 @@ fn is_own(token: &DelegationToken, principal: &str) -> bool {
     [&token.owner, &token.requester].into_iter().chain(&token.renewers).any(|own| **own == *principal)
 }
 
-/// The tokens that the client may see, of those that belong to `owners`: its own, those that it may prolong, and those that ACLs show it.
+/// The tokens that the client may see, of those that belong to `owners`: its own, those that it may prolong, and those that
+/// ACLs show it.
 fn visible<'a>(
     call: &'a Call,
     image: &'a MetadataImage,
