@@ -100,15 +100,8 @@ impl Broker {
         let file = dir.join("server.properties");
         fs::create_dir_all(&dir).and_then(|()| fs::write(&file, properties)).map_err(|e| e.to_string())?;
         let failed = |e| format!("{} cannot be started: {e}", script.display());
-        let cluster = "4L6g3nShT-eMCtK--X86sw";
-        let formatted = Command::new(script)
-            .args(["bin", "kafka-storage.sh", "format", "-t", cluster, "-c"])
-            .arg(&file)
-            .stdout(Stdio::null())
-            .status();
-        if !formatted.map_err(failed)?.success() {
-            return Err("Kafka cannot format its directory".to_owned());
-        }
+        let mut storage = Command::new(script);
+        format(storage.args(["bin", "kafka-storage.sh"]), &file).map_err(|e| format!("Kafka: {e}"))?;
         let began = Instant::now();
         let log = fs::File::create(dir.join("node.log")).map_err(|e| e.to_string())?;
         let child = Command::new(script).arg("node").arg(&file).stdout(log).stderr(Stdio::null()).spawn();
@@ -205,12 +198,17 @@ impl Broker {
     /// Waits until the broker rests, so that no work pays for what an earlier one has left behind, such as the files of a
     /// deleted topic. A JVM may never rest: after a while the work begins all the same.
     pub fn settle(&self) {
+        self.rest(SETTLE_MAX, SETTLE_LOOK, RESTING_SHARE);
+    }
+
+    /// Waits until all its processes together take less than this share of a core during one look; says since when.
+    pub fn rest(&self, longest: Duration, look: Duration, share: f64) -> Instant {
         let began = Instant::now();
-        while began.elapsed() < SETTLE_MAX {
-            let before = self.cpu();
-            thread::sleep(SETTLE_LOOK);
-            if self.cpu_seconds_since(&before) < SETTLE_LOOK.as_secs_f64() * RESTING_SHARE {
-                return;
+        loop {
+            let (since, before) = (Instant::now(), self.cpu());
+            thread::sleep(look);
+            if self.cpu_seconds_since(&before) < look.as_secs_f64() * share || began.elapsed() > longest {
+                return since;
             }
         }
     }
@@ -266,6 +264,17 @@ impl Drop for Broker {
                 let _ = fs::remove_dir_all(dir);
             }
         }
+    }
+}
+
+/// Formats the directories that a `server.properties` names, with a tool that takes Kafka's words.
+pub fn format(storage: &mut Command, properties: &Path) -> Result<(), String> {
+    let formatted =
+        storage.args(["format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"]).arg(properties).stdin(Stdio::null()).output();
+    let formatted = formatted.map_err(|e| format!("the storage tool cannot be started: {e}"))?;
+    match formatted.status.success() {
+        true => Ok(()),
+        false => Err(format!("a directory cannot be formatted: {}", String::from_utf8_lossy(&formatted.stderr))),
     }
 }
 

@@ -110,10 +110,7 @@ impl Cluster {
             node.controller
         );
         fs::create_dir_all(home).and_then(|()| fs::write(&node.properties, text)).map_err(|e| e.to_string())?;
-        let mut format = self.kind.command(false);
-        format.args(["format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"]).arg(&node.properties);
-        let formatted = format.output().map_err(|e| format!("{}: {e}", self.name))?;
-        succeeded(&formatted).map(drop).map_err(|e| format!("{} cannot format a directory: {e}", self.name))
+        broker::format(&mut self.kind.command(false), &node.properties).map_err(|e| format!("{}: {e}", self.name))
     }
 
     /// Starts a node that is down, and does not wait for it.
@@ -138,7 +135,7 @@ impl Cluster {
     /// Asks nodes to end, all at once, and waits until they have.
     fn stop(&mut self, places: &[Place]) {
         let mut children: Vec<Child> = places.iter().filter_map(|place| self.nodes[*place].child.take()).collect();
-        children.iter().for_each(|child| broker::ask_to_end(child));
+        children.iter().for_each(broker::ask_to_end);
         children.iter_mut().for_each(broker::stop);
     }
 

@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceS
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
+use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
@@ -261,8 +261,8 @@ impl Latency {
                     producer.poll(Duration::from_millis(50));
                 }
             });
-            let sent =
-                self.send(&producer, topic, origin, records, partitions).and_then(|()| finish(broker, &producer));
+            let sent = on_schedule(&producer, (topic, partitions), self.rate, origin, |sent| sent < records);
+            let sent = sent.and_then(|_| finish(broker, &producer));
             if sent.is_err() {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -272,27 +272,35 @@ impl Latency {
             sent.and(times)
         })
     }
+}
 
-    fn send(
-        self,
-        producer: &BaseProducer<Deliveries>,
-        topic: &str,
-        origin: Instant,
-        records: usize,
-        partitions: i32,
-    ) -> Result<(), String> {
-        let mut value = [b'x'; LATENCY_RECORD_BYTES];
-        for at in 0..records {
-            let due = Duration::from_secs_f64(at as f64 / f64::from(self.rate));
-            if let Some(wait) = due.checked_sub(origin.elapsed()) {
-                thread::sleep(wait);
-            }
-            value[..8].copy_from_slice(&(due.as_nanos() as u64).to_be_bytes());
-            let record = BaseRecord::<(), [u8]>::to(topic).payload(&value[..]).partition(at as i32 % partitions);
-            producer.send(record).map_err(|(e, _)| e.to_string())?;
+/// Sends records on a schedule, so many a second to the partitions in turn, while `goes_on` says so of how many were sent. Each
+/// carries when it is due, as [`due_of`] reads it. Gives the number of records.
+pub fn on_schedule<C: ProducerContext<DeliveryOpaque = ()>>(
+    producer: &BaseProducer<C>,
+    (topic, partitions): (&str, i32),
+    rate: u32,
+    origin: Instant,
+    goes_on: impl Fn(usize) -> bool,
+) -> Result<usize, String> {
+    let (mut value, mut sent) = ([b'x'; LATENCY_RECORD_BYTES], 0);
+    while goes_on(sent) {
+        let due = Duration::from_secs_f64(sent as f64 / f64::from(rate));
+        if let Some(wait) = due.checked_sub(origin.elapsed()) {
+            thread::sleep(wait);
         }
-        Ok(())
+        value[..8].copy_from_slice(&(due.as_nanos() as u64).to_be_bytes());
+        let record = BaseRecord::<(), [u8]>::to(topic).payload(&value[..]).partition(sent as i32 % partitions);
+        producer.send(record).map_err(|(e, _)| e.to_string())?;
+        sent += 1;
     }
+    Ok(sent)
+}
+
+/// When a record of [`on_schedule`] was due.
+pub fn due_of(record: &impl Message) -> Option<Duration> {
+    let due = record.payload()?.first_chunk::<8>()?;
+    Some(Duration::from_nanos(u64::from_be_bytes(*due)))
 }
 
 fn read_times(
@@ -310,8 +318,7 @@ fn read_times(
             continue;
         };
         let message = message.map_err(|e| e.to_string())?;
-        let due = message.payload().and_then(|value| value.first_chunk::<8>()).map(|at| u64::from_be_bytes(*at));
-        let due = Duration::from_nanos(due.ok_or("a record has no time")?);
+        let due = due_of(&message).ok_or("a record has no time")?;
         seen += 1;
         if due >= WARM_UP {
             times.push(origin.elapsed().saturating_sub(due));

@@ -90,6 +90,13 @@ struct Arguments {
     svg: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// The binaries of `--thalweg`, each with the name that tables call it.
+    fn thalweg(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.thalweg.iter().map(|named| named.split_once('=').unwrap_or(("Thalweg", named)))
+    }
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
@@ -198,11 +205,9 @@ fn note(results: &mut Results, broker: &str, work: &str, played: Result<Vec<Figu
 
 /// The works of clusters in each round against each cluster. A cluster that a work has broken is started anew.
 fn measure_clusters(arguments: &Arguments) -> Result<(), String> {
-    let named = |named: &String| match named.split_once('=') {
-        Some((name, path)) => (name.to_owned(), Kind::Thalweg(path.into())),
-        None => ("Thalweg".to_owned(), Kind::Thalweg(named.into())),
-    };
-    let mut kinds: Vec<(String, Kind)> = arguments.thalweg.iter().map(named).collect();
+    let thalweg = arguments.thalweg();
+    let mut kinds: Vec<(String, Kind)> =
+        thalweg.map(|(name, path)| (name.to_owned(), Kind::Thalweg(path.into()))).collect();
     let Some((_, Kind::Thalweg(tool))) = kinds.first().cloned() else {
         return Err("--cluster needs a --thalweg binary, whose tools ask each cluster".to_owned());
     };
@@ -257,8 +262,7 @@ fn start(arguments: &Arguments) -> Result<Vec<Broker>, String> {
         settings.extend(pressure::SETTINGS);
     }
     let settings = &settings[..];
-    for named in &arguments.thalweg {
-        let (name, path) = named.split_once('=').unwrap_or(("Thalweg", named));
+    for (name, path) in arguments.thalweg() {
         brokers.push(Broker::thalweg(name, path, settings)?);
     }
     if let Some(script) = &arguments.kafka {

@@ -99,11 +99,13 @@ def choose(options):
 
 
 class Run:
-    """The chosen cases on their way. Workers take them in order; of those that share a node, one runs at a time."""
+    """The chosen cases on their way. Workers take them in order; of those that share a node, one runs at a time. Those that measure
+    run after all others and one at a time."""
 
     def __init__(self, chosen, options, root):
         self.options, self.root, self.count = options, root, len(chosen)
-        self.pending = list(chosen)
+        self.pending = [function for function in chosen if not function.alone]
+        self.measuring = [function for function in chosen if function.alone]
         self.changed = threading.Condition()
         self.shared, self.bootstrap = None, options.bootstrap
         self.shared_is_taken = False
@@ -175,16 +177,15 @@ class Run:
 
 
 def run_all(chosen, options, root):
-    """Runs the chosen cases, those that measure after all others and one at a time; returns the exit code."""
+    """Runs the chosen cases; returns the exit code."""
     began = time.monotonic()
-    run = Run([function for function in chosen if not function.alone], options, root)
-    run.count = len(chosen)
+    run = Run(chosen, options, root)
     # A node dies with the thread that has started it: no thread ends before all cases have.
     with ThreadPoolExecutor(options.jobs) as pool:
         try:
             for worker in [pool.submit(run.work) for _ in range(options.jobs)]:
                 worker.result()
-            run.pending = [function for function in chosen if function.alone]
+            run.pending = run.measuring
             pool.submit(run.work).result()
         finally:
             run.stop_shared()

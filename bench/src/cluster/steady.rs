@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 
 use crate::broker::Broker;
+use crate::load;
 
 /// Records a second.
 const RATE: u32 = 1_000;
-const RECORD_BYTES: usize = 100;
 /// How long the last records may take.
 const LAST_MAX: Duration = Duration::from_secs(120);
 
@@ -43,8 +43,7 @@ impl ProducerContext for Notes {
         let at = self.origin.elapsed();
         match result {
             Ok(record) => {
-                let due = record.payload().and_then(|value| value.first_chunk::<8>());
-                let due = Duration::from_nanos(due.map_or(0, |due| u64::from_be_bytes(*due)));
+                let due = load::due_of(record).unwrap_or_default();
                 if let Ok(mut all) = self.acknowledged.lock() {
                     all.push(Acknowledged { partition: record.partition(), due, at });
                 }
@@ -73,7 +72,9 @@ pub fn during<T>(
     let producer: BaseProducer<Notes> = config.create_with_context(notes).map_err(|e| e.to_string())?;
     let stop = AtomicBool::new(false);
     let (sent, result) = thread::scope(|scope| {
-        let sending = scope.spawn(|| send(&producer, topic, partitions, origin, &stop));
+        let sending = scope.spawn(|| {
+            load::on_schedule(&producer, (topic, partitions), RATE, origin, |_| !stop.load(Ordering::Relaxed))
+        });
         let polling = scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 producer.poll(Duration::from_millis(5));
@@ -96,27 +97,4 @@ pub fn during<T>(
         return Err(format!("{} of {sent} records were acknowledged", all.len()));
     }
     Ok((all, result?))
-}
-
-/// Sends on a schedule until it is stopped; gives the number of records.
-fn send(
-    producer: &BaseProducer<Notes>,
-    topic: &str,
-    partitions: i32,
-    origin: Instant,
-    stop: &AtomicBool,
-) -> Result<usize, String> {
-    let (mut value, mut sent) = ([b'x'; RECORD_BYTES], 0_usize);
-    while !stop.load(Ordering::Relaxed) {
-        let due = Duration::from_secs_f64(sent as f64 / f64::from(RATE));
-        if let Some(wait) = due.checked_sub(origin.elapsed()) {
-            thread::sleep(wait);
-        }
-        value[..8].copy_from_slice(&(due.as_nanos() as u64).to_be_bytes());
-        let partition = (sent % partitions as usize) as i32;
-        let record = BaseRecord::<(), [u8]>::to(topic).payload(&value[..]).partition(partition);
-        producer.send(record).map_err(|(e, _)| e.to_string())?;
-        sent += 1;
-    }
-    Ok(sent)
 }

@@ -247,15 +247,7 @@ fn many_partitions(cluster: &mut Cluster, partitions: i32) -> Result<Vec<Figure>
 /// Waits until the nodes have done what follows from what was decided, such as making the directories of partitions; says since
 /// when. A machine that never rests is waited for no longer than for anything else.
 fn until_at_rest(cluster: &Cluster) -> Instant {
-    let (view, began) = (cluster.view(), Instant::now());
-    loop {
-        let (since, before) = (Instant::now(), view.cpu());
-        thread::sleep(REST);
-        let share = view.cpu_seconds_since(&before) / REST.as_secs_f64() / NODES as f64;
-        if share < RESTING_SHARE || began.elapsed() > READY_MAX {
-            return since;
-        }
-    }
+    cluster.view().rest(READY_MAX, REST, RESTING_SHARE * NODES as f64)
 }
 
 /// The partitions of a topic that a node leads, or that nobody leads.

@@ -217,6 +217,17 @@ impl<'s, 'a> Trouble<'s, 'a> {
         (0..self.hosts.len() + CLIENTS.len()).filter(|other| *other != host).collect()
     }
 
+    /// The hosts of nodes but for one.
+    fn other_nodes(&self, host: usize) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|other| *other != host).collect()
+    }
+
+    /// The host of the node that was elected last to lead the metadata quorum.
+    fn controller(&self) -> Option<usize> {
+        let (_, node) = witness::metadata_leader()?;
+        usize::try_from(node - 1).ok()
+    }
+
     fn machine(&self, index: usize) -> &Machine {
         self.hosts.get(index).map_or_else(|| &self.machines[index - self.hosts.len()], |host| &host.machine)
     }
@@ -247,8 +258,8 @@ impl<'s, 'a> Trouble<'s, 'a> {
     /// Any host; that of the active controller more often than others.
     fn choose_host(&mut self) -> usize {
         let any = self.draw.index(self.hosts.len());
-        match witness::metadata_leader() {
-            Some((_, node)) if self.draw.below(4) == 0 => usize::try_from(node - 1).unwrap_or(any),
+        match self.controller() {
+            Some(controller) if self.draw.below(4) == 0 => controller,
             _ => any,
         }
     }
@@ -382,7 +393,7 @@ impl<'s, 'a> Trouble<'s, 'a> {
     fn isolate(&mut self, host: usize) {
         let ms = self.draw.below(10_000);
         self.tell(format_args!("{} is cut off from the other nodes for {ms} ms", self.name(host)));
-        self.cut_off(host, (0..self.hosts.len()).filter(|other| *other != host), ms);
+        self.cut_off(host, self.other_nodes(host), ms);
     }
 
     fn pause(&mut self, host: usize) {

@@ -33,7 +33,7 @@ impl Trouble<'_, '_> {
             return Ok(());
         }
         let is_one_way = self.draw.below(3) == 0;
-        let others: Vec<usize> = (0..self.hosts.len()).filter(|other| *other != leader).collect();
+        let others = self.other_nodes(leader);
         match is_one_way {
             false => {
                 self.tell(format_args!("{}, which leads {place:?}, reaches no other node", self.name(leader)));
@@ -105,7 +105,7 @@ impl Trouble<'_, '_> {
     fn forget_a_vote(&mut self) -> Result<(), String> {
         let (Some(old), Some((epoch, _))) = (self.controller(), witness::metadata_leader()) else { return Ok(()) };
         self.tell(format_args!("{}, the active controller, is cut off from the other nodes", self.name(old)));
-        let others: Vec<usize> = (0..self.hosts.len()).filter(|other| *other != old).collect();
+        let others = self.other_nodes(old);
         self.cut_off(old, others.clone(), PATIENCE_MS);
         let is_newer = move |_: &Self| witness::metadata_leader().is_some_and(|(newest, _)| newest > epoch);
         self.wait(PATIENCE_MS, is_newer)?;
@@ -145,11 +145,6 @@ impl Trouble<'_, '_> {
         self.shared.health.leader(place).map_or(-1, |(_, epoch)| epoch)
     }
 
-    fn controller(&self) -> Option<usize> {
-        let (_, node) = witness::metadata_leader()?;
-        usize::try_from(node - 1).ok()
-    }
-
     /// Asks the operator to move a partition's leader to any other node.
     fn ask_to_move(&mut self, place: Place) {
         let Some(leader) = self.leader_of(place) else { return };
@@ -161,7 +156,7 @@ impl Trouble<'_, '_> {
 
     /// The troubles of all links between this node and others end now.
     fn end_links_of(&mut self, host: usize) {
-        (0..self.hosts.len()).filter(|other| *other != host).for_each(|other| self.end_link(host, other));
+        self.other_nodes(host).into_iter().for_each(|other| self.end_link(host, other));
     }
 
     fn end_link(&mut self, a: usize, b: usize) {
