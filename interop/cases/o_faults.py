@@ -2,7 +2,10 @@
 
 import shutil
 import signal
+import subprocess
 import time
+
+from confluent_kafka.admin import NewTopic
 
 from harness import nodes
 from harness.case import case, contains, eventually, expect
@@ -156,5 +159,64 @@ def strangers(it):
         process.kill()
         process.wait()
         work.whole(f"after node {id}")
+    work.finish(it)
+    cluster.stop()
+
+
+class BadDisk:
+    """While it is entered, the disk of a running node is slow, or fails: `strace` changes each call that writes to a file or syncs
+    one, by a rule of its option `inject` such as `delay_enter=1s` or `error=EIO`."""
+
+    CALLS = "pwrite64,pwritev,pwritev2,fdatasync,fsync"
+
+    def __init__(self, node, rule):
+        self.pid, self.rule = node.process.pid, rule
+
+    def __enter__(self):
+        options = ["-f", "-qq", "-o", "/dev/null", "-e", f"trace={self.CALLS}", "-e", f"inject={self.CALLS}:{self.rule}"]
+        self.tracer = subprocess.Popen(["strace", *options, "-p", str(self.pid)], stderr=subprocess.DEVNULL)
+        traced = lambda: f"TracerPid:\t{self.tracer.pid}\n" in open(f"/proc/{self.pid}/status").read()
+        eventually(traced, "strace is attached to the node", 20)
+
+    def __exit__(self, *_):
+        self.tracer.terminate()
+        self.tracer.wait()
+
+
+@case("faults/the_disk_of_a_node_is_slow", own_node=True, slow=True, seconds=900)
+def slow_disk(it):
+    cluster = Cluster(it.target, it.home / "three", 3)
+    work = Work(it, cluster)
+    for milliseconds in (20, 1000, 5000):
+        for name, victim in (("leader", lambda: leader(work.admin, work.source)), ("controller", cluster.quorum_leader)):
+            id = victim()
+            with BadDisk(cluster.members[id], f"delay_enter={milliseconds}ms"):
+                began = time.monotonic()
+                work.is_acknowledged(f"while each write of the {name} takes {milliseconds} ms")
+                it.note(f"the {name} at {milliseconds} ms: acknowledged after {time.monotonic() - began:.1f} s")
+                time.sleep(max(0, 20 - (time.monotonic() - began)))
+            work.whole(f"after the disk of the {name} was slow")
+    work.goes_on("with disks as they were")
+    work.finish(it)
+    cluster.stop()
+
+
+@case("faults/the_disk_of_a_node_fails", own_node=True, slow=True, seconds=900)
+def failing_disk(it):
+    cluster = Cluster(it.target, it.home / "five", 5, controllers=[3, 4, 5], brokers=[1, 2, 3])
+    work = Work(it, cluster)
+
+    def has_stopped(id):
+        # An idle controller writes nothing.
+        work.admin.create_topics([NewTopic(it.new_name(), 1, 1)])
+        return cluster.members[id].process.poll() is not None
+
+    for name, victim in (("a broker", lambda: 1), *[("the active controller", cluster.quorum_leader)] * 2):
+        id = victim()
+        with BadDisk(cluster.members[id], "error=EIO"):
+            eventually(lambda: has_stopped(id), f"{name}, node {id}, stops when its only disk fails", 90)
+        work.goes_on(f"without {name}")
+        cluster.launch(id)
+        work.whole(f"after the disk of {name} failed")
     work.finish(it)
     cluster.stop()

@@ -18,8 +18,8 @@ def others(cluster, id):
     return [other for other in cluster.ids if other != id]
 
 
-def through(it, *cuts):
-    """Cuts the network in one way after the other, for a while each, under a producer and a copier. A cut is a name, a function of
+def through(it, *cuts, seconds=CUT_SECONDS):
+    """Cuts the network in one way after the other, for `seconds` each, under a producer and a copier. A cut is a name, a function of
     network, cluster and work, and whether producers must go on meanwhile: they need not where they still reach a leader that other
     nodes do not hear, which says nothing and knows of no other leader, in Kafka as well."""
     network = Network(range(1, 4))
@@ -31,7 +31,7 @@ def through(it, *cuts):
         if goes_on:
             work.is_acknowledged(f"while {name}", RESUMED_SECONDS)
             it.note(f"{name}: acknowledged after {time.monotonic() - began:.1f} s")
-        time.sleep(max(0, CUT_SECONDS - (time.monotonic() - began)))
+        time.sleep(max(0, seconds - (time.monotonic() - began)))
         network.heal()
         began = time.monotonic()
         work.goes_on(f"after {name}")
@@ -90,4 +90,25 @@ def controller_alone(it):
         ("the active controller and a follower do not hear each other", from_one, False),
         ("the active controller hears no other node", deaf, False),
         ("no other node hears the active controller", dumb, False),
+    )
+
+
+@case("partitions/nodes_are_cut_off_for_a_minute", own_node=True, slow=True, seconds=900)
+def for_a_minute(it):
+    def leader_gone(network, cluster, work):
+        network.unplug(leader(work.admin, work.source))
+
+    def controller_gone(network, cluster, work):
+        network.unplug(cluster.quorum_leader())
+
+    def all_apart(network, cluster, work):
+        for id in cluster.ids:
+            network.isolate(id)
+
+    through(
+        it,
+        ("the leader's machine is cut off", leader_gone, True),
+        ("the active controller's machine is cut off", controller_gone, True),
+        ("no node hears another", all_apart, False),
+        seconds=60,
     )

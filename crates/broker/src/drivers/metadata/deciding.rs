@@ -11,6 +11,7 @@ use tracing::{error, info};
 use super::active::{Active, Answer};
 use super::ended::Ended;
 use super::inbox::Asked;
+use super::log::WriteError;
 use super::quorum::{QuorumDriver, QuorumSettings};
 use super::voters::refused_version;
 use crate::drivers::clock::timestamp;
@@ -89,11 +90,25 @@ impl QuorumDriver {
     async fn append_own(&mut self, records: &[MetadataRecord]) -> Result<(), Ended> {
         match self.append(records).await {
             Ok(_) => Ok(()),
-            Err(Ended::Write(e)) if e.is_refusal() || !self.log.is_offline() => {
-                error!(error = %e, "a decision of the controller cannot be written");
+            Err(Ended::Write(e)) if self.stays_active_after(&e) => {
+                self.log_unwritten(&e);
                 Ok(())
             }
             Err(e) => Err(e),
+        }
+    }
+
+    /// Whether this node goes on as the active controller when a decision could not be written. Where other controllers
+    /// vote, one whose disk takes nothing ends, as in Kafka, so that another one is elected. The only one waits until
+    /// there is room on its disk again.
+    fn stays_active_after(&self, error: &WriteError) -> bool {
+        error.is_refusal() || !self.log.is_offline() && self.quorum.voters().len() == 1
+    }
+
+    fn log_unwritten(&mut self, error: &WriteError) {
+        let text = error.to_string();
+        if let Some(left_out) = self.repeats.note(&text, self.moment()) {
+            error!(error = text, "a decision of the controller cannot be written{left_out}");
         }
     }
 
@@ -151,8 +166,8 @@ impl QuorumDriver {
         match self.append(&records).await {
             Ok(end) => Ok(Ok((response, Some(end)))),
             // Nothing was written: only this decision fails.
-            Err(Ended::Write(e)) if e.is_refusal() || !self.log.is_offline() => {
-                error!(error = %e, "a decision of the controller cannot be written");
+            Err(Ended::Write(e)) if self.stays_active_after(&e) => {
+                self.log_unwritten(&e);
                 let code = if e.is_refusal() { ErrorCode::UnknownServerError } else { ErrorCode::KafkaStorageError };
                 Ok(Err(Refusal::usual(code)))
             }

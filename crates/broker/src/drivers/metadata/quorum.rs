@@ -15,7 +15,7 @@ use thalweg_access::quotas::{MutationQuotas, Windows};
 use thalweg_base::metrics::Spans;
 #[cfg(sim)]
 use thalweg_base::planted::{self, Bug};
-use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset};
+use thalweg_base::{LeaderEpoch, Moment, NodeId, Offset, Repeats};
 use thalweg_controller::{Controller, SessionTimes};
 use thalweg_metadata::MetadataRecord;
 use thalweg_raft::{
@@ -127,6 +127,8 @@ pub(crate) struct QuorumDriver {
     pub(super) snapshot_after: Option<Instant>,
     pub(super) last_cleaned: Instant,
     pub(super) writing: Option<Writing>,
+    /// What could not be written, so that each error is logged once a minute.
+    pub(super) repeats: Repeats,
     /// The offset after the last record by which the quorum has changed itself.
     pub(super) reconfigured: Offset,
     pub(super) commits: Spans,
@@ -198,6 +200,7 @@ impl QuorumDriver {
             snapshot_after: None,
             last_cleaned: started,
             writing: None,
+            repeats: Repeats::default(),
             reconfigured,
             commits: Spans::default(),
             unclean_elections: 0,
