@@ -1,6 +1,9 @@
 """Bytes that no client sends. They may cost their sender the connection, and nobody else anything."""
 
 import gzip
+import os
+import re
+import resource
 import struct
 import threading
 import time
@@ -8,10 +11,14 @@ import time
 import cramjam
 import lz4.frame
 import zstandard
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness import frames, procs
 from harness.case import case, equal, eventually, expect
+from harness.install import INTEROP
 from harness.mutate import Barrage, Mutator
+
+from .load import PARTITIONS, Load
 
 SEED = 20261122
 FRAMES = 100_000
@@ -276,4 +283,30 @@ def bombs(it):
                     pass
     bystander.finish()
     memory_bounded(it, node, before, bystander.peak_kb, 64, "decompression bombs")
+    node.stop()
+
+
+@case("hostile/random_requests_with_hostile_values", own_node=True, slow=True, seconds=3000)
+def random_requests(it):
+    """Half an hour (HOSTILE_SECONDS) of requests that can be decoded, with 512 descriptors for the node."""
+    if it.is_kafka:
+        return it.note("not asked of Kafka, whose heap is of a fixed size")
+    seconds = int(os.environ.get("HOSTILE_SECONDS", "1800"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))
+    node = it.ephemeral()
+    topic = "bystander"  # the differ spares what is called so
+    admin = AdminClient({"bootstrap.servers": node.bootstrap})
+    admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(60)
+    load = Load(node.bootstrap, topic, True, rate=200)
+    differ = INTEROP.parent / "target" / "debug" / "differ"
+    it.command("cargo", "build", "-q", "-p", "thalweg-differ")
+    counts = it.command(differ, "--against", node.bootstrap, "--hostile", seconds, "--seed", SEED, seconds=seconds + 60)
+    answers, kinds = (int(re.search(rf"(\d+) {what}", counts)[1]) for what in ("answers", "kinds of answers"))
+    expect(answers > 20 * seconds and kinds > 200, counts)
+    load.finish()
+    load.check(node.bootstrap)
+    it.note(f"{counts.strip()}; {load.count()} records of the bystander")
+    peak = procs.rss_kb(node.pid, "VmHWM")
+    expect(peak < 256 * MEGABYTE, f"the node took {peak} KiB at most")
+    expect(node.alive(), "the node lives")
     node.stop()

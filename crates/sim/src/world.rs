@@ -11,6 +11,7 @@ use thalweg_broker::Node;
 use thalweg_broker::config::NodeConfig;
 use thalweg_broker::format::{FirstVoters, FormatRequest, format};
 use thalweg_sys::disk::Unsynced;
+use thalweg_sys::faults::{self, Kind, Plan};
 use thalweg_sys::machine::Machine;
 pub use thalweg_sys::power::seeds;
 use thalweg_sys::time::wall_clock_ms;
@@ -52,6 +53,8 @@ struct Process {
     loses: Cell<Option<Unsynced>>,
     /// Whether every start finds something missing.
     always_loses: Option<Unsynced>,
+    /// The disk fails or has failed since the present run began: the node may end by itself.
+    has_bad_disk: Cell<bool>,
     /// Asks the present run to stop in order.
     stop: RefCell<Rc<Notify>>,
 }
@@ -70,6 +73,17 @@ impl Host {
     /// Asks the node to stop in order.
     pub fn stop(&self) {
         self.process.stop.borrow().notify_one();
+    }
+
+    /// The disk fails from its next operation but `after` on, `times` times. The node may end by itself.
+    pub fn fail_disk(&self, kind: Kind, after: u64, times: u64) {
+        self.process.has_bad_disk.set(true);
+        faults::add(Plan { under: self.disk.clone(), at: after, times, kind });
+    }
+
+    /// The disk is well again; a node that runs still may end by what it met.
+    pub fn mend_disk(&self) {
+        faults::remove(&self.disk);
     }
 }
 
@@ -108,33 +122,45 @@ fn run_node(sim: &mut turmoil::Sim<'_>, host: &Host, own: Vec<(&'static str, Str
         machine.clone().run(async move {
             let stop = Rc::new(Notify::new());
             *process.stop.borrow_mut() = Rc::clone(&stop);
+            process.has_bad_disk.set(faults::has_plan(&disk));
             // Whatever ended the run before this one, nobody synced for it.
             if let Some(unsynced) = process.loses.take().or(process.always_loses) {
                 thalweg_sys::disk::lose_power(&disk, unsynced);
             }
-            let config = config(&own, &properties)?;
-            let request = FormatRequest {
-                cluster_id: CLUSTER_ID.to_owned(),
-                release_version: None,
-                features: Vec::new(),
-                scram: Vec::new(),
-                voters: FirstVoters::Unsaid,
-                ignore_formatted: true,
-            };
-            if own.iter().any(|(key, _)| *key == "controller.quorum.voters") {
-                format(&config, &request, Timestamp(wall_clock_ms()), &mut Vec::new())?;
-            }
-            let mut node = Node::start(config).await?;
-            tokio::select! {
-                biased;
-                why = node.failed() => Err(why.into()),
-                () = stop.notified() => {
-                    node.stop().await;
+            match run_until_stopped(&own, &properties, &stop).await {
+                Err(why) if process.has_bad_disk.get() => {
+                    tracing::info!("the node has ended: {why}");
                     Ok(())
                 }
+                ended => ended,
             }
         })
     });
+}
+
+/// Formats the disk where that was not done, and runs the node until it is asked to stop.
+async fn run_until_stopped(own: &[(&'static str, String)], properties: &[Properties], stop: &Notify) -> Outcome {
+    let config = config(own, properties)?;
+    let request = FormatRequest {
+        cluster_id: CLUSTER_ID.to_owned(),
+        release_version: None,
+        features: Vec::new(),
+        scram: Vec::new(),
+        voters: FirstVoters::Unsaid,
+        ignore_formatted: true,
+    };
+    if own.iter().any(|(key, _)| *key == "controller.quorum.voters") {
+        format(&config, &request, Timestamp(wall_clock_ms()), &mut Vec::new())?;
+    }
+    let mut node = Node::start(config).await?;
+    tokio::select! {
+        biased;
+        why = node.failed() => Err(why.into()),
+        () = stop.notified() => {
+            node.stop().await;
+            Ok(())
+        }
+    }
 }
 
 /// A simulation of one node, whose writes are lost by a crash unless they were synced; with every other seed some of them are

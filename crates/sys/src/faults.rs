@@ -61,6 +61,17 @@ pub fn add(plan: Plan) {
     STATE.with_borrow_mut(|state| state.plans.push((plan, 0)));
 }
 
+/// Operations under a directory fail as planned no longer.
+pub fn remove(under: &Path) {
+    STATE.with_borrow_mut(|state| state.plans.retain(|(plan, _)| plan.under != under));
+}
+
+/// Whether operations under a directory are planned to fail.
+#[must_use]
+pub fn has_plan(under: &Path) -> bool {
+    STATE.with_borrow(|state| state.plans.iter().any(|(plan, _)| plan.under == under))
+}
+
 /// How many operations the first plan has seen of those that fail in its way: reads, or changes of files.
 #[must_use]
 pub fn seen() -> u64 {

@@ -10,18 +10,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A connection; opened when it is used, and again after it was closed.
 pub(crate) struct Connection {
     address: String,
+    patience: Duration,
     stream: Option<TcpStream>,
 }
 
 impl Connection {
     pub(crate) fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), stream: None }
+        Self::waiting(address, PATIENCE)
+    }
+
+    /// Waits so long for each answer.
+    pub(crate) fn waiting(address: &str, patience: Duration) -> Self {
+        Self { address: address.to_owned(), patience, stream: None }
     }
 
     fn stream(&mut self) -> std::io::Result<&mut TcpStream> {
         if self.stream.is_none() {
             let stream = TcpStream::connect(&self.address)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(self.patience))?;
             stream.set_nodelay(true)?;
             self.stream = Some(stream);
         }
@@ -35,6 +41,11 @@ impl Connection {
         if self.stream().and_then(|stream| stream.write_all(&bytes)).is_err() {
             self.stream = None;
         }
+    }
+
+    /// Whether nothing has gone wrong since it was opened.
+    pub(crate) fn is_open(&self) -> bool {
+        self.stream.is_some()
     }
 
     /// Reads a frame.
@@ -59,7 +70,7 @@ impl Connection {
 
     pub(crate) fn exchange(&mut self, frame: &[u8]) -> Result<Vec<u8>, &'static str> {
         self.send(frame);
-        if self.stream.is_none() {
+        if !self.is_open() {
             return Err("closed");
         }
         self.receive()

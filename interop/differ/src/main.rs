@@ -7,6 +7,7 @@ mod codec;
 mod connection;
 mod coverage;
 mod golden;
+mod hostile;
 mod known;
 mod language;
 mod mask;
@@ -43,6 +44,8 @@ compares the answers with golden ones. Ends with 1 when a difference is not list
   --forget             take out of known.txt what vanished
   --table FILE         write the table of APIs for docs/compatibility.md
   --list               name the scenarios
+  --hostile SECONDS    plays no scenario: asks the node of --against for requests with hostile values, and counts answers
+  --seed N             which of them (1)
 THALWEG names another binary than target/release/thalweg.";
 
 /// What was asked for.
@@ -54,6 +57,8 @@ struct Options {
     forget: bool,
     table: Option<PathBuf>,
     list: bool,
+    hostile: Option<u64>,
+    seed: u64,
     words: Vec<String>,
 }
 
@@ -77,7 +82,8 @@ fn main() -> ExitCode {
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options = Options::default();
+    let mut options = Options { seed: 1, ..Options::default() };
+    let number = |text: String| text.parse::<u64>().map_err(|e| format!("{text}: {e}"));
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| USAGE.to_owned());
         match argument.as_str() {
@@ -87,6 +93,8 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             "--forget" => options.forget = true,
             "--table" => options.table = Some(value()?.into()),
             "--list" => options.list = true,
+            "--hostile" => options.hostile = Some(number(value()?)?),
+            "--seed" => options.seed = number(value()?)?,
             word if word.starts_with('-') => return Err(USAGE.to_owned()),
             word => options.words.push(word.to_owned()),
         }
@@ -102,6 +110,11 @@ fn home() -> PathBuf {
 fn run(options: &Options) -> Result<bool, String> {
     let root = home().join("../..");
     let schema = Schema::load(&root)?;
+    if let Some(seconds) = options.hostile {
+        let address = options.against.as_deref().ok_or("--hostile wants --against HOST:PORT")?;
+        println!("{}", hostile::ask(&schema, address, options.seed, seconds)?.line());
+        return Ok(true);
+    }
     let names = scenarios(&options.words)?;
     if options.list {
         names.iter().for_each(|name| println!("{name}"));

@@ -262,7 +262,7 @@ impl Player<'_> {
                 Some(shown) => self.evaluate(shown, 0)?.line().parse().map_err(|e| format!("shown: {e}"))?,
                 None => version,
             };
-            self.header(request, version, shown, &mut frame)?;
+            header(self.schema, request, version, shown, &mut frame)?;
             match codec::encode(request, version, &fields, &mut frame) {
                 Ok(()) => {}
                 // One of several versions may lack a field; the only one may not.
@@ -292,17 +292,6 @@ impl Player<'_> {
             .and_then(|shown| self.evaluate(shown, 0).ok())
             .map_or(String::new(), |v| format!(" shown={}", v.line()));
         format!("{connection}{} {}{shown}", ask.api, self.masks.request(fields).fields_line()).trim_end().to_owned()
-    }
-
-    fn header(&self, request: &Message, version: i16, shown: i16, frame: &mut Vec<u8>) -> Result<(), String> {
-        let header = Value::Struct(vec![
-            ("requestApiKey".to_owned(), Value::word(request.key.unwrap_or(-1))),
-            ("requestApiVersion".to_owned(), Value::word(shown)),
-            ("correlationId".to_owned(), Value::word(7)),
-            ("clientId".to_owned(), Value::word("differ")),
-        ]);
-        let of = if is_flexible(request, version) { 2 } else { 1 };
-        codec::encode(self.schema.message("RequestHeader")?, of, &header, frame).map_err(|e| format!("header: {e:?}"))
     }
 
     /// Sends and reads, again while `until` is not fulfilled; saves and masks.
@@ -405,7 +394,7 @@ impl Player<'_> {
         let request = schema.message(&format!("{api}Request"))?;
         let response = schema.message(&format!("{api}Response"))?;
         let mut frame = Vec::new();
-        self.header(request, version, version, &mut frame)?;
+        header(self.schema, request, version, version, &mut frame)?;
         codec::encode(request, version, fields, &mut frame).map_err(|e| format!("{api}: {e:?}"))?;
         let began = Instant::now();
         loop {
@@ -426,7 +415,26 @@ impl Player<'_> {
     }
 }
 
-fn decode(message: &Message, api: &str, version: i16, bytes: &[u8]) -> Result<Value, String> {
+/// Writes a request's header: for `version`, though it names the version `shown`.
+pub(crate) fn header(
+    schema: &Schema,
+    request: &Message,
+    version: i16,
+    shown: i16,
+    frame: &mut Vec<u8>,
+) -> Result<(), String> {
+    let header = Value::Struct(vec![
+        ("requestApiKey".to_owned(), Value::word(request.key.unwrap_or(-1))),
+        ("requestApiVersion".to_owned(), Value::word(shown)),
+        ("correlationId".to_owned(), Value::word(7)),
+        ("clientId".to_owned(), Value::word("differ")),
+    ]);
+    let of = if is_flexible(request, version) { 2 } else { 1 };
+    codec::encode(schema.message("RequestHeader")?, of, &header, frame).map_err(|e| format!("header: {e:?}"))
+}
+
+/// Reads an answer, all of it.
+pub(crate) fn decode(message: &Message, api: &str, version: i16, bytes: &[u8]) -> Result<Value, String> {
     // The header: the correlation id, and from flexible versions on an empty section of tags.
     let header = if is_flexible(message, version) && api != "ApiVersions" { 5 } else { 4 };
     let body = bytes.get(header..).ok_or("<an answer without header>")?;

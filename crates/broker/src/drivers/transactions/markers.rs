@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use thalweg_base::{Moment, NodeId};
+use parking_lot::Mutex;
+use thalweg_base::{Moment, NodeId, Repeats};
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::topic_name::CONSUMER_OFFSETS;
 use thalweg_replica::{Ack, Acks, TopicRef};
@@ -37,11 +38,13 @@ pub(crate) struct MarkerWriter {
     partitions: Arc<Partitions>,
     groups: Arc<Groups>,
     started: Instant,
+    /// Of which partitions a refused marker was logged of late: who may write markers can have many refused.
+    refused: Mutex<Repeats>,
 }
 
 impl MarkerWriter {
     pub(super) fn new(node: NodeId, partitions: Arc<Partitions>, groups: Arc<Groups>, started: Instant) -> Self {
-        Self { node, partitions, groups, started }
+        Self { node, partitions, groups, started, refused: Mutex::default() }
     }
 
     /// Writes markers of one transaction where the partitions are led, and says what became of them: at once if none has to
@@ -139,7 +142,9 @@ impl MarkerWriter {
         let appended = appended.map_err(|refused| match refused {
             AppendRefused::Error(error) => error,
             AppendRefused::Sequence(error, message) => {
-                info!(partition = %place.id, "a marker is refused: {message}");
+                if let Some(left_out) = self.refused.lock().note(&place.id.to_string(), moment) {
+                    info!(partition = %place.id, "a marker is refused: {message}{left_out}");
+                }
                 error
             }
         })?;

@@ -5,6 +5,7 @@ mod plots;
 use std::collections::BTreeSet;
 
 use thalweg_sys::disk::Unsynced;
+use thalweg_sys::faults::Kind;
 use thalweg_sys::machine::Machine;
 
 use super::{CLIENTS, Shared, witness};
@@ -58,6 +59,7 @@ enum Undo {
     Repair(usize, usize),
     RepairOneWay(usize, usize),
     Release(usize, usize),
+    MendDisk(usize),
 }
 
 /// Random numbers.
@@ -92,6 +94,8 @@ pub(super) struct Trouble<'s, 'a> {
     away: BTreeSet<usize>,
     /// Links that are cut or held, the lower end first. The hosts of clients are counted after those of nodes.
     cut: BTreeSet<(usize, usize)>,
+    /// Hosts whose disk fails.
+    bad_disks: BTreeSet<usize>,
     /// When a trouble began or ended last.
     changed_at: u64,
     /// A node has lost what others must not lose before all replicas are in sync again.
@@ -121,6 +125,7 @@ impl<'s, 'a> Trouble<'s, 'a> {
             pending: Vec::new(),
             away: BTreeSet::new(),
             cut: BTreeSet::new(),
+            bad_disks: BTreeSet::new(),
             changed_at: 0,
             is_vulnerable: false,
             disturbs_election_after: None,
@@ -238,7 +243,9 @@ impl<'s, 'a> Trouble<'s, 'a> {
 
     fn begin_one(&mut self) {
         let host = self.choose_host();
-        match self.draw.below(12) {
+        // A node that ends by its disk would be a second one that may have lost records.
+        let kinds = if self.faults == Faults::PowerOfOne { 12 } else { 14 };
+        match self.draw.below(kinds) {
             0..=2 => self.crash(host),
             3 => self.stop(host),
             4 | 5 => self.cut_link(host),
@@ -251,7 +258,8 @@ impl<'s, 'a> Trouble<'s, 'a> {
             }
             8 => self.jump_clock(host),
             9 | 10 => self.disturb_next_election(),
-            _ => self.crash_all(),
+            11 => self.crash_all(),
+            _ => self.fail_disk(host),
         }
     }
 
@@ -412,6 +420,38 @@ impl<'s, 'a> Trouble<'s, 'a> {
         self.hosts[host].machine.set_clock_ahead_ms(ms);
     }
 
+    /// Operations of a disk fail, some of them or all, until it is mended and the node started again.
+    fn fail_disk(&mut self, host: usize) {
+        if !self.bad_disks.insert(host) {
+            return;
+        }
+        let kind = [Kind::Io, Kind::Full, Kind::ReadOnly, Kind::Unreadable][self.draw.index(4)];
+        let (after, ms) = (self.draw.below(100), self.draw.below(8000));
+        let times = if self.draw.below(2) == 0 { 1 + self.draw.below(5) } else { u64::MAX };
+        let what =
+            if times == u64::MAX { "all operations fail".to_owned() } else { format!("{times} operations fail") };
+        self.tell(format_args!(
+            "on the disk of {} {what} with {kind:?} after {after} more, for {ms} ms",
+            self.name(host)
+        ));
+        self.hosts[host].fail_disk(kind, after, times);
+        self.end_after(ms, Undo::MendDisk(host));
+    }
+
+    /// The disk is well again. What the node met may end it yet, so that it is started anew, once it is not away.
+    fn mend_disk(&mut self, host: usize) {
+        self.hosts[host].mend_disk();
+        if self.away.contains(&host) {
+            return self.pending.push((self.now() + LOOK_MS, Undo::MendDisk(host)));
+        }
+        self.bad_disks.remove(&host);
+        self.tell(format_args!("the disk of {} is well", self.name(host)));
+        if self.sim.is_host_running(self.name(host)) {
+            self.sim.crash(self.name(host));
+        }
+        self.start(host);
+    }
+
     /// The active controller goes away; when another one is elected, that is disturbed, too.
     fn disturb_next_election(&mut self) {
         let Some((epoch, leader)) = witness::metadata_leader() else { return };
@@ -472,6 +512,7 @@ impl<'s, 'a> Trouble<'s, 'a> {
                 self.cut.remove(&link(a, b));
                 self.sim.release(self.name(a), self.name(b));
             }
+            Undo::MendDisk(host) => self.mend_disk(host),
         }
         self.changed_at = self.now();
     }

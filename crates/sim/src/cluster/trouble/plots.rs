@@ -164,7 +164,7 @@ impl Trouble<'_, '_> {
             Undo::Repair(c, d) | Undo::RepairOneWay(c, d) | Undo::Release(c, d) => {
                 super::link(*c, *d) == super::link(a, b)
             }
-            Undo::Start(_) | Undo::Stopped(_) | Undo::Resume(_) => false,
+            Undo::Start(_) | Undo::Stopped(_) | Undo::Resume(_) | Undo::MendDisk(_) => false,
         };
         let ended: Vec<(u64, Undo)> = self.pending.extract_if(.., is_of_link).collect();
         ended.into_iter().for_each(|(_, undo)| self.undo(undo));
