@@ -1,6 +1,6 @@
 //! Every partition on this node: found by handlers, opened and removed as the metadata says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -67,7 +67,7 @@ pub(crate) struct Partitions {
     /// `transaction.partition.verification.enable`
     verification: AtomicBool,
     /// Replicas of which the controller does not know yet in which directory they are.
-    misplaced: Mutex<Vec<Placement>>,
+    misplaced: Mutex<BTreeSet<(Uuid, i32)>>,
     /// Copies of logs that are being made.
     moves: Moves,
     /// The image that this node has acted upon; `None` until the logs were opened.
@@ -351,8 +351,8 @@ impl Partitions {
                 Ok((log, _)) => {
                     let log = (log, &place.health);
                     let partition = Partition::new(id, topic.id, log, Offset::ZERO, settings, self.local());
-                    self.note_place(&partition, registration, dir);
                     self.insert(Arc::clone(&partition), Some(dir));
+                    self.note_place(&partition, registration, dir);
                     return Ok(partition);
                 }
                 Err(fault @ Fault::Io { .. }) => {
@@ -368,20 +368,28 @@ impl Partitions {
 
     /// The controller is told where the replica is, unless it knows.
     fn note_place(&self, partition: &Partition, registration: &PartitionRegistration, dir: usize) {
-        let directory = self.dirs[dir].id;
-        if registration.directory(self.local.id) != Some(directory) {
-            let placement = Placement { directory, topic: partition.topic_id, partition: partition.id.partition };
-            self.misplaced.lock().push(placement);
+        if registration.directory(self.local.id) != Some(self.dirs[dir].id) {
+            self.misplaced.lock().insert((partition.topic_id, partition.id.partition));
             self.dirs.noticed().notify_one();
         }
     }
 
-    /// The replicas that the controller is to be told of.
+    /// The replicas that the controller is to be told of, and where they are now.
     pub(crate) fn take_misplaced(&self) -> Vec<Placement> {
-        let mut misplaced = std::mem::take(&mut *self.misplaced.lock());
-        misplaced.sort_unstable();
-        misplaced.dedup();
-        misplaced
+        let misplaced = std::mem::take(&mut *self.misplaced.lock());
+        let places = self.places.lock();
+        let placement = |(topic, partition): (Uuid, i32)| {
+            let directory = self.dirs[*places.get(&(topic, partition))?].id;
+            Some(Placement { directory, topic, partition })
+        };
+        let mut placements: Vec<Placement> = misplaced.into_iter().filter_map(placement).collect();
+        placements.sort_unstable();
+        placements
+    }
+
+    /// The controller has not taken what it was told of these replicas, and is to be told again.
+    pub(crate) fn still_misplaced(&self, placements: &[Placement]) {
+        self.misplaced.lock().extend(placements.iter().map(|placement| (placement.topic, placement.partition)));
     }
 
     /// The directory for a new log: the one that the metadata names, else the one with the fewest partitions; `None` when
@@ -698,8 +706,7 @@ impl Partitions {
         for touched in before.into_iter().chain([dir]) {
             self.dirs[touched].health.touch();
         }
-        let (directory, topic, index) = (self.dirs[dir].id, partition.topic_id, partition.id.partition);
-        self.misplaced.lock().push(Placement { directory, topic, partition: index });
+        self.misplaced.lock().insert((partition.topic_id, partition.id.partition));
         self.dirs.noticed().notify_one();
     }
 

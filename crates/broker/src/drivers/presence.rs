@@ -160,13 +160,16 @@ impl Presence {
         }
     }
 
+    /// Tells the controller in which directories replicas are. What it does not take now it is told with the next
+    /// heartbeat: it could not move leaders from a directory that fails.
     async fn tell_places(&self) {
         let misplaced = self.partitions.take_misplaced();
         for some in misplaced.chunks(ASSIGNMENTS_MAX) {
             let request = assignment(self.node, self.epoch, some);
             let decided = self.metadata.ask(Asker::ThisNode, self.metadata.context(0), request).await;
             if let Err(refusal) = decided {
-                warn!(error = %refusal, "the controller did not note in which directories replicas are");
+                warn!(error = %refusal, "the controller did not note in which directories replicas are, and is told again");
+                self.partitions.still_misplaced(some);
             }
         }
     }
