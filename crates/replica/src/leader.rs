@@ -248,6 +248,8 @@ struct Unsynced {
 pub struct Leader {
     local: NodeId,
     leader_epoch: LeaderEpoch,
+    /// The epoch in which this node began to lead: it has led without a break since.
+    led_since: LeaderEpoch,
     /// Where the log ended when this epoch began. Who has less cannot join the ISR.
     epoch_start: Offset,
     partition_epoch: PartitionEpoch,
@@ -282,6 +284,7 @@ impl Leader {
         let mut leader = Self {
             local,
             leader_epoch: assignment.leader_epoch,
+            led_since: assignment.leader_epoch,
             epoch_start: log.end,
             partition_epoch: assignment.partition_epoch,
             log_start: log.start,
@@ -395,7 +398,14 @@ impl Leader {
         self.unsynced.is_some()
     }
 
-    /// What became of an append whose last record lies before `end`.
+    /// Whether nothing that this node appended as the leader in `epoch` can have been cut off its log since.
+    #[must_use]
+    pub fn has_led_since(&self, epoch: LeaderEpoch) -> bool {
+        self.led_since <= epoch
+    }
+
+    /// What became of an append whose last record lies before `end`: one in an epoch since which this node
+    /// [has led](Self::has_led_since).
     #[must_use]
     pub fn ack(&self, end: Offset, acks: Acks) -> Ack {
         if self.unsynced.is_some_and(|unsynced| unsynced.from < end) {

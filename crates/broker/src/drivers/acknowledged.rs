@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thalweg_base::Offset;
+use thalweg_base::{LeaderEpoch, Offset};
 use thalweg_replica::{Ack, Acks};
 use thalweg_sys::time::Instant;
 use thalweg_wire::ErrorCode;
@@ -15,6 +15,8 @@ pub(crate) struct Awaited {
     pub(crate) place: Arc<Partition>,
     /// The offset after its last record.
     pub(crate) end: Offset,
+    /// The leader epoch in which it was appended.
+    pub(crate) epoch: LeaderEpoch,
     pub(crate) acks: Acks,
 }
 
@@ -26,7 +28,7 @@ impl Awaited {
         self.place.park(&parked);
         loop {
             parked.begin();
-            let ack = match self.place.ack(self.end, self.acks) {
+            let ack = match self.place.ack(self.end, self.epoch, self.acks) {
                 Ok(ack) => ack,
                 Err(error) => return error,
             };

@@ -494,8 +494,8 @@ impl Partition {
                 let base = duplicate.first_offset;
                 // Kafka tells the timestamp of the first copy, whoever set it.
                 let log_append_time = Some(duplicate.timestamp);
-                let ack = leader.ack(end, acks);
-                Ok(Appended { base, end, log_append_time, log_start, ack, rolled: false })
+                let (epoch, ack) = (leader.leader_epoch(), leader.ack(end, acks));
+                Ok(Appended { base, end, log_append_time, log_start, epoch, ack, rolled: false })
             }
             AppendOutcome::Appended(appended) => {
                 let end = appended.last_offset.next();
@@ -508,14 +508,15 @@ impl Partition {
                     true => leader.appended_unsynced(end, moment),
                     false => leader.appended(end, moment),
                 };
-                let ack = leader.ack(end, acks);
+                let (epoch, ack) = (leader.leader_epoch(), leader.ack(end, acks));
                 self.take_effects(state, effects);
                 state.followers_waiting.arrived(bytes.cast_signed());
                 if must_sync {
                     self.begin_sync(state);
                 }
                 let (base, log_append_time) = (appended.first_offset, appended.log_append_time);
-                Ok(Appended { base, end, log_append_time, log_start, ack, rolled: appended.rolled })
+                let rolled = appended.rolled;
+                Ok(Appended { base, end, log_append_time, log_start, epoch, ack, rolled })
             }
         }
     }
@@ -570,10 +571,12 @@ impl Partition {
         state.log.as_ref().is_some_and(|log| guard.holds(log, id, epoch, &state.watch))
     }
 
-    /// What has become of an append that ends at `end`.
-    pub(crate) fn ack(&self, end: Offset, acks: Acks) -> Result<Ack, ErrorCode> {
+    /// What has become of an append in a leader epoch that ends at `end`. When another node has led since, it may have been
+    /// cut off, and other records may stand there.
+    pub(crate) fn ack(&self, end: Offset, epoch: LeaderEpoch, acks: Acks) -> Result<Ack, ErrorCode> {
         let state = self.lock();
-        state.serving().map(|(_, leader)| leader.ack(end, acks))
+        let (_, leader) = state.serving()?;
+        if leader.has_led_since(epoch) { Ok(leader.ack(end, acks)) } else { Err(ErrorCode::NotLeaderOrFollower) }
     }
 
     /// Whether this node leads, and can.

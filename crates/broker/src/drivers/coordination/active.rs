@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use thalweg_base::{Moment, Offset, ProducerEpoch, ProducerId};
+use thalweg_base::{LeaderEpoch, Moment, Offset, ProducerEpoch, ProducerId};
 use thalweg_coordinator::{Effect, LogRecord, Machine, Now, Origin as Replayed, Ticket};
 use thalweg_metadata::MetadataImage;
 use thalweg_records::{BatchBuilder, BatchOptions, PreparedBatch};
@@ -62,6 +62,8 @@ pub(super) struct Active<S: Machine> {
     held_errands: VecDeque<(Offset, S::Errand)>,
     /// What is to be done elsewhere, once the lock is free.
     errands: Vec<S::Errand>,
+    /// The leader epoch in which it coordinates.
+    epoch: LeaderEpoch,
     /// The end of what was loaded or appended.
     appended: Offset,
     /// Up to here all is known to be committed.
@@ -75,10 +77,11 @@ pub(super) struct Active<S: Machine> {
 }
 
 impl<S: Machine> Active<S> {
-    /// A shard whose log was replayed up to `end`.
-    pub(super) fn new(shard: S, end: Offset, storage: Storage) -> Self {
+    /// A shard whose log was replayed up to `end` in a leader epoch.
+    pub(super) fn new(shard: S, end: Offset, storage: Storage, epoch: LeaderEpoch) -> Self {
         Self {
             shard,
+            epoch,
             storage,
             open: BTreeMap::new(),
             sweep_at: SWEEP_MIN,
@@ -263,7 +266,7 @@ impl<S: Machine> Active<S> {
     }
 
     fn is_committed_to(&mut self, partition: &Partition, end: Offset) -> bool {
-        if end > self.committed && matches!(partition.ack(end, Acks::All), Ok(Ack::Committed)) {
+        if end > self.committed && matches!(partition.ack(end, self.epoch, Acks::All), Ok(Ack::Committed)) {
             self.committed = end;
         }
         end <= self.committed

@@ -65,6 +65,7 @@ pub(crate) enum Seen<'a, S> {
 pub(crate) struct Coordinator<R: Role> {
     surroundings: Arc<Surroundings<R>>,
     partition: Arc<Partition>,
+    epoch: LeaderEpoch,
     /// Wakes the task.
     task: Arc<Parked>,
     state: Mutex<State<R>>,
@@ -78,7 +79,8 @@ impl<R: Role> Coordinator<R> {
         epoch: LeaderEpoch,
     ) -> Arc<Self> {
         let shard = surroundings.role.shard(epoch);
-        let this = Arc::new(Self { surroundings, partition, task: Parked::new(), state: Mutex::new(State::Loading) });
+        let this =
+            Arc::new(Self { surroundings, partition, epoch, task: Parked::new(), state: Mutex::new(State::Loading) });
         // When the partition changes hands or its disk fails, the task is woken.
         this.partition.park(&this.task);
         let ends = this.partition.with_log(|log| Ok((log.log_start(), log.log_end())));
@@ -144,7 +146,7 @@ impl<R: Role> Coordinator<R> {
 
     /// The log was replayed.
     fn activate(self: &Arc<Self>, shard: R::Shard, end: Offset) {
-        let mut active = Active::new(shard, end, self.surroundings.role.storage());
+        let mut active = Active::new(shard, end, self.surroundings.role.storage(), self.epoch);
         let errands = {
             let mut state = self.state.lock();
             if !matches!(*state, State::Loading) {

@@ -1,6 +1,6 @@
 //! What an append did, or why there was none.
 
-use thalweg_base::{Offset, Timestamp};
+use thalweg_base::{LeaderEpoch, Offset, Timestamp};
 use thalweg_replica::{Ack, Refusal};
 use thalweg_storage::{AppendRefusal, ProducerRefusal};
 use thalweg_wire::ErrorCode;
@@ -13,6 +13,8 @@ pub(crate) struct Appended {
     pub(crate) end: Offset,
     pub(crate) log_append_time: Option<Timestamp>,
     pub(crate) log_start: Offset,
+    /// The leader epoch in which it was.
+    pub(crate) epoch: LeaderEpoch,
     /// What has become of it.
     pub(crate) ack: Ack,
     /// A segment was finished and should be flushed.

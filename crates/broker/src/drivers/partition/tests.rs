@@ -114,7 +114,7 @@ async fn what_must_be_synced_is_neither_shown_nor_acknowledged_before_not_even_t
         assert_eq!((first.ack, second.ack), (Ack::Unsynced, Ack::Unsynced));
         assert_eq!((first.base, second.base), (Offset(at), Offset(at)));
         assert_eq!(readable(&partition, at), (Offset(at), false));
-        let awaited = Awaited { place: Arc::clone(&partition), end: second.end, acks };
+        let awaited = Awaited { place: Arc::clone(&partition), end: second.end, epoch: second.epoch, acks };
         assert_eq!(awaited.acknowledged(time::now()).await, ErrorCode::None, "the deadline is not for the disk");
         assert_eq!(partition.with_log(|log| Ok(log.recovery_point())), Some(Offset(at + 1)));
         assert_eq!(readable(&partition, at), (Offset(at + 1), true));
@@ -149,7 +149,7 @@ async fn who_waits_while_the_topic_is_deleted_learns_that_it_is_unknown() {
     let partition = leading(dir.path(), settings(|log| log.flush_messages = 1));
     let appended = append(&partition, 0, Acks::All);
     drop(partition.remove());
-    let awaited = Awaited { place: partition, end: appended.end, acks: Acks::All };
+    let awaited = Awaited { place: partition, end: appended.end, epoch: appended.epoch, acks: Acks::All };
     assert_eq!(awaited.acknowledged(time::now()).await, ErrorCode::UnknownTopicOrPartition);
 }
 

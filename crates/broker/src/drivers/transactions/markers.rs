@@ -129,7 +129,9 @@ impl MarkerWriter {
         match appended.ack {
             Ack::Committed => Ok(None),
             Ack::NotEnoughReplicasAfterAppend => Err(ErrorCode::NotEnoughReplicasAfterAppend),
-            Ack::Unsynced | Ack::Waiting => Ok(Some(Awaited { place, end: appended.end, acks: Acks::All })),
+            Ack::Unsynced | Ack::Waiting => {
+                Ok(Some(Awaited { place, end: appended.end, epoch: appended.epoch, acks: Acks::All }))
+            }
         }
     }
 

@@ -108,7 +108,7 @@ fn append_all(call: &Call, request: ProduceRequest, guards: &Guards) -> (Produce
                     let acks = acks.unwrap_or(Acks::Leader);
                     if matches!(appended.ack, Ack::Unsynced | Ack::Waiting) {
                         let (topic, partition) = (responses.len(), partition_responses.len());
-                        let append = Awaited { place, end: appended.end, acks };
+                        let append = Awaited { place, end: appended.end, epoch: appended.epoch, acks };
                         waiting.push(Waiting { topic, partition, append });
                     }
                     let error = match appended.ack {

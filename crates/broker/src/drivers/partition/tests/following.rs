@@ -94,7 +94,7 @@ async fn a_follower_has_its_leaders_bytes_and_what_both_have_is_committed() {
     replicas.fetch();
     assert_eq!(ends(&replicas.mine), offsets(1, 1));
     assert_eq!(ends(&replicas.others), offsets(1, 1));
-    assert_eq!(replicas.mine.ack(appended.end, Acks::All), Ok(Ack::Committed));
+    assert_eq!(replicas.mine.ack(appended.end, appended.epoch, Acks::All), Ok(Ack::Committed));
     assert_eq!(bytes(&replicas.mine), bytes(&replicas.others));
 }
 
@@ -190,4 +190,25 @@ async fn a_plan_from_before_a_truncation_never_takes_the_directory_offline() {
     let fault = plan.read().expect_err("the file is shorter now");
     assert_eq!(replicas.mine.read_failed(&plan, &fault), ErrorCode::NotLeaderOrFollower);
     assert!(!replicas.mine.is_offline());
+}
+
+#[tokio::test]
+async fn what_was_cut_off_is_not_acknowledged_when_other_records_stand_there() {
+    let mut replicas = Replicas::new();
+    replicas.elect(ME, 0);
+    let cut = append(&replicas.mine, 0, Acks::All);
+    assert_eq!(cut.ack, Ack::Waiting);
+    replicas.elect(OTHER, 1);
+    let stays = append(&replicas.others, 0, Acks::All);
+    assert_eq!(stays.base, cut.base);
+    for _ in 0..3 {
+        replicas.fetch();
+    }
+    assert_eq!(bytes(&replicas.mine), bytes(&replicas.others));
+    replicas.elect(ME, 2);
+    replicas.fetch();
+    replicas.fetch();
+    assert_eq!(ends(&replicas.mine), offsets(1, 1));
+    assert_eq!(replicas.mine.ack(cut.end, cut.epoch, Acks::All), Err(ErrorCode::NotLeaderOrFollower));
+    assert_eq!(replicas.mine.ack(stays.end, LeaderEpoch(2), Acks::All), Ok(Ack::Committed));
 }
