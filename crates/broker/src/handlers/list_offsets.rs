@@ -15,16 +15,38 @@ use thalweg_wire::messages::list_offsets_response::{
 };
 
 use crate::call::Call;
-use crate::drivers::partition::reading::{Isolation, OffsetQuery, Position};
+use crate::drivers::partition::reading::{Answering, Isolation, OffsetQuery, Position};
 
 /// From this version on answers carry leader epochs (KIP-320).
 const LEADER_EPOCHS: i16 = 4;
 /// From this version on clients know the error of that name.
 const OFFSET_NOT_AVAILABLE: i16 = 5;
+/// The replica id of clients.
+const CONSUMER: i32 = -1;
+/// The replica id of clients that look for faults: every replica answers them, up to the end of its own log.
+const DEBUGGING_REPLICA: i32 = -2;
+
+/// Who asks: it decides which replicas answer, and up to where.
+#[derive(Clone, Copy)]
+struct Asker {
+    answering: Answering,
+    isolation: Isolation,
+}
+
+impl Asker {
+    fn of(request: &ListOffsetsRequest) -> Self {
+        let answering = if request.replica_id == DEBUGGING_REPLICA { Answering::AnyReplica } else { Answering::Leader };
+        let isolation = match (request.replica_id, request.isolation_level) {
+            (CONSUMER, 1) => Isolation::ReadCommitted,
+            (CONSUMER, _) => Isolation::ReadUncommitted,
+            _ => Isolation::LogEnd,
+        };
+        Self { answering, isolation }
+    }
+}
 
 pub(crate) async fn handle(call: Call, request: ListOffsetsRequest) -> ListOffsetsResponse {
-    let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
-    let follower = request.replica_id >= 0;
+    let asker = Asker::of(&request);
     let is_meaningless = !matches!(request.isolation_level, 0 | 1);
     let mut topics: Vec<ListOffsetsTopicResponse> = Vec::with_capacity(request.topics.len());
     for (name, asked) in once_each(&request.topics) {
@@ -32,7 +54,7 @@ pub(crate) async fn handle(call: Call, request: ListOffsetsRequest) -> ListOffse
         for (asked, times) in asked {
             let found = match times {
                 _ if is_meaningless => Err(ErrorCode::UnknownServerError),
-                1 => position(&call, name, asked, isolation, follower).await.map_err(|e| for_version(e, call.version)),
+                1 => position(&call, name, asked, asker).await.map_err(|e| for_version(e, call.version)),
                 _ => Err(ErrorCode::InvalidRequest),
             };
             partitions.push(response(call.version, asked.partition_index, found));
@@ -71,14 +93,12 @@ async fn position(
     call: &Call,
     topic: &str,
     asked: &ListOffsetsPartition,
-    isolation: Isolation,
-    follower: bool,
+    asker: Asker,
 ) -> Result<Option<TimestampedOffset>, ErrorCode> {
     let query = query(call.version, asked.timestamp)?;
     let partition = call.broker.partitions.find(TopicRef::Name(topic), asked.partition_index)?;
     let epoch = (asked.current_leader_epoch != -1).then_some(LeaderEpoch(asked.current_leader_epoch));
-    let isolation = if follower { Isolation::LogEnd } else { isolation };
-    match partition.position(query, isolation, epoch)? {
+    match partition.position(query, asker.isolation, epoch, asker.answering)? {
         Position::Known(known) => Ok(known),
         Position::Search(search) => {
             let _turn = call.broker.partitions.search_turn().await;

@@ -2,9 +2,9 @@
 
 use thalweg_base::{BrokerEpoch, LeaderEpoch, Moment, NodeId, Offset, Timestamp};
 use thalweg_replica::epochs::{EpochEnd, diverging};
-use thalweg_replica::{FetchParams, FetchedBy, Refusal};
+use thalweg_replica::{FetchParams, FetchedBy, Leader, Refusal};
 use thalweg_storage::{
-    AbortedTxn, Fault, FirstBatch, ReadError, ReadPlan, ReadRefusal, TimeQuery, TimeSearch, TimestampedOffset,
+    AbortedTxn, Fault, FirstBatch, Log, ReadError, ReadPlan, ReadRefusal, TimeQuery, TimeSearch, TimestampedOffset,
 };
 use thalweg_wire::ErrorCode;
 use tracing::error;
@@ -50,6 +50,15 @@ pub(crate) enum Isolation {
     ReadCommitted,
     /// To the end of the log: replicas.
     LogEnd,
+}
+
+/// Which replicas answer a query of `ListOffsets`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answering {
+    /// The leader.
+    Leader,
+    /// Any replica: clients that look for faults ask each of them for its own log.
+    AnyReplica,
 }
 
 /// What a look at a partition found, before any record is read.
@@ -128,6 +137,18 @@ pub(crate) struct Search {
     readable_end: Offset,
     /// Where nothing is found: the leader may not know yet what is committed (KIP-207).
     is_catching_up: bool,
+    answering: Answering,
+}
+
+impl State {
+    /// The log, if this replica is one of those that answer.
+    fn answering(&self, who: Answering) -> Result<&Log, ErrorCode> {
+        match (who, &self.log, &self.role) {
+            (Answering::Leader, ..) => self.serving().map(|(log, _)| log),
+            (Answering::AnyReplica, Some(log), Role::Leader(_) | Role::Follower(_)) => Ok(log),
+            (Answering::AnyReplica, ..) => Err(self.absent()),
+        }
+    }
 }
 
 impl Partition {
@@ -237,27 +258,29 @@ impl Partition {
         self.lock().role.leader().map(|leader| leader.followers_with(offset).collect()).unwrap_or_default()
     }
 
-    /// Answers a query of `ListOffsets` as far as no record has to be read. Only leaders answer.
+    /// Answers a query of `ListOffsets` as far as no record has to be read.
     pub(crate) fn position(
         &self,
         query: OffsetQuery,
         isolation: Isolation,
         current_leader_epoch: Option<LeaderEpoch>,
+        answering: Answering,
     ) -> Result<Position, ErrorCode> {
         let state = self.lock();
-        let (log, leader) = state.serving()?;
-        leader.check_epoch(current_leader_epoch).map_err(error_of)?;
-        let high_watermark = leader.high_watermark();
+        let log = state.answering(answering)?;
+        state.role.check_epoch(current_leader_epoch).ok_or(state.absent())?.map_err(error_of)?;
+        let high_watermark = state.role.high_watermark();
         let readable_end = match isolation {
             Isolation::ReadUncommitted => high_watermark,
             Isolation::ReadCommitted => log.last_stable_offset(high_watermark),
             Isolation::LogEnd => log.log_end(),
         };
-        let is_catching_up = leader.is_catching_up() && isolation != Isolation::LogEnd;
+        let is_catching_up = isolation != Isolation::LogEnd && state.role.leader().is_some_and(Leader::is_catching_up);
         let query = match query {
             OffsetQuery::Latest if is_catching_up => return Err(ErrorCode::OffsetNotAvailable),
             OffsetQuery::Latest => {
-                let (timestamp, leader_epoch) = (Timestamp::NONE, leader.leader_epoch());
+                let timestamp = Timestamp::NONE;
+                let leader_epoch = state.role.leader_epoch().ok_or(state.absent())?;
                 return Ok(Position::Known(Some(TimestampedOffset { timestamp, offset: readable_end, leader_epoch })));
             }
             OffsetQuery::Earliest | OffsetQuery::EarliestLocal => return Ok(Position::Known(Some(log.earliest()))),
@@ -266,14 +289,14 @@ impl Partition {
             OffsetQuery::MaxTimestamp => TimeQuery::Newest,
             OffsetQuery::At(timestamp) => TimeQuery::Since(timestamp),
         };
-        Ok(Position::Search(Search { query, readable_end, is_catching_up }))
+        Ok(Position::Search(Search { query, readable_end, is_catching_up, answering }))
     }
 
     /// Searches; waits for the disk. The lock is held while indexes are looked at, not while records are read.
     pub(crate) fn search(&self, search: &Search) -> Result<Option<TimestampedOffset>, ErrorCode> {
         let mut after = None;
         let found = loop {
-            let Some(planned) = self.plan_search(search.query, after)? else { break None };
+            let Some(planned) = self.plan_search(search, after)? else { break None };
             after = Some(planned.base());
             let generation = planned.generation();
             match planned.run() {
@@ -290,10 +313,10 @@ impl Partition {
         }
     }
 
-    fn plan_search(&self, query: TimeQuery, after: Option<Offset>) -> Result<Option<TimeSearch>, ErrorCode> {
+    fn plan_search(&self, search: &Search, after: Option<Offset>) -> Result<Option<TimeSearch>, ErrorCode> {
         let state = self.lock();
-        let (log, _) = state.serving()?;
-        log.time_search(query, after).map_err(|fault| self.read_fault(state.dir.as_deref(), &fault))
+        let log = state.answering(search.answering)?;
+        log.time_search(search.query, after).map_err(|fault| self.read_fault(state.dir.as_deref(), &fault))
     }
 
     /// Where an epoch ended in this log: the offset after its last record, with the largest epoch that is not above it.

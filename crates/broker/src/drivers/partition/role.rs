@@ -54,6 +54,15 @@ impl Role {
         }
     }
 
+    /// The epoch of the leader that this replica is or follows.
+    pub(super) fn leader_epoch(&self) -> Option<LeaderEpoch> {
+        match self {
+            Self::Leader(leader) => Some(leader.leader_epoch()),
+            Self::Follower(follower) => Some(follower.leader_epoch()),
+            Self::Idle { .. } => None,
+        }
+    }
+
     /// It plays no part any more.
     pub(super) fn stand_by(&mut self) {
         *self = Self::Idle { high_watermark: self.high_watermark() };

@@ -22,7 +22,7 @@ use super::clock::Clock;
 use super::coordinators::ShareCoordinators;
 use super::partition::ShareState;
 use crate::drivers::partition::Partition;
-use crate::drivers::partition::reading::{Isolation, OffsetQuery, Position};
+use crate::drivers::partition::reading::{Answering, Isolation, OffsetQuery, Position};
 use crate::drivers::partitions::Partitions;
 
 /// Every share partition of this node, by group and partition, and the sessions of the members that fetch from them.
@@ -110,7 +110,8 @@ impl SharePartitions {
     pub(crate) async fn log_end(&self, image: &MetadataImage, topic: Uuid, partition: i32) -> Option<Offset> {
         // A follower does not say where its partition ends.
         if let Ok(place) = self.partitions.find(TopicRef::Id(topic), partition)
-            && let Ok(Position::Known(end)) = place.position(OffsetQuery::Latest, Isolation::ReadUncommitted, None)
+            && let Ok(Position::Known(end)) =
+                place.position(OffsetQuery::Latest, Isolation::ReadUncommitted, None, Answering::Leader)
         {
             return end.map(|end| end.offset);
         }
@@ -215,7 +216,7 @@ fn begins_at(place: &Partition, strategy: ResetStrategy) -> Result<Offset, Error
         ResetStrategy::Latest => OffsetQuery::Latest,
         ResetStrategy::ByDuration(ms) => OffsetQuery::At(Timestamp(wall_clock_ms().saturating_sub(ms))),
     };
-    let find = |query| match place.position(query, Isolation::ReadUncommitted, None)? {
+    let find = |query| match place.position(query, Isolation::ReadUncommitted, None, Answering::Leader)? {
         Position::Known(known) => Ok(known),
         Position::Search(search) => place.search(&search),
     };

@@ -2,7 +2,7 @@
 
 use thalweg_replica::FetchFrom;
 
-use super::super::reading::{FollowerFetch, Turn};
+use super::super::reading::{Answering, FollowerFetch, OffsetQuery, Position, Turn};
 use super::*;
 
 const OTHER: NodeId = NodeId(2);
@@ -175,6 +175,32 @@ async fn followers_serve_only_those_that_know_of_them() {
     assert_eq!(look(Reader::Consumer).error, ErrorCode::NotLeaderOrFollower);
     let found = look(Reader::ConsumerOfAnyReplica);
     assert_eq!((found.error, found.high_watermark, found.read.is_some()), (ErrorCode::None, Offset(1), true));
+}
+
+#[tokio::test]
+async fn followers_tell_the_ends_of_their_own_logs_to_those_that_look_for_faults() {
+    let mut replicas = Replicas::new();
+    replicas.elect(ME, 0);
+    append(&replicas.mine, 0, Acks::Leader);
+    append(&replicas.mine, 1, Acks::Leader);
+    replicas.fetch();
+    append(&replicas.mine, 2, Acks::Leader);
+    let end = |answering, epoch: i32| {
+        let epoch = Some(LeaderEpoch(epoch));
+        match replicas.others.position(OffsetQuery::Latest, Isolation::LogEnd, epoch, answering)? {
+            Position::Known(known) => Ok(known.map(|known| (known.offset, known.leader_epoch))),
+            Position::Search(_) => panic!("the end is known"),
+        }
+    };
+    assert_eq!(end(Answering::Leader, 0), Err(ErrorCode::NotLeaderOrFollower));
+    assert_eq!(end(Answering::AnyReplica, 0), Ok(Some((Offset(2), LeaderEpoch(0)))));
+    assert_eq!(end(Answering::AnyReplica, 1), Err(ErrorCode::UnknownLeaderEpoch));
+    let query = OffsetQuery::MaxTimestamp;
+    let Ok(Position::Search(search)) = replicas.others.position(query, Isolation::LogEnd, None, Answering::AnyReplica)
+    else {
+        panic!("records have to be read")
+    };
+    assert!(replicas.others.search(&search).expect("the records are there").is_some());
 }
 
 #[tokio::test]
