@@ -35,6 +35,7 @@ use crate::live_properties::LiveProperties;
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
 use crate::quotas::ClientQuotas;
+pub(crate) use crate::security::LoginView;
 use crate::security::{Outgoings, Securities};
 use crate::telemetry::Telemetry;
 

@@ -3,6 +3,7 @@
 mod jaas_file;
 mod jwks;
 mod listener_tls;
+mod logins;
 mod outgoing;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::config::{NodeConfig, SecurityProtocol};
 pub(crate) use jaas_file::JaasFile;
 use jwks::Jwks;
 use listener_tls::Tls;
+pub(crate) use logins::{LoginKind, LoginView, Logins};
 pub(crate) use outgoing::{Outgoing, Outgoings};
 
 /// Why a listener cannot be secured as the properties say. Names the listener, never a secret.
@@ -49,6 +51,7 @@ pub(crate) struct ListenerSecurity {
     tls: Option<Tls>,
     /// Where clients have to log in.
     pub(crate) sasl: Option<SaslSettings>,
+    pub(crate) logins: Logins,
 }
 
 /// What an encryption was made of: settings, and the contents of the files that they name.
@@ -190,7 +193,12 @@ impl ListenerSecurity {
     fn read(own: &Own<'_>, protocol: SecurityProtocol, peers: Peers, decoy_key: &Secret) -> Result<Self, String> {
         let tls = if protocol.encrypts() { Some(Tls::read(own, peers)?) } else { None };
         let sasl = if protocol.authenticates() { Some(SaslSettings::read(own, decoy_key)?) } else { None };
-        Ok(Self { name: own.listener.into(), tls, sasl })
+        Ok(Self { name: own.listener.into(), tls, sasl, logins: Logins::default() })
+    }
+
+    /// Whether a TLS handshake is all that clients log in with.
+    pub(crate) fn logs_in_by_tls(&self) -> bool {
+        self.tls.is_some() && self.sasl.is_none()
     }
 
     /// How its connections are encrypted, if they are.

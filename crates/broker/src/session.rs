@@ -19,7 +19,7 @@ use thalweg_wire::{ApiKey, ErrorCode};
 use crate::broker::Broker;
 use crate::call::{Call, Identity};
 use crate::dispatch::{self, Opened};
-use crate::security::{ListenerSecurity, SaslSettings};
+use crate::security::{ListenerSecurity, LoginKind, SaslSettings};
 
 /// A client logs in again no sooner than this after it has logged in, as in Kafka.
 const REAUTH_MIN: Duration = Duration::from_secs(1);
@@ -53,6 +53,12 @@ struct Exchange {
     renews: Option<Done>,
 }
 
+impl Exchange {
+    fn kind(&self) -> LoginKind {
+        if self.renews.is_some() { LoginKind::Renewal } else { LoginKind::First }
+    }
+}
+
 /// How the messages of a mechanism travel.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Framing {
@@ -73,8 +79,18 @@ impl Service for Broker {
     fn connect(self: Arc<Self>, listener: &ListenerName, origin: &Arc<Origin>) -> Result<Box<dyn Session>, String> {
         let security = self.securities.get(&listener.name).ok_or("the listener is unknown")?;
         let security = Arc::clone(security);
+        let principal = match security.principal(origin) {
+            Ok(principal) => Arc::new(principal),
+            Err(why) => {
+                security.logins.failed(LoginKind::First);
+                return Err(why);
+            }
+        };
+        if security.logs_in_by_tls() {
+            security.logins.succeeded(LoginKind::First);
+        }
         Ok(Box::new(ClientSession {
-            identity: Identity { principal: Arc::new(security.principal(origin)?), by_token: false },
+            identity: Identity { principal, by_token: false },
             login: if security.sasl.is_some() { Login::Awaited } else { Login::NotNeeded },
             broker: self,
             listener: listener.clone(),
@@ -100,16 +116,22 @@ impl Session for ClientSession {
         let Some(sasl) = &security.sasl else { return self.dispatch(frame) };
         match &self.login {
             Login::NotNeeded => self.dispatch(frame),
-            Login::Awaited => self.begin(frame, sasl, None),
-            Login::UnderWay(exchange) if exchange.framing == Framing::Bare => self.bare(&frame, sasl),
-            Login::UnderWay(_) => self.go_on(frame, sasl),
+            Login::Awaited => self.counting_failure(LoginKind::First, |this| this.begin(frame, sasl, None)),
+            Login::UnderWay(exchange) => {
+                let (kind, framing) = (exchange.kind(), exchange.framing);
+                self.counting_failure(kind, |this| match framing {
+                    Framing::Bare => this.bare(&frame, sasl),
+                    Framing::Requests => this.go_on(frame, sasl),
+                })
+            }
             Login::Done(done) => {
                 let is_handshake = frame.starts_with(&ApiKey::SaslHandshake.code().to_be_bytes());
                 if is_handshake && done.at.elapsed() >= REAUTH_MIN {
                     let renews = Some(done.clone());
-                    return self.begin(frame, sasl, renews);
+                    return self.counting_failure(LoginKind::Renewal, |this| this.begin(frame, sasl, renews));
                 }
                 if done.ends.is_some_and(|ends| now() >= ends) {
+                    security.logins.expired();
                     return Reply::Close("its session has expired and it has not authenticated again".to_owned());
                 }
                 self.dispatch(frame)
@@ -135,6 +157,15 @@ impl ClientSession {
 
     fn open(&self, frame: Bytes) -> Result<Opened, Reply> {
         dispatch::open(&self.broker, &self.listener, &self.origin, &self.identity, frame)
+    }
+
+    /// One step of a login. A step that ends the connection is a login that failed.
+    fn counting_failure(&mut self, kind: LoginKind, step: impl FnOnce(&mut Self) -> Reply) -> Reply {
+        let reply = step(self);
+        if matches!(reply, Reply::Close(_) | Reply::Last(..)) {
+            self.security.logins.failed(kind);
+        }
+        reply
     }
 
     /// A client names its mechanism, or asks what it may.
@@ -234,7 +265,11 @@ impl ClientSession {
         };
         let mechanism = exchange.server.mechanism();
         let wall_clock = self.broker.wall_clock();
-        let occasion = if exchange.renews.is_some() { Occasion::ReAuthentication } else { Occasion::Authentication };
+        let kind = exchange.kind();
+        let occasion = match kind {
+            LoginKind::First => Occasion::Authentication,
+            LoginKind::Renewal => Occasion::ReAuthentication,
+        };
         let refuse = |failure: &SaslFailure| Refused {
             told: failure.client_message(mechanism, occasion),
             why: format!("failed {occasion} with {}: {failure}", mechanism.name()),
@@ -244,8 +279,7 @@ impl ClientSession {
             sasl.refused(mechanism, message);
             return Ok((step.challenge, 0));
         };
-        let is_renewal = exchange.renews.is_some();
-        if is_renewal && authenticated.principal != *self.identity.principal {
+        if kind == LoginKind::Renewal && authenticated.principal != *self.identity.principal {
             let why = format!(
                 "Cannot change principals during re-authentication from {} to {}",
                 self.identity.principal, authenticated.principal
@@ -254,6 +288,7 @@ impl ClientSession {
         }
         let lifetime_ms =
             self.logged_in(mechanism.name(), authenticated, wall_clock, sasl.reauth_max_ms(mechanism.name()));
+        self.security.logins.succeeded(kind);
         Ok((step.challenge, lifetime_ms))
     }
 

@@ -391,7 +391,7 @@ impl Connection {
             let until = self.last_active + self.idle_max;
             if now() >= until {
                 return Poll::Ready(Err(self.refused.take().unwrap_or_else(|| {
-                    self.seat.expired();
+                    self.seat.idle_closed();
                     Ended::Idle
                 })));
             }

@@ -154,7 +154,7 @@ impl Serving {
         let occupant = Arc::clone(seat.occupant());
         let stream = tokio::select! {
             biased;
-            stream = self.shake_hands(stream) => stream?,
+            stream = self.shake_hands(stream, &seat) => stream?,
             () = occupant.asked_to_leave() => return Err(Ended::OneTooMany),
             () = closing.begun() => return Ok(()),
         };
@@ -173,9 +173,15 @@ impl Serving {
         ended
     }
 
-    async fn shake_hands(&self, stream: TcpStream) -> Result<Stream, Ended> {
+    async fn shake_hands(&self, stream: TcpStream, seat: &Seat) -> Result<Stream, Ended> {
         let Some(encryption) = &self.encryption else { return Ok(Stream::Plain(stream)) };
         let shaken = timeout(HANDSHAKE_MAX, encryption.accept(stream)).await;
-        shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(Ended::Handshake)
+        shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|e| {
+            // What is not TLS, or not acceptable. A client that goes away is no failed login.
+            if e.kind() == io::ErrorKind::InvalidData {
+                seat.handshake_failed();
+            }
+            Ended::Handshake(e)
+        })
     }
 }

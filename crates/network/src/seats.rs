@@ -58,7 +58,8 @@ struct OfListener {
     opened: u64,
     refused: u64,
     throttled: u64,
-    expired: u64,
+    idle_closed: u64,
+    handshakes_failed: u64,
     rate: Rate,
 }
 
@@ -76,7 +77,9 @@ pub struct ListenerView {
     /// How many were closed because their address came faster than its quota allows.
     pub throttled: u64,
     /// How many were closed because they were idle.
-    pub expired: u64,
+    pub idle_closed: u64,
+    /// How many were closed because the TLS handshake failed.
+    pub handshakes_failed: u64,
 }
 
 /// A connection that has a place.
@@ -211,7 +214,8 @@ impl Seats {
             opened: of.opened,
             refused: of.refused,
             throttled: of.throttled,
-            expired: of.expired,
+            idle_closed: of.idle_closed,
+            handshakes_failed: of.handshakes_failed,
         };
         state.listeners.iter().map(view).collect()
     }
@@ -313,9 +317,16 @@ impl Seat {
     }
 
     /// The connection is closed because it was idle.
-    pub(crate) fn expired(&self) {
+    pub(crate) fn idle_closed(&self) {
         if let Some(of) = self.seats.state.lock().listeners.get_mut(&self.occupant.listener) {
-            of.expired += 1;
+            of.idle_closed += 1;
+        }
+    }
+
+    /// The connection is closed because what its client sent in the TLS handshake was refused.
+    pub(crate) fn handshake_failed(&self) {
+        if let Some(of) = self.seats.state.lock().listeners.get_mut(&self.occupant.listener) {
+            of.handshakes_failed += 1;
         }
     }
 

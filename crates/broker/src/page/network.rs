@@ -1,16 +1,19 @@
 //! Requests, connections and fetch sessions.
 
+use std::sync::Arc;
+
 use thalweg_base::metrics::{Kind, QUANTILES, Times};
 use thalweg_network::{Api, ListenerView};
 use thalweg_wire::ApiKey;
 
 use super::Page;
-use crate::broker::Broker;
+use crate::broker::{Broker, LoginView};
 
 pub(super) fn write(page: &mut Page, broker: &Broker) {
     write_requests(page, broker);
     write_errors(page, broker);
     write_connections(page, broker);
+    write_logins(page, broker);
     write_sessions(page, broker);
 }
 
@@ -103,6 +106,13 @@ fn write_errors(page: &mut Page, broker: &Broker) {
     }
 }
 
+/// Strimzi's names of a listener's metrics, then Confluent's, with their label for a processor. One task serves a
+/// connection; its processor counts as the first.
+const PREFIXES: [(&str, &str); 2] = [
+    ("kafka_server_socket_server_metrics", "networkProcessor"),
+    ("kafka_server_socketservermetrics", "network_processor"),
+];
+
 fn write_connections(page: &mut Page, broker: &Broker) {
     let listeners = broker.network.listeners();
     let now = broker.moment();
@@ -111,11 +121,7 @@ fn write_connections(page: &mut Page, broker: &Broker) {
         listeners.iter().map(|view| broker.metrics.rate(&format!("{name} {}", view.name), of(view), now)).collect()
     };
     let (creation, close) = (rates(&|view| view.opened, "creation"), rates(&closed, "close"));
-    // Strimzi's names, then Confluent's. One task serves a connection, whose processor counts as the first.
-    for (prefix, processor) in [
-        ("kafka_server_socket_server_metrics", "networkProcessor"),
-        ("kafka_server_socketservermetrics", "network_processor"),
-    ] {
+    for (prefix, processor) in PREFIXES {
         let mut family = |name: &str, kind, help, of: &dyn Fn(usize, &ListenerView) -> f64| {
             page.text.family(&format!("{prefix}_{name}"), kind, help);
             for (index, view) in listeners.iter().enumerate() {
@@ -127,8 +133,6 @@ fn write_connections(page: &mut Page, broker: &Broker) {
         family("connection_close_total", Kind::Counter, "Connections that were closed.", &|_, v| closed(v) as f64);
         family("connection_creation_rate", Kind::Gauge, "Connections opened a second, lately.", &|i, _| creation[i]);
         family("connection_close_rate", Kind::Gauge, "Connections closed a second, lately.", &|i, _| close[i]);
-        let help = "Connections that were closed because they were idle.";
-        family("expired_connections_killed_count", Kind::Counter, help, &|_, view| view.expired as f64);
     }
     let refused = "thalweg_connections_refused_total";
     page.text.family(refused, Kind::Counter, "Connections closed at once: their address had max.connections.per.ip.");
@@ -140,9 +144,11 @@ fn write_connections(page: &mut Page, broker: &Broker) {
     for view in &listeners {
         page.text.sample(&[("listener", &view.name)], view.throttled);
     }
-    let expired: u64 = listeners.iter().map(|view| view.expired).sum();
-    let help = "Connections that were closed because they were idle.";
-    page.gauge("kafka_network_socketserver_expiredconnectionskilledcount", help, expired);
+    let idle = "thalweg_connections_idle_closed_total";
+    page.text.family(idle, Kind::Counter, "Connections that were closed because they were idle.");
+    for view in &listeners {
+        page.text.sample(&[("listener", &view.name)], view.idle_closed);
+    }
     let (left, limit) = broker.network.request_memory();
     page.gauge("kafka_network_socketserver_memorypoolavailable", "Memory left for requests, in bytes.", left);
     page.gauge("kafka_network_socketserver_memorypoolused", "Memory that requests hold, in bytes.", limit - left);
@@ -159,4 +165,41 @@ fn write_sessions(page: &mut Page, broker: &Broker) {
     let help = "Sessions that had to make room for others.";
     page.counter(&format!("{prefix}_incrementalfetchsessionevictions_total"), help, evictions);
     page.counter(&format!("{prefix}_incrementalfetchsessionevictionspersec"), help, evictions);
+}
+
+/// A family of the logins: its name, what it counts, and where that stands.
+type LoginFamily = (&'static str, &'static str, fn(&LoginView) -> u64);
+
+const LOGINS: [LoginFamily; 5] = [
+    ("successful_authentication", "Clients that have logged in, by SASL or by a TLS handshake.", |view| view.succeeded),
+    ("failed_authentication", "Clients that could not log in.", |view| view.failed),
+    ("successful_reauthentication", "Clients that have logged in again on their connection.", |view| view.renewed),
+    ("failed_reauthentication", "Clients that could not log in again.", |view| view.renewals_failed),
+    ("expired_connections_killed", EXPIRED, |view| view.expired),
+];
+const EXPIRED: &str = "Connections that were closed because their client did not log in again in time.";
+
+fn write_logins(page: &mut Page, broker: &Broker) {
+    let handshakes = broker.network.listeners();
+    let views: Vec<(Arc<str>, LoginView)> = broker
+        .securities
+        .iter()
+        .map(|(name, security)| {
+            let mut view = security.logins.view();
+            let listener = handshakes.iter().find(|view| view.name == *name);
+            view.failed += listener.map_or(0, |listener| listener.handshakes_failed);
+            (Arc::clone(name), view)
+        })
+        .collect();
+    for (prefix, processor) in PREFIXES {
+        for (name, help, of) in LOGINS {
+            let ending = if help == EXPIRED { "count" } else { "total" };
+            page.text.family(&format!("{prefix}_{name}_{ending}"), Kind::Counter, help);
+            for (listener, view) in &views {
+                page.text.sample(&[("listener", listener), (processor, &0)], of(view));
+            }
+        }
+    }
+    let expired: u64 = views.iter().map(|(_, view)| view.expired).sum();
+    page.gauge("kafka_network_socketserver_expiredconnectionskilledcount", EXPIRED, expired);
 }

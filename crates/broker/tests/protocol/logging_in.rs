@@ -6,6 +6,7 @@ use thalweg_wire::messages as m;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::{Cluster, exchange, frame_of};
+use crate::watching::{get, sample};
 
 const JAAS: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"alice-secret\" user_bob=\"bob-secret\";";
 
@@ -21,6 +22,7 @@ async fn start() -> Cluster {
         ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
         ("super.users", "User:alice;User:ANONYMOUS"),
         ("delegation.token.secret.key", "a secret"),
+        ("thalweg.http.listen", "127.0.0.1:0"),
     ];
     Cluster::start_in(dir, &properties).await
 }
@@ -68,6 +70,34 @@ async fn who_logs_in_is_who_acls_ask_about() {
     assert_eq!(denied.topics[0].error_code, ErrorCode::TopicAuthorizationFailed.code());
     assert_eq!(exchange(&mut alice, &request, 7).await.topics[0].error_code, 0);
     assert_eq!((topics(&mut alice).await, topics(&mut bob).await), (1, 0));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn logins_are_counted() {
+    let cluster = start().await;
+    let mut alice = cluster.connect().await;
+    handshake(&mut alice, "PLAIN", 1).await;
+    assert_eq!(authenticate(&mut alice, b"\0alice\0alice-secret").await.0, 0);
+    for (mechanism, message) in [("PLAIN", Some(&b"\0alice\0guessed"[..])), ("SCRAM-SHA-256", None)] {
+        let mut stranger = cluster.connect().await;
+        handshake(&mut stranger, mechanism, 1).await;
+        if let Some(message) = message {
+            assert_ne!(authenticate(&mut stranger, message).await.0, 0);
+        }
+        assert!(is_closed(&mut stranger).await);
+    }
+    let page = get(&cluster, "/metrics").await;
+    let counted = |name: &str| {
+        let labels = "{listener=\"PLAINTEXT\",networkProcessor=\"0\"}";
+        sample(&page, &format!("kafka_server_socket_server_metrics_{name}{labels}"))
+    };
+    assert_eq!(counted("successful_authentication_total"), 1.0);
+    assert_eq!(counted("failed_authentication_total"), 2.0);
+    assert_eq!(counted("successful_reauthentication_total"), 0.0);
+    assert_eq!(counted("failed_reauthentication_total"), 0.0);
+    assert_eq!(counted("expired_connections_killed_count"), 0.0);
+    assert_eq!(sample(&page, "kafka_network_socketserver_expiredconnectionskilledcount"), 0.0);
     cluster.stop().await;
 }
 

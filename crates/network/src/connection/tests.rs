@@ -147,7 +147,7 @@ async fn a_silent_client_is_closed_though_a_request_of_it_waits() {
     let mut end = [0; 1];
     let read = timeout(Duration::from_secs(20), client.read(&mut end)).await;
     assert_eq!(read.expect("it is closed in time").expect("it is closed in order"), 0);
-    assert_eq!(node.network.listeners()[0].expired, 1);
+    assert_eq!(node.network.listeners()[0].idle_closed, 1);
 }
 
 /// A service whose clients are throttled after every request.

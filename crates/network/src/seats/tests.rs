@@ -49,7 +49,15 @@ async fn an_address_that_has_all_it_may_have_is_closed() {
     for ip in [A, B] {
         assert!(matches!(ask(&seats, &clients(), ip), Some(Err(NoSeat::AddressFull))), "{ip}");
     }
-    let expected = ListenerView { name: clients(), open: 3, opened: 3, refused: 2, throttled: 0, expired: 0 };
+    let expected = ListenerView {
+        name: clients(),
+        open: 3,
+        opened: 3,
+        refused: 2,
+        throttled: 0,
+        idle_closed: 0,
+        handshakes_failed: 0,
+    };
     assert_eq!(seats.listeners(), [expected]);
     drop(held);
     assert!(seats.state.lock().by_ip.is_empty() && seats.state.lock().occupants.is_empty());
