@@ -49,7 +49,7 @@ public final class Faces {
     /** The broker of a node. */
     public static BrokerServer broker(Cluster cluster, Node node) {
         SocketServer sockets = sockets(node);
-        KRaftMetadataCache cache = cache(node);
+        KRaftMetadataCache cache = cache(cluster, node);
         KafkaApis apis = face(KafkaApis.class, Map.of(
             "isConsumerGroupProtocolEnabled", arguments -> true,
             "metadataCache", arguments -> cache,
@@ -78,6 +78,7 @@ public final class Faces {
         known.put("replicaManager", arguments -> Replicas.manager(node));
         known.put("logManager", arguments -> logs);
         known.put("groupCoordinator", arguments -> groups());
+        known.put("metrics", arguments -> Measures.of(node));
         return face(BrokerServer.class, known);
     }
 
@@ -137,7 +138,7 @@ public final class Faces {
         return face(GroupCoordinator.class, Map.of("groupMetadataTopicConfigs", arguments -> configs));
     }
 
-    private static KRaftMetadataCache cache(Node node) {
+    private static KRaftMetadataCache cache(Cluster cluster, Node node) {
         Map<String, Function<Object[], Object>> known = new HashMap<>();
         known.put("numPartitions", arguments -> node.view().topic((String) arguments[0]).map(topic -> topic.partitions().size()));
         known.put("getTopicId", arguments ->
@@ -154,6 +155,15 @@ public final class Faces {
         known.put("contains", arguments -> arguments[0] instanceof TopicPartition partition
             ? leader(node, partition.topic(), partition.partition()).isPresent()
             : node.view().topic((String) arguments[0]).isPresent());
+        known.put("getPartitionLeaderEndpoint", arguments -> leader(node, (String) arguments[0], (Integer) arguments[1])
+            .filter(state -> state.leader() >= 0)
+            .map(state -> new org.apache.kafka.common.Node(state.leader(), "localhost",
+                cluster.node(state.leader()).port(((ListenerName) arguments[2]).value()))));
+        known.put("topicConfig", arguments -> {
+            Properties configs = new Properties();
+            configs.putAll(node.view().topicConfigs((String) arguments[0]));
+            return configs;
+        });
         known.put("getLeaderAndIsr", arguments -> leader(node, (String) arguments[0], (Integer) arguments[1]));
         return face(KRaftMetadataCache.class, known);
     }

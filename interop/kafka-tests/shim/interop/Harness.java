@@ -141,6 +141,8 @@ public final class Harness {
         Wanted.ofProperties(all);
         Door door = some.isEmpty() ? door(all, ports) : Door.added(all, ports);
         Door.allowed(all);
+        Measures.shown(all);
+        Measures.register(cluster);
         int id = Integer.parseInt(all.get("node.id"));
         Node node = new Node(cluster.place(id), cluster.clusterId(), all, ports, door, levels);
         cluster.put(node);

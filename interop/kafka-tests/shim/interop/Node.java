@@ -111,7 +111,7 @@ public final class Node {
         return home.resolve("server.properties");
     }
 
-    private static boolean isKafka() {
+    static boolean isKafka() {
         return WHAT.equals("kafka");
     }
 

@@ -1,7 +1,5 @@
 package interop;
 
-import java.io.File;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
@@ -24,9 +22,15 @@ final class Replicas {
     static ReplicaManager manager(Node node) {
         return Faces.face(ReplicaManager.class, Map.of(
             "onlinePartition", arguments -> partition(node, (TopicPartition) arguments[0]),
+            "localLog", arguments -> hosted(node, (TopicPartition) arguments[0]),
+            "localLogOrException", arguments -> hosted(node, (TopicPartition) arguments[0]).get(),
             "getPartitionOrError", arguments -> {
                 throw Touched.skip("ReplicaManager.getPartitionOrError");
             }));
+    }
+
+    private static scala.Option<UnifiedLog> hosted(Node node, TopicPartition asked) {
+        return Logs.named(node, asked, asked.toString());
     }
 
     private static scala.Option<Partition> partition(Node node, TopicPartition asked) {
@@ -39,11 +43,12 @@ final class Replicas {
         }
         MetadataResponsePartition state = found.get();
         boolean leads = state.leaderId() == node.id();
-        UnifiedLog log = Faces.face(UnifiedLog.class, Map.of());
+        UnifiedLog log = Logs.log(node, asked);
         return scala.Option.apply(Faces.face(Partition.class, Map.of(
             "leaderReplicaIdOpt", arguments -> state.leaderId() < 0 ? scala.Option.empty() : scala.Option.apply(state.leaderId()),
             "isLeader", arguments -> leads,
             "getLeaderEpoch", arguments -> state.leaderEpoch(),
+            "log", arguments -> scala.Option.apply(log),
             "leaderLogIfLocal", arguments -> leads ? scala.Option.apply(log) : scala.Option.empty())));
     }
 
@@ -52,11 +57,8 @@ final class Replicas {
         return Faces.face(LogManager.class, Map.of(
             "liveLogDirs", arguments -> CollectionConverters.asScala(node.logDirs().stream().map(Path::toFile).toList()).toSeq(),
             "getLog", arguments -> {
-                String name = arguments[0] + ((Boolean) arguments[1] ? "-future" : "");
-                boolean there = node.logDirs().stream().anyMatch(dir -> Files.exists(dir.resolve(name)));
-                return there ? scala.Option.apply(Faces.face(UnifiedLog.class, Map.of(
-                    "dir", asked -> node.logDirs().stream().map(dir -> dir.resolve(name)).filter(Files::exists)
-                        .map(Path::toFile).findFirst().orElse(new File(name))))) : scala.Option.empty();
+                TopicPartition asked = (TopicPartition) arguments[0];
+                return Logs.named(node, asked, asked + ((Boolean) arguments[1] ? "-future" : ""));
             }));
     }
 }

@@ -73,12 +73,22 @@ public final class View {
 
     /** What is set for this broker or for all of them while they run. */
     Map<String, String> dynamicConfigs() {
+        return configs(ConfigResource.Type.BROKER, Integer.toString(id),
+            Set.of(ConfigSource.DYNAMIC_BROKER_CONFIG, ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG));
+    }
+
+    /** What is set for a topic. */
+    Map<String, String> topicConfigs(String name) {
+        return configs(ConfigResource.Type.TOPIC, name, Set.of(ConfigSource.TOPIC_CONFIG));
+    }
+
+    private Map<String, String> configs(ConfigResource.Type type, String name, Set<ConfigSource> from) {
         DescribeConfigsRequestData asked = new DescribeConfigsRequestData().setResources(List.of(new DescribeConfigsResource()
-            .setResourceType(ConfigResource.Type.BROKER.id()).setResourceName(Integer.toString(id)).setConfigurationKeys(null)));
-        Set<Byte> dynamic = Set.of(ConfigSource.DYNAMIC_BROKER_CONFIG.id(), ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG.id());
+            .setResourceType(type.id()).setResourceName(name).setConfigurationKeys(null)));
+        Set<Byte> wanted = from.stream().map(ConfigSource::id).collect(Collectors.toSet());
         DescribeConfigsResponse said = (DescribeConfigsResponse) send(new DescribeConfigsRequest.Builder(asked).build());
         return said.data().results().get(0).configs().stream()
-            .filter(each -> dynamic.contains(each.configSource()) && each.value() != null)
+            .filter(each -> wanted.contains(each.configSource()) && each.value() != null)
             .collect(Collectors.toMap(DescribeConfigsResourceResult::name, DescribeConfigsResourceResult::value));
     }
 
