@@ -141,6 +141,11 @@ pub(crate) struct Search {
 }
 
 impl State {
+    /// Refuses a client that knows another leader epoch than this replica, before it is looked at whether this one leads.
+    fn check_epoch(&self, known: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+        self.role.check_epoch(known).ok_or(self.absent())?.map_err(error_of)
+    }
+
     /// The log, if this replica is one of those that answer.
     fn answering(&self, who: Answering) -> Result<&Log, ErrorCode> {
         match (who, &self.log, &self.role) {
@@ -226,8 +231,10 @@ impl Partition {
         let absent = state.absent();
         let State { log: Some(log), role, .. } = &mut *state else { return Err(absent) };
         let may_serve = matches!(role, Role::Leader(_)) || reader == Reader::ConsumerOfAnyReplica;
-        let epoch = role.check_epoch(params.current_leader_epoch).filter(|_| may_serve).ok_or(absent)?;
-        epoch.map_err(error_of)?;
+        role.check_epoch(params.current_leader_epoch).ok_or(absent)?.map_err(error_of)?;
+        if !may_serve {
+            return Err(absent);
+        }
         if let Some(epoch) = params.last_fetched_epoch {
             let own = log.end_offset_for_epoch(epoch).map(|(epoch, end)| EpochEnd { epoch, end });
             let found = diverging(params.fetch_offset, epoch, own, log.log_start()).map_err(error_of)?;
@@ -267,8 +274,8 @@ impl Partition {
         answering: Answering,
     ) -> Result<Position, ErrorCode> {
         let state = self.lock();
+        state.check_epoch(current_leader_epoch)?;
         let log = state.answering(answering)?;
-        state.role.check_epoch(current_leader_epoch).ok_or(state.absent())?.map_err(error_of)?;
         let high_watermark = state.role.high_watermark();
         let readable_end = match isolation {
             Isolation::ReadUncommitted => high_watermark,
@@ -326,8 +333,8 @@ impl Partition {
         current_leader_epoch: Option<LeaderEpoch>,
     ) -> Result<Option<EpochEnd>, ErrorCode> {
         let state = self.lock();
-        let (log, leader) = state.serving()?;
-        leader.check_epoch(current_leader_epoch).map_err(error_of)?;
+        state.check_epoch(current_leader_epoch)?;
+        let (log, _) = state.serving()?;
         Ok(log.end_offset_for_epoch(epoch).map(|(epoch, end)| EpochEnd { epoch, end }))
     }
 

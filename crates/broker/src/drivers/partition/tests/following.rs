@@ -173,6 +173,12 @@ async fn followers_serve_only_those_that_know_of_them() {
     };
     let look = |reader| replicas.others.look(&params, 1000, FirstBatch::Whole, reader, Isolation::ReadUncommitted);
     assert_eq!(look(Reader::Consumer).error, ErrorCode::NotLeaderOrFollower);
+    let newer = FetchParams { current_leader_epoch: Some(LeaderEpoch(1)), ..params };
+    let refused = replicas.others.look(&newer, 1000, FirstBatch::Whole, Reader::Consumer, Isolation::ReadUncommitted);
+    assert_eq!(refused.error, ErrorCode::UnknownLeaderEpoch);
+    let ended = |known| replicas.others.end_of_epoch(LeaderEpoch(0), Some(LeaderEpoch(known))).map(|_| ());
+    assert_eq!(ended(0), Err(ErrorCode::NotLeaderOrFollower));
+    assert_eq!(ended(1), Err(ErrorCode::UnknownLeaderEpoch));
     let found = look(Reader::ConsumerOfAnyReplica);
     assert_eq!((found.error, found.high_watermark, found.read.is_some()), (ErrorCode::None, Offset(1), true));
 }
@@ -194,7 +200,9 @@ async fn followers_tell_the_ends_of_their_own_logs_to_those_that_look_for_faults
     };
     assert_eq!(end(Answering::Leader, 0), Err(ErrorCode::NotLeaderOrFollower));
     assert_eq!(end(Answering::AnyReplica, 0), Ok(Some((Offset(2), LeaderEpoch(0)))));
-    assert_eq!(end(Answering::AnyReplica, 1), Err(ErrorCode::UnknownLeaderEpoch));
+    for answering in [Answering::Leader, Answering::AnyReplica] {
+        assert_eq!(end(answering, 1), Err(ErrorCode::UnknownLeaderEpoch), "the epoch is looked at first");
+    }
     let query = OffsetQuery::MaxTimestamp;
     let Ok(Position::Search(search)) = replicas.others.position(query, Isolation::LogEnd, None, Answering::AnyReplica)
     else {
