@@ -226,7 +226,7 @@ async fn nobody_authenticates_on_a_plain_listener() {
 }
 
 /// What a broker that is not there sends to register.
-fn registration(cluster_id: &str, broker_id: i32, incarnation: u8) -> m::BrokerRegistrationRequest {
+pub(crate) fn registration(cluster_id: &str, broker_id: i32, incarnation: u8) -> m::BrokerRegistrationRequest {
     use m::broker_registration_request::{Feature, Listener};
     let feature = |(name, max): (&str, i16)| Feature {
         name: name.into(),

@@ -10,6 +10,7 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
 use crate::client::{Cluster, exchange};
+use crate::controllers::registration;
 
 const ID: &str = "id";
 
@@ -228,6 +229,76 @@ async fn transact(stream: &mut TcpStream, id: &str, topic_id: Uuid, producer: (i
     let ended = exchange(stream, &request, 5).await;
     assert_eq!(ended.error_code, 0, "{id} in epoch {producer_epoch}");
     (ended.producer_id, ended.producer_epoch)
+}
+
+/// Creates a topic that no marker is written to until `min.insync.replicas` is 1: its other replica is on a broker that
+/// does not run.
+async fn topic_with_too_few_in_sync(cluster: &mut Cluster) -> Uuid {
+    use m::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
+    let described = cluster.ask(&m::DescribeClusterRequest::default(), 1).await;
+    let registered = cluster.ask_controller(&registration(&described.cluster_id, 2, 7), 4).await;
+    assert_eq!(registered.error_code, 0);
+    let topic = CreatableTopic {
+        name: "t".into(),
+        num_partitions: -1,
+        replication_factor: -1,
+        assignments: vec![CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![1, 2] }],
+        configs: vec![CreatableTopicConfig { name: "min.insync.replicas".into(), value: Some("2".into()) }],
+    };
+    let request = m::CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, validate_only: false };
+    let created = cluster.ask(&request, 7).await.topics.remove(0);
+    assert_eq!(created.error_code, 0, "{:?}", created.error_message);
+    created.topic_id
+}
+
+/// The end of a transaction reaches a partition while the first record of the next one waits for its coordinator.
+#[tokio::test]
+async fn a_record_that_waits_for_the_end_of_the_transaction_before_is_part_of_the_next() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log_dirs = dir.path().display().to_string();
+    let properties = [("log.dirs", &*log_dirs), ("add.partitions.to.txn.retry.backoff.max.ms", "30000")];
+    let mut cluster = Cluster::start_in(dir, &properties).await;
+    let topic = topic_with_too_few_in_sync(&mut cluster).await;
+    let find = m::FindCoordinatorRequest { key_type: 1, coordinator_keys: vec![ID.into()], ..Default::default() };
+    assert_eq!(cluster.ask(&find, 6).await.coordinators[0].error_code, 0);
+    let producer = init(&mut cluster).await.expect("a producer");
+    let produced = |producer, acks| m::ProduceRequest {
+        transactional_id: Some(ID.into()),
+        acks,
+        timeout_ms: 10_000,
+        topic_data: vec![TopicProduceData {
+            topic_id: topic,
+            partition_data: vec![PartitionProduceData { index: 0, records: Some(batch(producer, 0)) }],
+            ..Default::default()
+        }],
+    };
+    let first = cluster.ask(&produced(producer, 1), 13).await.responses.remove(0).partition_responses.remove(0);
+    assert_eq!(first.error_code, 0);
+    let (error, next) = end(&mut cluster, producer, true).await;
+    assert_eq!(error, ErrorCode::None);
+    let mut client = cluster.connect().await;
+    let request = produced(next, 1);
+    let waiting = task::spawn(async move { exchange(&mut client, &request, 13).await });
+    let config = m::incremental_alter_configs_request::AlterableConfig {
+        name: "min.insync.replicas".into(),
+        config_operation: 0,
+        value: Some("1".into()),
+    };
+    let resource = m::incremental_alter_configs_request::AlterConfigsResource {
+        resource_type: 2,
+        resource_name: "t".into(),
+        configs: vec![config],
+    };
+    // Everything runs in one thread: meanwhile the coordinator is asked in vain.
+    for _ in 0..100 {
+        assert_eq!(ends(&mut cluster).await.1, 0);
+    }
+    assert!(!waiting.is_finished(), "the transaction before is not complete");
+    let request = m::IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    assert_eq!(cluster.ask(&request, 1).await.responses[0].error_code, 0);
+    let second = waiting.await.expect("an answer").responses.remove(0).partition_responses.remove(0);
+    assert_eq!((second.error_code, second.base_offset), (0, 2));
+    cluster.stop().await;
 }
 
 #[tokio::test]

@@ -30,7 +30,14 @@ struct Question {
     producer: Producer,
     membership: Membership,
     /// What to append with if the coordinator agrees.
-    unverified: BTreeMap<TopicPartition, Guard>,
+    unverified: BTreeMap<TopicPartition, (Arc<Partition>, Guard)>,
+}
+
+/// What has been asked for a request.
+struct Asking {
+    guards: Guards,
+    question: Question,
+    asked: Asked,
 }
 
 impl Question {
@@ -49,9 +56,19 @@ impl Question {
             && matches!(outcome, Ok(thalweg_transactions::Answer::Added(Err(ErrorCode::ConcurrentTransactions))))
     }
 
+    /// Whether a transaction of this producer has ended here since the coordinator was asked. It was the one before if the
+    /// coordinator takes the partition into the next one when it is asked again.
+    fn is_overtaken(&self, until: Instant) -> bool {
+        let Producer { id, epoch } = self.producer;
+        let mut places = self.unverified.values();
+        self.membership == Membership::Added
+            && now() < until
+            && places.any(|(place, guard)| !place.is_in_transaction(id, epoch, guard))
+    }
+
     fn settle(self, outcome: Outcome, guards: &mut Guards) {
         let missing = self.membership.missing(outcome);
-        for (place, guard) in self.unverified {
+        for (place, (_, guard)) in self.unverified {
             match &missing {
                 Ok((missing, error)) => {
                     let indexes = missing.get(&*place.topic);
@@ -67,34 +84,53 @@ impl Question {
 }
 
 pub(super) fn handle(call: Call, request: ProduceRequest) -> Reply {
-    let (mut guards, question) = match prepare(&call, &request) {
-        Ok(prepared) => prepared,
+    let asking = match ask(&call, &request) {
+        Ok(asking) => asking,
         Err(guards) => return append_and_reply(call, request, &guards),
     };
-    let Some(question) = question else { return append_and_reply(call, request, &guards) };
-    let config = &call.broker.config.transactions;
-    let until = now() + config.add_backoff_max;
-    let backoff = config.add_backoff;
-    let asked = match question.ask(&call) {
-        Asked::Now(outcome) if !question.is_too_early(&outcome, until) => {
+    let until = now() + call.broker.config.transactions.add_backoff_max;
+    let asking = match asking {
+        Asking { mut guards, question, asked: Asked::Now(outcome) } if !question.is_too_early(&outcome, until) => {
             question.settle(outcome, &mut guards);
             return append_and_reply(call, request, &guards);
         }
-        asked => asked,
+        asking => asking,
     };
     Reply::Exclusive(Box::pin(async move {
-        let mut outcome = answered(asked).await;
-        while question.is_too_early(&outcome, until) {
-            sleep_until(now() + backoff).await;
-            outcome = answered(question.ask(&call)).await;
-        }
-        question.settle(outcome, &mut guards);
+        let guards = settled(&call, &request, asking, until).await;
         match append_and_reply(call, request, &guards) {
             Reply::Now(frame) => frame,
             Reply::Parked(answer, _) | Reply::Exclusive(answer) | Reply::Last(answer, _) => answer.await,
             Reply::Nothing | Reply::Close(_) => Frame::default(),
         }
     }))
+}
+
+/// Asks the coordinator. The error is what counts without a question.
+fn ask(call: &Call, request: &ProduceRequest) -> Result<Asking, Guards> {
+    let (guards, question) = prepare(call, request)?;
+    let Some(question) = question else { return Err(guards) };
+    let asked = question.ask(call);
+    Ok(Asking { guards, question, asked })
+}
+
+/// Waits for the coordinator, and asks it again while it completes the transaction before. Each time the partitions are
+/// looked at anew: the end of the transaction before may be written there meanwhile.
+async fn settled(call: &Call, request: &ProduceRequest, mut asking: Asking, until: Instant) -> Guards {
+    loop {
+        let Asking { mut guards, question, asked } = asking;
+        let outcome = answered(asked).await;
+        if question.is_too_early(&outcome, until) {
+            sleep_until(now() + call.broker.config.transactions.add_backoff).await;
+        } else if !question.is_overtaken(until) {
+            question.settle(outcome, &mut guards);
+            return guards;
+        }
+        asking = match ask(call, request) {
+            Ok(asking) => asking,
+            Err(guards) => return guards,
+        };
+    }
 }
 
 /// Finds what the coordinator has to be asked about. The error refuses everything.
@@ -128,7 +164,7 @@ fn prepare(call: &Call, request: &ProduceRequest) -> Result<(Guards, Option<Ques
             Ok(None) => {}
             Ok(Some(guard)) => {
                 let guard = guard.beginning_at_zero_if(membership == Membership::Added);
-                unverified.insert(place.id.clone(), guard);
+                unverified.insert(place.id.clone(), (place, guard));
             }
             Err(error) => guards.refuse(place.id.clone(), told(error, membership)),
         }
