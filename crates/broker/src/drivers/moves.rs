@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use thalweg_base::{Offset, Uuid};
+use thalweg_base::{Offset, TopicPartition, Uuid};
 use thalweg_metadata::config::BrokerConfigs;
 use thalweg_storage::Log;
 use thalweg_sys::time::{Duration, sleep};
@@ -16,6 +16,9 @@ use super::settings::value;
 
 /// A move that rests looks at least so often whether it may go on faster, or is to end.
 const NAP_MAX: Duration = Duration::from_millis(500);
+
+/// So many partitions that are not here may have a wanted directory, some MB: of more it is not remembered.
+const WANTED_MAX: usize = 100_000;
 
 /// A copy that is being made.
 #[derive(Debug)]
@@ -69,6 +72,9 @@ impl Move {
 pub(crate) struct Moves {
     /// By topic and partition.
     pub(super) running: Mutex<BTreeMap<(Uuid, i32), Arc<Move>>>,
+    /// The directories, by index, that partitions are wanted in which are not here yet: a reassignment names them before
+    /// its replicas are made (KIP-113).
+    wanted: Mutex<BTreeMap<TopicPartition, usize>>,
     /// `replica.alter.log.dirs.io.max.bytes.per.second`, for all of them.
     bytes_per_second: AtomicU64,
     /// The node closes: copies stay as they are until it starts again.
@@ -77,10 +83,32 @@ pub(crate) struct Moves {
 
 impl Moves {
     pub(super) fn new(broker: &BrokerConfigs<'_>) -> Self {
-        let moves =
-            Self { running: Mutex::default(), bytes_per_second: AtomicU64::new(0), closed: AtomicBool::new(false) };
+        let moves = Self {
+            running: Mutex::default(),
+            wanted: Mutex::default(),
+            bytes_per_second: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        };
         moves.configure(broker);
         moves
+    }
+
+    /// A partition that is not here is to be made in the directory `dir`, by its index.
+    pub(super) fn want(&self, partition: TopicPartition, dir: usize) {
+        let mut wanted = self.wanted.lock();
+        if wanted.len() < WANTED_MAX || wanted.contains_key(&partition) {
+            wanted.insert(partition, dir);
+        }
+    }
+
+    /// The directory that a partition which is being made is wanted in.
+    pub(super) fn wanted(&self, partition: &TopicPartition) -> Option<usize> {
+        self.wanted.lock().get(partition).copied()
+    }
+
+    /// The partition has been made.
+    pub(super) fn made(&self, partition: &TopicPartition) {
+        self.wanted.lock().remove(partition);
     }
 
     /// The broker's configuration has changed.

@@ -48,6 +48,13 @@ impl Partitions {
         usable.ok_or(if known { ErrorCode::KafkaStorageError } else { ErrorCode::LogDirNotFound })
     }
 
+    /// A partition that is not here is to be made in the log directory `path` once it is.
+    pub(crate) fn want_in(&self, partition: TopicPartition, path: &Path) {
+        if let Ok(dir) = self.check_dir(path) {
+            self.moves().want(partition, dir);
+        }
+    }
+
     /// Begins to move a partition's log into the log directory `path`. Where it is there already, a move elsewhere ends.
     pub(crate) fn move_to(self: &Arc<Self>, partition: &Arc<Partition>, path: &Path) -> Result<(), ErrorCode> {
         let dir = self.check_dir(path)?;

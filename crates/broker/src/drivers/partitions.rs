@@ -344,13 +344,14 @@ impl Partitions {
         let hints = OpenHints { clean_shutdown: true, ..OpenHints::UNKNOWN };
         let mut failure = None;
         // A directory that fails now is not the last one that is tried.
-        while let Some(dir) = self.place(registration) {
+        while let Some(dir) = self.place(registration, &id) {
             let place = &self.dirs[dir];
             let path = place.path.join(names::dir_name(&id));
             match Log::open(&path, Some(topic.id), settings.log.clone(), &hints, timestamp()) {
                 Ok((log, _)) => {
                     let log = (log, &place.health);
                     let partition = Partition::new(id, topic.id, log, Offset::ZERO, settings, self.local());
+                    self.moves.made(&partition.id);
                     self.insert(Arc::clone(&partition), Some(dir));
                     self.note_place(&partition, registration, dir);
                     return Ok(partition);
@@ -392,9 +393,9 @@ impl Partitions {
         self.misplaced.lock().extend(placements.iter().map(|placement| (placement.topic, placement.partition)));
     }
 
-    /// The directory for a new log: the one that the metadata names, else the one with the fewest partitions; `None` when
-    /// all have failed.
-    fn place(&self, registration: &PartitionRegistration) -> Option<usize> {
+    /// The directory for a new log: the one that the metadata names, else the one that a client has named beforehand, else
+    /// the one with the fewest partitions; `None` when all have failed.
+    fn place(&self, registration: &PartitionRegistration, id: &TopicPartition) -> Option<usize> {
         let assigned = registration.directory(self.local.id);
         let usable = |dir: &usize| !self.dirs[*dir].health.is_failed();
         if let Some(dir) = self.dirs.iter().position(|dir| Some(dir.id) == assigned).filter(usable) {
@@ -402,6 +403,9 @@ impl Partitions {
         }
         if self.dirs.len() == 1 {
             return Some(0).filter(usable);
+        }
+        if let Some(dir) = self.moves.wanted(id).filter(usable) {
+            return Some(dir);
         }
         let places = self.places.lock();
         let mut counts = vec![0usize; self.dirs.len()];

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytestring::ByteString;
+use thalweg_base::TopicPartition;
 use thalweg_replica::TopicRef;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::alter_replica_log_dirs_response::{
@@ -47,6 +48,7 @@ fn begin(call: &Call, dir: &str, topic: &str, index: i32) -> Result<(), ErrorCod
     let partitions = &call.broker.partitions;
     partitions.check_dir(Path::new(dir))?;
     let found = partitions.find(TopicRef::Name(topic), index).map_err(|unknown| {
+        partitions.want_in(TopicPartition::new(topic, index), Path::new(dir));
         let image = call.broker.metadata.image();
         let known = image.topics().by_name(topic).is_some_and(|topic| topic.partition(index).is_some());
         // Kafka keeps this answer for older tools.

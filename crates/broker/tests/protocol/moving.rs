@@ -170,6 +170,23 @@ async fn move_to(cluster: &mut Cluster, topic: &str, dir: &Path) -> i16 {
 }
 
 #[tokio::test]
+async fn a_log_that_is_not_here_yet_is_made_where_it_is_wanted() {
+    let mut cluster = two_dirs(tempfile::tempdir().expect("a directory")).await;
+    one_in_each(&mut cluster).await;
+    for dir in ["b", "a", "b"] {
+        let dir = cluster.dir().join(dir);
+        for topic in ["wanted-1", "wanted-2", "wanted-3"] {
+            assert_eq!(move_to(&mut cluster, topic, &dir).await, ErrorCode::UnknownTopicOrPartition.code());
+        }
+    }
+    for topic in ["wanted-1", "wanted-2", "wanted-3"] {
+        cluster.create(topic, &[]).await;
+        assert!(fs::exists(&cluster.dir().join("b").join(format!("{topic}-0"))), "the last one counts");
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_log_moves_to_another_directory_while_it_is_written_to() {
     let mut cluster = two_dirs(tempfile::tempdir().expect("a directory")).await;
     let [(name, topic), _] = one_in_each(&mut cluster).await;
