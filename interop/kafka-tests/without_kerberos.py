@@ -5,6 +5,8 @@ import zipfile
 
 CLASSES = ("kafka/api/SaslSslAdminIntegrationTest", "kafka/api/UserQuotaTest", "kafka/api/SaslPlaintextConsumerTest",
            "kafka/api/SaslSslConsumerTest")
+# Kafka's clients log in by this class's mechanism unless they name one.
+DEFAULTS = ("org/apache/kafka/common/config/SaslConfigs",)
 # The mechanism, and the users that Kafka's JaasTestUtils has for either.
 WORDS = {b"GSSAPI": b"PLAIN", b"client": b"plain-user", b"client2": b"plain-user2", b"kafka": b"plain-admin"}
 # How long the entries of a class file's pool of constants are after their tags, without those of text.
@@ -12,11 +14,17 @@ LENGTHS = {3: 4, 4: 4, 5: 8, 6: 8, 7: 2, 8: 2, 9: 4, 10: 4, 11: 4, 12: 4, 15: 3,
 TEXT, STRING = 1, 8
 
 
-def write(jar, into):
-    """Writes the classes of a jar that are to be changed, changed, into a folder for the class path."""
+def write(tests, clients, into):
+    """Writes the classes of two jars that are to be changed, changed, into a folder for the class path."""
+    for jar, which in ((tests, CLASSES), (clients, DEFAULTS)):
+        write_some(jar, which, into)
+
+
+def write_some(jar, which, into):
+    """Those of one jar."""
     with zipfile.ZipFile(jar) as classes:
         for name in classes.namelist():
-            if name.startswith(CLASSES) and name.endswith(".class"):
+            if name.startswith(which) and name.endswith(".class"):
                 file = into / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(changed(classes.read(name)))

@@ -51,6 +51,7 @@ public final class Cluster {
         }
         roles.forEach((id, role) -> cluster.add(id, role, config, brokers, controllers));
         cluster.nodes.values().forEach(Node::format);
+        Measures.register(cluster);
         return cluster;
     }
 
@@ -84,6 +85,7 @@ public final class Cluster {
             door = open ? new Door(config.brokerListenerName().value(), false) : Door.added(all, ports);
         }
         Door.allowed(all);
+        Measures.shown(all);
         put(new Node(place, clusterId, all, ports, door, formatting(config, id, controllers.containsKey(id), first(controllers))));
     }
 
@@ -126,10 +128,12 @@ public final class Cluster {
         all.put("controller.listener.names", control);
     }
 
-    /** What Kafka's test kit sets where a listener asks for a login. */
+    /** What Kafka's test kit sets for a node of which a listener asks for a login. */
     private static void security(Map<String, String> all, ClusterConfig config) {
-        if (config.brokerSecurityProtocol() != SecurityProtocol.SASL_PLAINTEXT
-            && config.controllerSecurityProtocol() != SecurityProtocol.SASL_PLAINTEXT) {
+        String roles = all.get("process.roles");
+        boolean asks = roles.contains("broker") && config.brokerSecurityProtocol() == SecurityProtocol.SASL_PLAINTEXT
+            || roles.contains("controller") && config.controllerSecurityProtocol() == SecurityProtocol.SASL_PLAINTEXT;
+        if (!asks) {
             return;
         }
         all.putIfAbsent("sasl.enabled.mechanisms", "PLAIN");
@@ -194,6 +198,10 @@ public final class Cluster {
 
     public String clusterId() {
         return clusterId;
+    }
+
+    Collection<Node> all() {
+        return nodes.values();
     }
 
     public Node node(int id) {

@@ -53,10 +53,12 @@ public final class Faces {
         KafkaApis apis = face(KafkaApis.class, Map.of(
             "isConsumerGroupProtocolEnabled", arguments -> true,
             "metadataCache", arguments -> cache,
+            "quotas", arguments -> Quotas.managers(node),
             "brokerId", arguments -> node.id(),
             "authorizerPlugin", arguments -> Rights.authorizer(cluster, node)));
         MetadataLoader loader = face(MetadataLoader.class, Map.of(
-            "lastAppliedOffset", arguments -> cluster.brokers().size() == 1 ? Long.MAX_VALUE : cluster.applied(node.id())));
+            "lastAppliedOffset", arguments -> cluster.brokers().size() == 1 ? Long.MAX_VALUE
+                : Measures.applied(node).orElseGet(() -> cluster.applied(node.id()))));
         SharedServer shared = face(SharedServer.class, Map.of("loader", arguments -> loader));
         LogManager logs = Replicas.logs(node);
         Map<String, Function<Object[], Object>> known = new HashMap<>();
@@ -79,6 +81,7 @@ public final class Faces {
         known.put("logManager", arguments -> logs);
         known.put("groupCoordinator", arguments -> groups());
         known.put("metrics", arguments -> Measures.of(node));
+        known.put("quotaManagers", arguments -> Quotas.managers(node));
         return face(BrokerServer.class, known);
     }
 
@@ -140,31 +143,36 @@ public final class Faces {
 
     private static KRaftMetadataCache cache(Cluster cluster, Node node) {
         Map<String, Function<Object[], Object>> known = new HashMap<>();
-        known.put("numPartitions", arguments -> node.view().topic((String) arguments[0]).map(topic -> topic.partitions().size()));
+        known.put("numPartitions", arguments -> seen(cluster, node).topic((String) arguments[0]).map(topic -> topic.partitions().size()));
         known.put("getTopicId", arguments ->
-            node.view().topic((String) arguments[0]).map(MetadataResponseTopic::topicId).orElse(Uuid.ZERO_UUID));
-        known.put("getTopicName", arguments -> node.view().topics().stream()
+            seen(cluster, node).topic((String) arguments[0]).map(MetadataResponseTopic::topicId).orElse(Uuid.ZERO_UUID));
+        known.put("getTopicName", arguments -> seen(cluster, node).topics().stream()
             .filter(topic -> topic.topicId().equals(arguments[0])).map(MetadataResponseTopic::name).findFirst());
-        known.put("getAllTopics", arguments -> ids(node.view()).keySet());
-        known.put("topicNamesToIds", arguments -> ids(node.view()));
-        known.put("topicIdsToNames", arguments -> node.view().topics().stream()
+        known.put("getAllTopics", arguments -> ids(seen(cluster, node)).keySet());
+        known.put("topicNamesToIds", arguments -> ids(seen(cluster, node)));
+        known.put("topicIdsToNames", arguments -> seen(cluster, node).topics().stream()
             .collect(Collectors.toMap(MetadataResponseTopic::topicId, MetadataResponseTopic::name)));
         known.put("hasAliveBroker", arguments -> alive(node).stream().anyMatch(broker -> arguments[0].equals(broker.nodeId())));
         known.put("getAliveBrokerNodes", arguments -> alive(node).stream()
             .map(broker -> new org.apache.kafka.common.Node(broker.nodeId(), broker.host(), broker.port(), broker.rack())).toList());
         known.put("contains", arguments -> arguments[0] instanceof TopicPartition partition
-            ? leader(node, partition.topic(), partition.partition()).isPresent()
-            : node.view().topic((String) arguments[0]).isPresent());
-        known.put("getPartitionLeaderEndpoint", arguments -> leader(node, (String) arguments[0], (Integer) arguments[1])
+            ? leader(seen(cluster, node), partition.topic(), partition.partition()).isPresent()
+            : seen(cluster, node).topic((String) arguments[0]).isPresent());
+        known.put("getPartitionLeaderEndpoint", arguments -> leader(seen(cluster, node), (String) arguments[0], (Integer) arguments[1])
             .filter(state -> state.leader() >= 0)
             .map(state -> new org.apache.kafka.common.Node(state.leader(), "localhost",
                 cluster.node(state.leader()).port(((ListenerName) arguments[2]).value()))));
+        known.put("getPartitionReplicaEndpoints", arguments -> {
+            TopicPartition asked = (TopicPartition) arguments[0];
+            String listener = ((ListenerName) arguments[1]).value();
+            return endpoints(cluster, node, asked, listener);
+        });
         known.put("topicConfig", arguments -> {
             Properties configs = new Properties();
-            configs.putAll(node.view().topicConfigs((String) arguments[0]));
+            configs.putAll(seen(cluster, node).topicConfigs((String) arguments[0]));
             return configs;
         });
-        known.put("getLeaderAndIsr", arguments -> leader(node, (String) arguments[0], (Integer) arguments[1]));
+        known.put("getLeaderAndIsr", arguments -> leader(seen(cluster, node), (String) arguments[0], (Integer) arguments[1]));
         return face(KRaftMetadataCache.class, known);
     }
 
@@ -176,12 +184,32 @@ public final class Faces {
         }
     }
 
-    private static Optional<LeaderAndIsr> leader(Node node, String name, int partition) {
-        return node.view().topic(name).stream()
+    /** What a broker knows; of one that does not run, what the others know. */
+    private static View seen(Cluster cluster, Node node) {
+        return node.isAlive() ? node.view() : cluster.view();
+    }
+
+    private static Optional<LeaderAndIsr> leader(View view, String name, int partition) {
+        return view.topic(name).stream()
             .flatMap(topic -> topic.partitions().stream())
             .filter(each -> each.partitionIndex() == partition)
             .map(each -> new LeaderAndIsr(each.leaderId(), each.leaderEpoch(), each.isrNodes(), LeaderRecoveryState.RECOVERED, 0))
             .findFirst();
+    }
+
+    /** Where the replicas of a partition are that run. */
+    private static Map<Integer, org.apache.kafka.common.Node> endpoints(Cluster cluster, Node node, TopicPartition asked,
+            String listener) {
+        Map<Integer, String> racks = new HashMap<>();
+        alive(node).forEach(broker -> racks.put(broker.nodeId(), broker.rack()));
+        Map<Integer, org.apache.kafka.common.Node> found = new HashMap<>();
+        seen(cluster, node).topic(asked.topic()).stream().flatMap(topic -> topic.partitions().stream())
+            .filter(each -> each.partitionIndex() == asked.partition())
+            .flatMap(each -> each.replicaNodes().stream())
+            .filter(racks::containsKey)
+            .forEach(id -> found.put(id, new org.apache.kafka.common.Node(
+                id, "localhost", cluster.node(id).port(listener), racks.get(id))));
+        return found;
     }
 
     private static Object run(Runnable what) {

@@ -62,15 +62,18 @@ public final class Harness {
         all.put("listener.security.protocol.map", CONTROL + ":" + protocol
             + more.stream().map(each -> "," + each.name + ":" + each.name).collect(Collectors.joining()));
         all.put("controller.listener.names", CONTROL + more.stream().map(each -> "," + each.name).collect(Collectors.joining()));
+        Logins.withoutKerberos(all);
         Door.allowed(all);
         levels = levels(version, second);
         List<String> formatting = new ArrayList<>(levels);
         scram(formatter).forEach(each -> formatting.addAll(List.of("--add-scram", each)));
+        Measures.shown(all);
         int id = Integer.parseInt(all.get("node.id"));
         controllerNode = new Node(cluster.place(id), cluster.clusterId(), all, ports, null, formatting);
         cluster.put(controllerNode);
         controllerNode.start();
         controller = Faces.controller(cluster, controllerNode);
+        Measures.register(cluster);
     }
 
     private static List<String> levels(MetadataVersion version, boolean second) {
@@ -139,10 +142,10 @@ public final class Harness {
         List<Relay> some = Principals.relayed(all, ports);
         relays.addAll(some);
         Wanted.ofProperties(all);
+        Logins.withoutKerberos(all);
         Door door = some.isEmpty() ? door(all, ports) : Door.added(all, ports);
         Door.allowed(all);
         Measures.shown(all);
-        Measures.register(cluster);
         int id = Integer.parseInt(all.get("node.id"));
         Node node = new Node(cluster.place(id), cluster.clusterId(), all, ports, door, levels);
         cluster.put(node);

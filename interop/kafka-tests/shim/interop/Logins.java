@@ -14,6 +14,16 @@ public final class Logins {
     private Logins() {
     }
 
+    /** Gives a node PLAIN where Kafka's default, Kerberos, would be its mechanism. */
+    static void withoutKerberos(Map<String, String> properties) {
+        if (properties.getOrDefault("listener.security.protocol.map", "").contains(":SASL_")) {
+            for (String key : List.of("sasl.enabled.mechanisms", "sasl.mechanism.inter.broker.protocol",
+                    "sasl.mechanism.controller.protocol")) {
+                properties.putIfAbsent(key, "PLAIN");
+            }
+        }
+    }
+
     /** Writes them into a file, and names it to this process: the nodes that it starts are given that name. */
     public static void write() {
         JaasModule module = JaasModule.plainLoginModule(JaasUtils.KAFKA_PLAIN_ADMIN, JaasUtils.KAFKA_PLAIN_ADMIN_PASSWORD, true,

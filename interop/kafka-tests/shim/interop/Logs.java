@@ -28,6 +28,7 @@ import org.apache.kafka.common.requests.FetchRequest;
 import org.apache.kafka.common.requests.FetchResponse;
 import org.apache.kafka.common.requests.ListOffsetsRequest;
 import org.apache.kafka.common.requests.ListOffsetsResponse;
+import org.apache.kafka.storage.internals.log.LogConfig;
 import org.apache.kafka.storage.internals.log.ProducerStateEntry;
 import org.apache.kafka.storage.internals.log.ProducerStateManager;
 import org.apache.kafka.storage.internals.log.UnifiedLog;
@@ -62,6 +63,7 @@ final class Logs {
         known.put("topicPartition", arguments -> partition);
         known.put("logStartOffset", arguments -> offset(node, partition, ListOffsetsRequest.EARLIEST_TIMESTAMP));
         known.put("logEndOffset", arguments -> offset(node, partition, ListOffsetsRequest.LATEST_TIMESTAMP));
+        known.put("config", arguments -> new LogConfig(node.view().allTopicConfigs(partition.topic())));
         known.put("highWatermark", arguments -> highWatermark(node, partition));
         known.put("producerStateManager", arguments -> Faces.face(ProducerStateManager.class, Map.of(
             "activeProducers", asked -> producers(node, partition))));
@@ -70,7 +72,7 @@ final class Logs {
     }
 
     private static File directory(Node node, String name) {
-        return node.logDirs().stream().map(dir -> dir.resolve(name)).filter(Files::exists).map(Path::toFile).findFirst()
+        return node.logDirs().stream().map(dir -> dir.toAbsolutePath().resolve(name)).filter(Files::exists).map(Path::toFile).findFirst()
             .orElse(new File(name));
     }
 

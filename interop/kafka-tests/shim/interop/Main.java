@@ -53,7 +53,7 @@ public final class Main implements TestExecutionListener {
         LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
             .selectors(chosen)
             .configurationParameter("junit.jupiter.extensions.autodetection.enabled", "true")
-            .configurationParameter("junit.jupiter.execution.timeout.default", System.getProperty("interop.timeout", "120 s"))
+            .configurationParameter("junit.jupiter.execution.timeout.default", System.getProperty("interop.timeout", "300 s"))
             .build();
         LauncherFactory.create().execute(request, new Main(out));
         System.exit(0);

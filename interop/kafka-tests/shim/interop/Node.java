@@ -11,9 +11,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 
@@ -30,6 +33,14 @@ public final class Node {
     private static final long READY_SECONDS = 60;
     private static final long STOP_SECONDS = 30;
     private static final int CONNECT_MS = 1000;
+    /** Ports that were given to nodes; the oldest are forgotten, long after their nodes have ended. */
+    private static final Set<Integer> GIVEN = Collections.newSetFromMap(new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<Integer, Boolean> eldest) {
+            return size() > PORTS_KEPT;
+        }
+    });
+    private static final int PORTS_KEPT = 200;
     private static final String LOGIN_FILE = "java.security.auth.login.config";
 
     private final Path home;
@@ -275,12 +286,16 @@ public final class Node {
         }
     }
 
-    /** A port that nothing listens on. */
-    static int freePort() {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+    /** A port that nothing listens on, and that was not given before: the system may name one twice. */
+    static synchronized int freePort() {
+        while (true) {
+            try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+                if (GIVEN.add(socket.getLocalPort())) {
+                    return socket.getLocalPort();
+                }
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ final class Replicas {
     static ReplicaManager manager(Node node) {
         return Faces.face(ReplicaManager.class, Map.of(
             "onlinePartition", arguments -> partition(node, (TopicPartition) arguments[0]),
+            "logManager", arguments -> logs(node),
             "localLog", arguments -> hosted(node, (TopicPartition) arguments[0]),
             "localLogOrException", arguments -> hosted(node, (TopicPartition) arguments[0]).get(),
             "getPartitionOrError", arguments -> {
@@ -34,6 +35,9 @@ final class Replicas {
     }
 
     private static scala.Option<Partition> partition(Node node, TopicPartition asked) {
+        if (!node.isAlive()) {
+            return scala.Option.empty();
+        }
         Optional<MetadataResponsePartition> found = node.view().topic(asked.topic()).stream()
             .flatMap(topic -> topic.partitions().stream())
             .filter(each -> each.partitionIndex() == asked.partition() && each.replicaNodes().contains(node.id()))
@@ -49,6 +53,7 @@ final class Replicas {
             "isLeader", arguments -> leads,
             "getLeaderEpoch", arguments -> state.leaderEpoch(),
             "log", arguments -> scala.Option.apply(log),
+            "localLogOrException", arguments -> log,
             "leaderLogIfLocal", arguments -> leads ? scala.Option.apply(log) : scala.Option.empty())));
     }
 
@@ -56,6 +61,7 @@ final class Replicas {
     static LogManager logs(Node node) {
         return Faces.face(LogManager.class, Map.of(
             "liveLogDirs", arguments -> CollectionConverters.asScala(node.logDirs().stream().map(Path::toFile).toList()).toSeq(),
+            "isLogDirOnline", arguments -> node.view().onlineDirs().contains((String) arguments[0]),
             "getLog", arguments -> {
                 TopicPartition asked = (TopicPartition) arguments[0];
                 return Logs.named(node, asked, asked + ((Boolean) arguments[1] ? "-future" : ""));

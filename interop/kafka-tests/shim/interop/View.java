@@ -19,6 +19,8 @@ import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.message.DescribeConfigsRequestData;
 import org.apache.kafka.common.message.DescribeConfigsRequestData.DescribeConfigsResource;
 import org.apache.kafka.common.message.DescribeConfigsResponseData.DescribeConfigsResourceResult;
+import org.apache.kafka.common.message.DescribeLogDirsRequestData;
+import org.apache.kafka.common.message.DescribeLogDirsResponseData;
 import org.apache.kafka.common.message.DescribeQuorumResponseData;
 import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseBroker;
 import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseTopic;
@@ -30,6 +32,8 @@ import org.apache.kafka.common.requests.AbstractResponse;
 import org.apache.kafka.common.requests.DescribeConfigsRequest;
 import org.apache.kafka.common.requests.DescribeConfigsResponse;
 import org.apache.kafka.common.requests.DescribeConfigsResponse.ConfigSource;
+import org.apache.kafka.common.requests.DescribeLogDirsRequest;
+import org.apache.kafka.common.requests.DescribeLogDirsResponse;
 import org.apache.kafka.common.requests.DescribeQuorumRequest;
 import org.apache.kafka.common.requests.DescribeQuorumResponse;
 import org.apache.kafka.common.requests.MetadataRequest;
@@ -80,6 +84,19 @@ public final class View {
     /** What is set for a topic. */
     Map<String, String> topicConfigs(String name) {
         return configs(ConfigResource.Type.TOPIC, name, Set.of(ConfigSource.TOPIC_CONFIG));
+    }
+
+    /** All configurations of a topic, also those that are not set. */
+    Map<String, String> allTopicConfigs(String name) {
+        return configs(ConfigResource.Type.TOPIC, name, Set.of(ConfigSource.values()));
+    }
+
+    /** The log directories that can be used. */
+    Set<String> onlineDirs() {
+        DescribeLogDirsRequestData asked = new DescribeLogDirsRequestData().setTopics(null);
+        DescribeLogDirsResponse said = (DescribeLogDirsResponse) send(new DescribeLogDirsRequest.Builder(asked).build());
+        return said.data().results().stream().filter(each -> each.errorCode() == Errors.NONE.code())
+            .map(DescribeLogDirsResponseData.DescribeLogDirsResult::logDir).collect(Collectors.toSet());
     }
 
     private Map<String, String> configs(ConfigResource.Type type, String name, Set<ConfigSource> from) {
