@@ -94,10 +94,11 @@ impl ReadPlan {
     /// Reads the bytes, waiting for the disk if it must.
     ///
     /// # Errors
-    /// As the operating system says; see [`ReadPlan`] for truncations.
+    /// As the operating system says; see [`ReadPlan`] for truncations. [`Fault::Corrupt`] if no batch begins there.
     pub fn read(&self) -> Result<Bytes, Fault> {
         let mut bytes = vec![0; self.len];
         self.read_at(0, &mut bytes)?;
+        self.check(&bytes)?;
         Ok(bytes.into())
     }
 
@@ -107,7 +108,21 @@ impl ReadPlan {
     /// As [`ReadPlan::read`].
     pub fn read_cached(&self) -> Result<Option<Bytes>, Fault> {
         let mut bytes = vec![0; self.len];
-        Ok(self.read_cached_at(0, &mut bytes)?.then(|| bytes.into()))
+        if !self.read_cached_at(0, &mut bytes)? {
+            return Ok(None);
+        }
+        self.check(&bytes)?;
+        Ok(Some(bytes.into()))
+    }
+
+    /// A plan begins where a batch does. Readers are not shown what cannot be one, as in Kafka.
+    fn check(&self, bytes: &[u8]) -> Result<(), Fault> {
+        match (self.source(), frame_size(bytes)) {
+            (Some((file, position)), Err(error)) if bytes.len() >= LOG_OVERHEAD && self.is_current() => {
+                Err(Fault::corrupt(file.path(), format!("at {position}: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Fills `buf` with what stands `from` bytes behind the plan's begin, waiting for the disk if it must.

@@ -339,13 +339,17 @@ impl Partition {
     }
 
     /// Reading what was planned has failed: a disk that cannot be read takes its directory offline, unless the log was
-    /// truncated meanwhile.
+    /// truncated meanwhile. Damage in a file spoils what was asked for.
     pub(crate) fn read_failed(&self, plan: &ReadPlan, fault: &Fault) -> ErrorCode {
         if !plan.is_current() {
             return ErrorCode::NotLeaderOrFollower;
         }
-        self.failed(fault);
         self.traffic.fetch_failed();
+        if matches!(fault, Fault::Corrupt { .. }) {
+            error!(partition = %self.id, error = %fault, "a read failed");
+            return ErrorCode::CorruptMessage;
+        }
+        self.failed(fault);
         ErrorCode::KafkaStorageError
     }
 

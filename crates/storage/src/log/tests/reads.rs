@@ -66,6 +66,11 @@ fn a_reader_is_not_led_past_bytes_that_begin_no_batch() {
     assert!(read(second).is_ok());
     assert!(matches!(read(Offset(second.0 + 3)), Err(ReadError::Fault(Fault::Corrupt { .. }))));
     assert!(read(log.segment_bases()[2]).is_ok());
+    // Nor from the first one, where no index has to be asked.
+    file.write_all_at(&[0; 4], 8).unwrap();
+    let plan = log.read(second, log.log_end(), 1 << 20, FirstBatch::Whole).unwrap();
+    assert!(matches!(plan.read(), Err(Fault::Corrupt { .. })));
+    assert!(matches!(plan.read_cached(), Err(Fault::Corrupt { .. }) | Ok(None)));
 }
 
 #[test]
