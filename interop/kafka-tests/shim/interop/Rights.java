@@ -106,7 +106,16 @@ final class Rights {
     /** Says whether a user has a SCRAM credential. */
     static CredentialProvider credentials(Cluster cluster) {
         CredentialCache cache = Faces.face(CredentialCache.class, Map.of("cache", arguments -> scram(cluster, (String) arguments[0])));
-        return Faces.face(CredentialProvider.class, Map.of("credentialCache", arguments -> cache));
+        CredentialProvider provider = Faces.face(CredentialProvider.class, Map.of());
+        try {
+            // Tests read the field.
+            var field = CredentialProvider.class.getField("credentialCache");
+            field.setAccessible(true);
+            field.set(provider, cache);
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(e);
+        }
+        return provider;
     }
 
     private static CredentialCache.Cache<?> scram(Cluster cluster, String mechanism) {
