@@ -11,7 +11,7 @@ use thalweg_sys::machine::Machine;
 use super::{CLIENTS, Shared, witness};
 use crate::world::Host;
 
-/// The cluster and its clients are left alone until so many records are acknowledged.
+/// The cluster and its clients are left alone until so many records are acknowledged, at first and after some of the troubles.
 const CALM_RECORDS: usize = 20;
 /// That takes so many milliseconds at most.
 const CALM_MS_MAX: u64 = 20_000;
@@ -146,6 +146,9 @@ impl<'s, 'a> Trouble<'s, 'a> {
                 0 => {
                     self.end_all();
                     self.wait(RECOVERY_MS_MAX, Self::is_all_in_sync)?;
+                    let before = self.shared.history.borrow().acknowledged();
+                    let goes_on = |this: &Self| this.shared.history.borrow().acknowledged() > before + CALM_RECORDS;
+                    self.wait(CALM_MS_MAX, goes_on)?;
                 }
                 _ if self.pending.len() >= AT_ONCE_MAX => {}
                 1 | 2 => self.plot()?,
