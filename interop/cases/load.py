@@ -27,6 +27,8 @@ class Load(threading.Thread):
         self.sent = [0] * PARTITIONS
         self.acknowledged = [{} for _ in range(PARTITIONS)]
         self.errors = []
+        # The seconds that an acknowledgement took at most.
+        self.slowest = 0.0
         self.ended = threading.Event()
         self.start()
 
@@ -49,7 +51,10 @@ class Load(threading.Thread):
         return 1
 
     def _report(self, partition, number):
+        began = time.monotonic()
+
         def report(error, message):
+            self.slowest = max(self.slowest, time.monotonic() - began)
             if error is None:
                 self.acknowledged[partition][number] = message.offset()
             else:

@@ -2,9 +2,10 @@
 
 import json
 import signal
+import statistics
 import time
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, ElectionType, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from harness.case import PATIENCE_SECONDS, case, equal, eventually, expect
@@ -57,6 +58,34 @@ def killed_leaders(it):
     it.note(f"{load.count()} records through 4 killed leaders; producing resumed after {', '.join(f'{gap:.1f}' for gap in gaps)} s")
     cluster.stop()
     equal([node for node in cluster.members.values() if node is not None], [], "nodes that still run")
+
+
+@case("cluster/producers_wait_for_a_moment_when_leaders_are_stopped", own_node=True, alone=True, seconds=300)
+def stopped_leaders(it):
+    cluster = Cluster(it.target, it.home / "three", 3)
+    topic = it.new_name()
+    admin = create(cluster, topic, min_insync_replicas=2)
+    load = Load(cluster.bootstrap, topic, True, rate=1000)
+    waits = []
+    for _ in range(3):
+        before = load.count()
+        eventually(lambda: load.count() > before + 2000, "the load goes on", 90)
+        active = cluster.quorum_leader()
+        victim = next(led for led in (leader(admin, topic, partition) for partition in range(PARTITIONS)) if led != active)
+        load.slowest = 0.0
+        cluster.end(victim)
+        before = load.count()
+        eventually(lambda: load.count() > before + 1000, "producing goes on", 90)
+        waits.append(load.slowest)
+        cluster.launch(victim)
+        eventually(lambda: in_sync(admin, topic) == [3] * PARTITIONS, "all replicas are in sync again", 120)
+        admin.elect_leaders(ElectionType.PREFERRED).result(30)
+    load.finish()
+    load.check(cluster.bootstrap)
+    it.note(f"records waited for {', '.join(f'{1000 * wait:.0f}' for wait in waits)} ms at most")
+    # A client that must find out by itself who leads now looks for that every second.
+    expect(it.is_kafka or statistics.median(waits) < 0.9, f"clients are told who leads: {waits}")
+    cluster.stop()
 
 
 @case("cluster/transactions_are_copied_once_though_their_coordinators_are_killed", own_node=True, slow=True, seconds=900)

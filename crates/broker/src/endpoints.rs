@@ -30,9 +30,10 @@ impl<'a> Leaders<'a> {
         Self { call, image: None, named: BTreeMap::new() }
     }
 
-    /// The leader's id and epoch, -1 each when there is none.
+    /// The leader's id and epoch, -1 each when there is none. The partitions of this node act on an image before it is
+    /// published: whoever is sent away by one is told of the leader that it knows.
     pub(crate) fn of(&mut self, topic: TopicRef<'_>, partition: i32) -> (i32, i32) {
-        let image = self.image.get_or_insert_with(|| self.call.broker.image());
+        let image = self.image.get_or_insert_with(|| self.call.broker.partitions.newest_image());
         let topic = match topic {
             TopicRef::Id(id) => image.topics().by_id(id),
             TopicRef::Name(name) => image.topics().by_name(name),

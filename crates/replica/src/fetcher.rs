@@ -11,6 +11,11 @@ use crate::sessions::{SessionEpoch, SessionError, SessionId};
 #[cfg(test)]
 mod tests;
 
+/// How long nothing is asked for after a first failure; twice as long after each further one, up to
+/// `replica.fetch.backoff.ms`. A follower often hears of a new leader a moment before that one does, and everybody who
+/// waits for replicas in sync waits for its next question.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
 /// A partition that is followed, by its topic's id and its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Followed {
@@ -56,9 +61,15 @@ struct Entry {
     from: FetchFrom,
     /// Nothing is asked for before.
     not_before: Option<Moment>,
+    /// How often it could not be read since it was last.
+    failures: u32,
 }
 
 impl Entry {
+    fn new(from: FetchFrom) -> Self {
+        Self { from, not_before: None, failures: 0 }
+    }
+
     fn is_ready(&self, now: Moment) -> bool {
         self.not_before.is_none_or(|at| at <= now)
     }
@@ -76,7 +87,7 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     leader: NodeId,
-    /// `replica.fetch.backoff.ms`: how long nothing is asked for after a failure.
+    /// `replica.fetch.backoff.ms`: how long nothing is asked for after failures, at most.
     backoff: Duration,
     session_id: SessionId,
     session_epoch: SessionEpoch,
@@ -85,6 +96,8 @@ pub struct Fetcher {
     partitions: BTreeMap<Followed, Entry>,
     in_flight: bool,
     not_before: Option<Moment>,
+    /// How many requests have failed since the leader answered last.
+    failures: u32,
 }
 
 impl Fetcher {
@@ -100,13 +113,14 @@ impl Fetcher {
             partitions: BTreeMap::new(),
             in_flight: false,
             not_before: None,
+            failures: 0,
         }
     }
 
     /// A partition is followed from here on, or from another position or in another epoch than before.
     pub fn follow(&mut self, partition: Followed, from: FetchFrom) {
         assert!(from.leader == self.leader, "a fetcher asks one leader");
-        self.partitions.insert(partition, Entry { from, not_before: None });
+        self.partitions.insert(partition, Entry::new(from));
     }
 
     /// A partition is not followed any more.
@@ -175,6 +189,7 @@ impl Fetcher {
         assert!(self.in_flight, "an answer follows a request");
         self.in_flight = false;
         self.not_before = None;
+        self.failures = 0;
         let answered: BTreeSet<Followed> = answered.into_iter().collect();
         let is_new = self.session_epoch == SessionEpoch::INITIAL;
         let fits = match is_new {
@@ -215,7 +230,8 @@ impl Fetcher {
     /// The session that the leader may have is named once more, so that it is closed.
     fn begin_anew(&mut self, now: Moment) {
         self.session_epoch = SessionEpoch::INITIAL;
-        self.not_before = Some(now.after(self.backoff));
+        self.not_before = Some(now.after(pause(self.failures, self.backoff)));
+        self.failures += 1;
     }
 
     /// A partition goes on from here. Nothing changes if it is not followed any more.
@@ -223,7 +239,7 @@ impl Fetcher {
         if let Some(entry) = self.partitions.get_mut(&partition)
             && entry.from.leader_epoch <= from.leader_epoch
         {
-            *entry = Entry { from, not_before: None };
+            *entry = Entry::new(from);
         }
     }
 
@@ -236,9 +252,9 @@ impl Fetcher {
 
     /// A partition could not be read just now: nothing of it is asked for during a pause.
     pub fn delayed(&mut self, partition: Followed, now: Moment) {
-        let at = now.after(self.backoff);
         if let Some(entry) = self.partitions.get_mut(&partition) {
-            entry.not_before = Some(at);
+            entry.not_before = Some(now.after(pause(entry.failures, self.backoff)));
+            entry.failures += 1;
         }
     }
 
@@ -254,4 +270,9 @@ impl Fetcher {
         let is_new = self.session_epoch == SessionEpoch::INITIAL;
         assert!(is_new || self.session_id != SessionId::NONE, "only a session is continued");
     }
+}
+
+/// How long nothing is asked for after so many failures before this one.
+fn pause(failures: u32, backoff: Duration) -> Duration {
+    FIRST_PAUSE.saturating_mul(2u32.saturating_pow(failures)).min(backoff)
 }

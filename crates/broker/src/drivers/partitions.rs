@@ -182,6 +182,11 @@ impl Partitions {
         found.cloned().ok_or_else(|| self.absent(topic, partition))
     }
 
+    /// The newest image of which this node has heard. Its partitions act on it now, or have.
+    pub(crate) fn newest_image(&self) -> Arc<MetadataImage> {
+        Arc::clone(&self.known.read())
+    }
+
     /// Why a partition is not here: others have it, or nobody.
     fn absent(&self, topic: TopicRef<'_>, partition: i32) -> ErrorCode {
         let known = self.known.read();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use thalweg_base::{BrokerEpoch, NodeId};
+use thalweg_base::{BrokerEpoch, NodeId, Offset};
 use thalweg_controller::Refusal;
 use thalweg_metadata::MetadataImage;
 use thalweg_sys::closing::Closing;
@@ -30,6 +30,10 @@ const UNFENCE_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long to wait before asking again whether the broker may stop: others read the metadata log within this time.
 const LEAVE_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long clients are still answered once others lead what this broker led: they hear who does. A client that only loses
+/// its connection may take seconds to find out.
+const REDIRECTING: Duration = Duration::from_millis(500);
 
 /// A registered broker as it shows itself to the controller.
 #[derive(Clone, Debug)]
@@ -84,7 +88,8 @@ impl Presence {
         loop {
             match self.tell(Wish::ShutDown).await {
                 Ok(answer) if answer.should_shut_down => {
-                    return info!(ms = begun.elapsed().as_millis() as u64, "the controller lets the broker go");
+                    info!(ms = begun.elapsed().as_millis() as u64, "the controller lets the broker go");
+                    return sleep(REDIRECTING).await;
                 }
                 Ok(_) => sleep(LEAVE_PAUSE).await,
                 Err(refusal) => return warn!(error = %refusal, "the broker stops without the controller's leave"),
@@ -115,6 +120,8 @@ impl Presence {
         let mut failed = 0;
         let mut refused = None;
         let mut controller = self.metadata.controller();
+        // How far the controller has heard that this broker has read the metadata.
+        let mut told = Offset::ZERO;
         loop {
             let known = self.partitions.dirs().failed_ids().len();
             if known > failed {
@@ -126,8 +133,10 @@ impl Presence {
                 }
             }
             self.tell_places().await;
-            let leaving_before = count_leaving(&self.metadata.image());
-            let others_leave = |image: &MetadataImage| count_leaving(image) > leaving_before;
+            let others_wait = |image: &MetadataImage| {
+                let mut brokers = image.cluster().brokers();
+                image.provenance().offset > told && brokers.any(|b| b.in_controlled_shutdown && !b.fenced)
+            };
             tokio::select! {
                 biased;
                 () = closing.begun() => return None,
@@ -143,10 +152,11 @@ impl Presence {
                 // A controller that has lost this broker's connection waits for it a moment only.
                 () = self.metadata.controller_lost(&controller) => {}
                 // A broker that leaves waits until the others have said how far they have read the metadata.
-                _ = self.metadata.image_when(others_leave) => {}
+                _ = self.metadata.image_when(others_wait) => {}
                 () = sleep(every) => {}
             }
             controller = self.metadata.controller();
+            told = self.metadata.image().provenance().offset;
             match self.heartbeat().await {
                 Ok(()) if refused.take().is_some() => info!("the controller takes heartbeats again"),
                 Ok(()) => {}
@@ -173,11 +183,6 @@ impl Presence {
             }
         }
     }
-}
-
-/// How many brokers are handing over what they lead.
-fn count_leaving(image: &MetadataImage) -> usize {
-    image.cluster().brokers().filter(|broker| broker.in_controlled_shutdown && !broker.fenced).count()
 }
 
 /// `placements` are sorted.

@@ -75,11 +75,36 @@ fn a_failed_request_begins_a_new_session_after_a_pause() {
     let _ = fetcher.answered(SessionId(9), [followed(0)], Moment(0));
     let _ = fetcher.next_round(Moment(0));
     fetcher.failed(Moment(10));
-    assert_eq!(fetcher.next_round(Moment(109)), None);
-    assert_eq!(fetcher.next_look(), Some(Moment(110)));
-    let again = fetcher.next_round(Moment(110)).expect("a request");
+    assert_eq!(fetcher.next_round(Moment(29)), None);
+    assert_eq!(fetcher.next_look(), Some(Moment(30)));
+    let again = fetcher.next_round(Moment(30)).expect("a request");
     assert_eq!((again.session_id, again.session_epoch), (SessionId(9), SessionEpoch::INITIAL), "the old one is closed");
     assert_eq!(again.listed, [(followed(0), from(0))]);
+}
+
+#[test]
+fn pauses_grow_up_to_the_backoff_until_something_succeeds() {
+    let mut fetcher = Fetcher::new(LEADER, BACKOFF);
+    fetcher.follow(followed(0), from(0));
+    let mut now = 0;
+    for pause in [20, 40, 80, 100, 100] {
+        let _ = fetcher.next_round(Moment(now)).expect("a request");
+        fetcher.failed(Moment(now));
+        assert_eq!(fetcher.next_look(), Some(Moment(now + pause)));
+        now += pause;
+    }
+    for pause in [20, 40, 80, 100, 100] {
+        let _ = fetcher.next_round(Moment(now)).expect("a request");
+        let _ = fetcher.answered(SessionId(9), [followed(0)], Moment(now));
+        fetcher.delayed(followed(0), Moment(now));
+        assert_eq!(fetcher.next_look(), Some(Moment(now + pause)));
+        now += pause;
+    }
+    let _ = fetcher.next_round(Moment(now)).expect("a request");
+    let _ = fetcher.answered(SessionId(9), [followed(0)], Moment(now));
+    fetcher.advanced(followed(0), from(1));
+    fetcher.delayed(followed(0), Moment(now));
+    assert_eq!(fetcher.next_look(), Some(Moment(now + 20)));
 }
 
 #[test]
