@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use thalweg_base::{ProducerEpoch, ProducerId};
 use thalweg_records::{BatchHeader, PreparedBatch};
-use thalweg_storage::Log;
+use thalweg_storage::{Log, Origin};
 use thalweg_wire::ErrorCode;
 
 /// So many ends of transactions are remembered in a partition, 2 KiB: the coordinator answers long before as many others
@@ -19,8 +19,8 @@ const ATTEMPTS_MAX: usize = 256;
 pub(super) struct Watch {
     /// So many have ended.
     count: u64,
-    /// The producers of the last ones.
-    newest: VecDeque<ProducerId>,
+    /// The last ones: whose they were, and in which epoch.
+    newest: VecDeque<(ProducerId, ProducerEpoch)>,
     /// Producers of which nothing is known, and the lowest sequence number with which they asked to begin.
     attempts: BTreeMap<ProducerId, (ProducerEpoch, i32)>,
 }
@@ -32,7 +32,10 @@ impl Watch {
     }
 
     /// Notes what these batches, which were appended, say of transactions.
-    pub(super) fn note(&mut self, batches: &[PreparedBatch]) {
+    ///
+    /// Since transaction version 2 a marker has the epoch of the producer's next transaction: it does not end that one.
+    pub(super) fn note(&mut self, batches: &[PreparedBatch], origin: Origin) {
+        let is_bumped = matches!(origin, Origin::Coordinator { transaction_version: 2.. });
         for header in batches.iter().map(PreparedBatch::header).filter(|header| header.attributes.is_transactional()) {
             self.attempts.remove(&header.producer_id);
             if !header.attributes.is_control() {
@@ -41,7 +44,8 @@ impl Watch {
             if self.newest.len() == ENDS_MAX {
                 self.newest.pop_front();
             }
-            self.newest.push_back(header.producer_id);
+            let epoch = ProducerEpoch(header.producer_epoch.0.saturating_sub(i16::from(is_bumped)));
+            self.newest.push_back((header.producer_id, epoch));
             self.count += 1;
         }
     }
@@ -63,12 +67,13 @@ impl Watch {
         attempt.is_some_and(|(epoch, lowest)| *epoch == header.producer_epoch && header.base_sequence > *lowest)
     }
 
-    /// Whether none of this producer has ended since there were `before`, as far as that is still known.
-    fn has_none_since(&self, before: u64, id: ProducerId) -> bool {
+    /// Whether none of this producer in this epoch has ended since there were `before`, as far as that is still known.
+    fn has_none_since(&self, before: u64, id: ProducerId, epoch: ProducerEpoch) -> bool {
         // More than now: they were counted in another partition, which had this one's name before.
         let since = self.count.checked_sub(before).and_then(|since| usize::try_from(since).ok());
         since.is_some_and(|since| {
-            since <= self.newest.len() && self.newest.iter().rev().take(since).all(|ended| *ended != id)
+            since <= self.newest.len()
+                && self.newest.iter().rev().take(since).all(|ended| ended.0 != id || ended.1 < epoch)
         })
     }
 }
@@ -78,7 +83,8 @@ impl Watch {
 pub(crate) enum Guard {
     /// The transaction must be open here already.
     Open,
-    /// The coordinator has said that it is open, unless one of its producer has ended here since.
+    /// The coordinator has said that it is open, unless one of its producer and epoch has ended here since. The one before may
+    /// end meanwhile: its marker is on its way when the producer begins anew.
     Verified {
         /// So many, of any producer, had ended here before the coordinator was asked.
         ended: u64,
@@ -105,7 +111,7 @@ impl Guard {
             Self::Unchecked => true,
             _ if log.has_ongoing_txn(id, epoch) => true,
             Self::Open => false,
-            Self::Verified { ended, .. } => watch.has_none_since(*ended, id),
+            Self::Verified { ended, .. } => watch.has_none_since(*ended, id, epoch),
         }
     }
 

@@ -501,7 +501,7 @@ impl Partition {
                 let end = appended.last_offset.next();
                 let bytes = batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
                 *unannounced_bytes += bytes.cast_signed();
-                watch.note(batches);
+                watch.note(batches, origin);
                 self.traffic.appended((end.0 - appended.first_offset.0).unsigned_abs(), bytes);
                 let must_sync = log.is_flush_due(now);
                 let effects = match must_sync {

@@ -11,6 +11,7 @@ use super::*;
 
 mod following;
 use crate::drivers::acknowledged::Awaited;
+use crate::drivers::marker::Marker;
 use crate::drivers::settings::BrokerLimits;
 
 const ME: NodeId = NodeId(1);
@@ -163,4 +164,64 @@ async fn a_log_that_moves_obeys_the_configuration_that_changed_meanwhile() {
     let old = partition.replace_log(&health, |_| Ok::<_, ()>(copy));
     assert!(matches!(old, Some(Ok(_))));
     assert_eq!(partition.with_log(|log| Ok(log.config().retention_ms)), Some(1_000_000));
+}
+
+/// The end of the producer's transaction, as its coordinator writes it.
+fn end_transaction(partition: &Partition, epoch: i16, transaction_version: i16) {
+    let marker = Marker {
+        topic: "t".into(),
+        partition: 0,
+        producer: thalweg_transactions::Producer { id: ProducerId(7), epoch: ProducerEpoch(epoch) },
+        committed: true,
+        coordinator_epoch: 0,
+        transaction_version,
+    };
+    let batch = marker.batch(NOW).expect("a marker");
+    let origin = Origin::Coordinator { transaction_version };
+    partition.append(&mut [batch], origin, Acks::All, NOW, Moment(0)).expect("it is appended");
+}
+
+/// A batch of the producer's transaction in this epoch.
+fn transactional(epoch: i16) -> PreparedBatch {
+    let (producer_id, producer_epoch) = (ProducerId(7), ProducerEpoch(epoch));
+    let options = BatchOptions { producer_id, producer_epoch, transactional: true, ..BatchOptions::default() };
+    let mut builder = BatchBuilder::new(BatchOptions { base_sequence: 0, ..options });
+    builder.append(NOW, None, Some(b"value"), &[]);
+    PreparedBatch::parse(&builder.build().expect("a batch")).expect("a batch")
+}
+
+/// Begins a transaction in this epoch while a marker is written, and says what becomes of its first batch.
+fn begun_around_a_marker(epoch: i16, marker_epoch: i16, transaction_version: i16) -> Result<(), ErrorCode> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let partition = leading(dir.path(), settings(|_| {}));
+    let open = |epoch| partition.begin_verification(ProducerId(7), ProducerEpoch(epoch), Some(0)).expect("it may ask");
+    let append = |epoch, guard: &Guard| {
+        let appended = partition.append_in_transaction(
+            &mut [transactional(epoch)],
+            guard,
+            Acks::All,
+            NOW,
+            Moment(0),
+        );
+        appended.map(|_| ()).map_err(|refused| match refused {
+            AppendRefused::Error(error) | AppendRefused::Sequence(error, _) => error,
+        })
+    };
+    append(0, &open(0).expect("nothing is open yet"))?;
+    let guard = open(epoch).unwrap_or(Guard::Open);
+    end_transaction(&partition, marker_epoch, transaction_version);
+    append(epoch, &guard)
+}
+
+#[tokio::test]
+async fn a_marker_that_comes_while_its_producer_begins_anew_does_not_end_the_new_transaction() {
+    assert_eq!(begun_around_a_marker(1, 1, 2), Ok(()), "the marker has the epoch of the next transaction");
+    assert_eq!(begun_around_a_marker(1, 0, 0), Ok(()), "a new instance of the producer begins");
+}
+
+#[tokio::test]
+async fn records_of_a_transaction_that_has_ended_are_refused() {
+    assert_eq!(begun_around_a_marker(0, 1, 2), Err(ErrorCode::InvalidProducerEpoch));
+    assert_eq!(begun_around_a_marker(0, 0, 0), Err(ErrorCode::InvalidTxnState));
+    assert_eq!(begun_around_a_marker(1, 1, 0), Err(ErrorCode::InvalidTxnState), "the marker ended this very epoch");
 }
