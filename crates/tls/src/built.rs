@@ -11,6 +11,7 @@ use crate::TlsError;
 use crate::host::{HostCheck, HostVerifier};
 use crate::material::{self, Identity};
 use crate::settings::{ClientAuth, TlsSettings};
+use crate::version1::{self, ClientVerifier, Version1};
 
 /// Where most systems keep the certificates that they trust: what a client without a truststore goes by.
 const SYSTEM_CERTIFICATES: [&str; 3] =
@@ -41,17 +42,21 @@ impl TlsSettings {
             ClientAuth::None => builder.with_no_client_auth(),
             ClientAuth::Requested | ClientAuth::Required => {
                 let roots = Arc::new(self.roots(&[])?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let algorithms = provider.signature_verification_algorithms;
+                let version1 = Version1 { roots: Arc::clone(&roots), algorithms };
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
                 let verifier = match self.client_auth {
                     ClientAuth::Requested => verifier.allow_unauthenticated(),
                     _ => verifier,
                 };
-                builder.with_client_cert_verifier(verifier.build().map_err(of_truststore)?)
+                let trust = verifier.build().map_err(of_truststore)?;
+                builder.with_client_cert_verifier(Arc::new(ClientVerifier { trust, version1 }))
             }
         };
         // A keystore without a certificate has no identity.
         let certificate = chain.first().cloned().ok_or(rustls::Error::NoCertificatesPresented)?;
-        Ok((Arc::new(builder.with_single_cert(chain, key)?), certificate))
+        let resolver = version1::certified(chain, key, &provider)?;
+        Ok((Arc::new(builder.with_cert_resolver(resolver)), certificate))
     }
 
     /// What a client needs. Reads the key material. Without a truststore it trusts what the system trusts.
@@ -63,11 +68,17 @@ impl TlsSettings {
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&self.versions()?)?;
         let roots = Arc::new(self.roots(&SYSTEM_CERTIFICATES)?);
-        let trust = WebPkiServerVerifier::builder_with_provider(roots, provider).build().map_err(of_truststore)?;
+        let algorithms = provider.signature_verification_algorithms;
+        let version1 = Version1 { roots: Arc::clone(&roots), algorithms };
+        let trust = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
+        let trust = trust.build().map_err(of_truststore)?;
         let check = if self.verifies_host { HostCheck::Https } else { HostCheck::None };
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(HostVerifier { trust, check }));
+        let verifier = HostVerifier { trust, version1, check };
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         Ok(Arc::new(match material::identity(self)? {
-            Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key)?,
+            Some(Identity { chain, key }) => {
+                builder.with_client_cert_resolver(version1::certified(chain, key, &provider)?)
+            }
             None => builder.with_no_client_auth(),
         }))
     }

@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 use crate::name;
+use crate::version1::Version1;
 
 /// What a certificate must say of the host (`ssl.endpoint.identification.algorithm`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +20,11 @@ pub(crate) enum HostCheck {
     None,
 }
 
-/// Checks a server's certificate. That it is trusted, webpki says.
+/// Checks a server's certificate. That it is trusted, webpki says, or [`Version1`] for one that is too old for it.
 #[derive(Debug)]
 pub(crate) struct HostVerifier {
     pub(crate) trust: Arc<WebPkiServerVerifier>,
+    pub(crate) version1: Version1,
     pub(crate) check: HostCheck,
 }
 
@@ -35,6 +37,17 @@ impl ServerCertVerifier for HostVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if let Some(verified) = self.version1.verify(end_entity, now) {
+            verified?;
+            return match self.check == HostCheck::None || is_common_name(end_entity, server_name) {
+                true => Ok(ServerCertVerified::assertion()),
+                false => Err(CertificateError::NotValidForNameContext {
+                    expected: server_name.to_owned(),
+                    presented: name::only_common_name(end_entity).into_iter().collect(),
+                }
+                .into()),
+            };
+        }
         match self.trust.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             // The host is compared last: all else was right.
             Err(Error::InvalidCertificate(
@@ -52,7 +65,8 @@ impl ServerCertVerifier for HostVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.trust.verify_tls12_signature(message, cert, dss)
+        let verified = self.version1.verify_tls12_signature(message, cert, dss);
+        verified.unwrap_or_else(|| self.trust.verify_tls12_signature(message, cert, dss))
     }
 
     fn verify_tls13_signature(
@@ -61,7 +75,8 @@ impl ServerCertVerifier for HostVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.trust.verify_tls13_signature(message, cert, dss)
+        let verified = self.version1.verify_tls13_signature(message, cert, dss);
+        verified.unwrap_or_else(|| self.trust.verify_tls13_signature(message, cert, dss))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -15,6 +15,7 @@ mod pbe;
 mod pem;
 mod settings;
 mod suites;
+mod version1;
 
 pub use error::TlsError;
 pub use listener::{ListenerMaterial, Peers};

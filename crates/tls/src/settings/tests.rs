@@ -171,3 +171,48 @@ fn a_certificate_without_alternative_names_is_for_the_host_of_its_common_name() 
         settings(&[trust[0], trust[1], ("ssl.endpoint.identification.algorithm", "")]).expect("they are right");
     assert_eq!(shake_hands(&server, &unchecked, "other.example"), Ok(None));
 }
+
+/// `old-node.pem` is of version 1 and signed by `old-ca.pem`, of version 1 too; `old-self.pem` is signed by itself.
+#[test]
+fn certificates_of_version_1_serve_both_sides() {
+    let (node, authority, other) = (file("old-node.pem"), file("old-ca.pem"), file("ca.pem"));
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let read = |trusted: &str, more: &[(&str, &str)]| {
+            let mut entries = vec![
+                ("ssl.keystore.type", "PEM"),
+                ("ssl.keystore.location", &*node),
+                ("ssl.truststore.type", "PEM"),
+                ("ssl.truststore.location", trusted),
+                ("ssl.enabled.protocols", version),
+            ];
+            entries.extend(more);
+            settings(&entries).expect("they are valid")
+        };
+        let server = read(&authority, &[("ssl.client.auth", "required")]);
+        let client = read(&authority, &[]);
+        let name = shake_hands(&server, &client, "broker.example");
+        assert_eq!(name, Ok(Some("CN=broker.example,O=Old".to_owned())), "{version}");
+        let refused = shake_hands(&server, &client, "other.example").expect_err("it is another host");
+        assert!(refused.contains("not valid for name"), "{refused}");
+        assert!(shake_hands(&server, &read(&other, &[]), "broker.example").is_err_and(|e| e.contains("UnknownIssuer")));
+        let strict = read(&other, &[("ssl.client.auth", "required")]);
+        assert!(shake_hands(&strict, &client, "broker.example").is_err_and(|e| e.contains("UnknownIssuer")));
+    }
+}
+
+#[test]
+fn a_certificate_of_version_1_that_is_over_forged_or_of_another_key_is_refused() {
+    let authority = file("old-ca.pem");
+    let trust = [("ssl.truststore.type", "PEM"), ("ssl.truststore.location", &*authority)];
+    let client = settings(&trust).expect("they are valid");
+    for (name, why) in [("old-expired.pem", "Expired"), ("old-forged.pem", "BadSignature")] {
+        let location = file(name);
+        let keystore = [("ssl.keystore.type", "PEM"), ("ssl.keystore.location", &*location)];
+        let server = settings(&keystore).expect("they are valid");
+        let refused = shake_hands(&server, &client, "broker.example").expect_err("it is not to be trusted");
+        assert!(refused.contains(why) || refused.to_lowercase().contains("expired"), "{name}: {refused}");
+    }
+    let location = file("old-other.pem");
+    let keystore = [("ssl.keystore.type", "PEM"), ("ssl.keystore.location", &*location)];
+    assert!(settings(&keystore).and_then(|settings| settings.server()).is_err(), "the key is not the certificate's");
+}

@@ -196,13 +196,7 @@ fn begun_around_a_marker(epoch: i16, marker_epoch: i16, transaction_version: i16
     let partition = leading(dir.path(), settings(|_| {}));
     let open = |epoch| partition.begin_verification(ProducerId(7), ProducerEpoch(epoch), Some(0)).expect("it may ask");
     let append = |epoch, guard: &Guard| {
-        let appended = partition.append_in_transaction(
-            &mut [transactional(epoch)],
-            guard,
-            Acks::All,
-            NOW,
-            Moment(0),
-        );
+        let appended = partition.append_in_transaction(&mut [transactional(epoch)], guard, Acks::All, NOW, Moment(0));
         appended.map(|_| ()).map_err(|refused| match refused {
             AppendRefused::Error(error) | AppendRefused::Sequence(error, _) => error,
         })
