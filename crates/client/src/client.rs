@@ -13,7 +13,7 @@ use thalweg_sys::time::{Instant, now};
 use thalweg_wire::Request;
 
 use crate::error::Api;
-use crate::{Channel, ClientConfig, Cluster, Connection, Destination, Error, Peer};
+use crate::{Channel, ClientConfig, Cluster, Connection, Destination, Error, MetadataRecovery, Peer};
 pub(crate) use attempts::Attempts;
 pub use offsets::{ListedOffset, OffsetSpec};
 
@@ -70,6 +70,8 @@ struct Known {
     cluster: Arc<Cluster>,
     /// When the cluster was asked last; `None` when what it said has proved wrong.
     fresh_since: Option<Instant>,
+    /// When the first of the attempts began that have brought no metadata since it arrived last.
+    failing_since: Option<Instant>,
     /// How often metadata has arrived.
     refreshes: u64,
     /// The topics that are asked for, and when somebody last wanted them.
@@ -215,7 +217,7 @@ impl Client {
         Err(Error::Unreachable { tried: tried.into() })
     }
 
-    /// The nodes that are known, from a random one on, then those to begin with.
+    /// The nodes that are known, from a random one on, then those to begin with if the client may go back to them.
     fn candidates(&self) -> Vec<Peer> {
         let cluster = self.cluster();
         let mut candidates: Vec<Peer> = cluster.nodes.values().map(|node| node.peer.clone()).collect();
@@ -225,6 +227,10 @@ impl Client {
                 let first = thalweg_sys::random::u64() % list.len() as u64;
                 list.rotate_left(first as usize);
             }
+        }
+        let may_begin_again = self.config().metadata_recovery == MetadataRecovery::Rebootstrap;
+        if !candidates.is_empty() && !may_begin_again {
+            return candidates;
         }
         for peer in bootstrap {
             if !candidates.contains(&peer) {

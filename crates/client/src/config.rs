@@ -17,6 +17,16 @@ pub enum Bootstrap {
     Controllers,
 }
 
+/// What a client does when the nodes that it knows of are no longer those of its cluster (`metadata.recovery.strategy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetadataRecovery {
+    /// It goes on asking the nodes that it knows of.
+    None,
+    /// It begins again with the bootstrap nodes: when none of the others can be reached (KIP-899), when a broker says so, or
+    /// when there was no metadata for [`ClientConfig::rebootstrap_after`] (KIP-1102).
+    Rebootstrap,
+}
+
 /// A client's configuration. [`ClientConfig::new`] has Kafka's defaults; [`ClientConfig::from_properties`] reads Kafka's
 /// property names.
 #[derive(Clone, Debug)]
@@ -37,6 +47,10 @@ pub struct ClientConfig {
     pub retries: u32,
     /// `metadata.max.age.ms`: metadata that is older is asked for again before it is used.
     pub metadata_max_age: Duration,
+    /// `metadata.recovery.strategy`.
+    pub metadata_recovery: MetadataRecovery,
+    /// `metadata.recovery.rebootstrap.trigger.ms`.
+    pub rebootstrap_after: Duration,
     /// `allow.auto.create.topics`: whether asking for the metadata of a topic may create it.
     pub auto_create_topics: bool,
     /// `client.rack`: where this client is, for reading from replicas nearby (KIP-392).
@@ -56,6 +70,8 @@ impl ClientConfig {
             retry: Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(1) },
             retries: i32::MAX.cast_unsigned(),
             metadata_max_age: Duration::from_secs(300),
+            metadata_recovery: MetadataRecovery::Rebootstrap,
+            rebootstrap_after: Duration::from_secs(300),
             auto_create_topics: false,
             rack: None,
         }
@@ -93,6 +109,11 @@ impl ClientConfig {
         config.request_timeout = properties.millis("request.timeout.ms", config.request_timeout)?;
         config.api_timeout = properties.millis("default.api.timeout.ms", config.api_timeout)?;
         config.metadata_max_age = properties.millis("metadata.max.age.ms", config.metadata_max_age)?;
+        let recoveries = [("none", MetadataRecovery::None), ("rebootstrap", MetadataRecovery::Rebootstrap)];
+        config.metadata_recovery =
+            properties.choice("metadata.recovery.strategy", config.metadata_recovery, &recoveries)?;
+        let trigger = "metadata.recovery.rebootstrap.trigger.ms";
+        config.rebootstrap_after = properties.millis(trigger, config.rebootstrap_after)?;
         config.auto_create_topics = properties.flag("allow.auto.create.topics", config.auto_create_topics)?;
         config.rack = properties.text("client.rack").map(Into::into);
         let plain = (false, false);

@@ -10,6 +10,7 @@ mod listener;
 mod partitions;
 mod positions;
 mod session;
+mod validation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -52,8 +52,12 @@ impl Destination {
 
     fn is_missed(&self, code: ErrorCode) -> bool {
         match self {
-            Self::Any | Self::Node(_) => false,
-            Self::Controller => code == ErrorCode::NotController,
+            Self::Node(_) => false,
+            // A broker says so when the controller that it asked is no longer the active one; a controller that is asked
+            // about the quorum says that it is not its leader.
+            Self::Any | Self::Controller => {
+                matches!(code, ErrorCode::NotController | ErrorCode::NotLeaderOrFollower)
+            }
             Self::Leader(_) => matches!(
                 code,
                 ErrorCode::NotLeaderOrFollower
@@ -87,5 +91,8 @@ mod tests {
         assert_eq!(group.missed_by(&answer(ErrorCode::NotCoordinator)), Some(ErrorCode::NotCoordinator));
         assert_eq!(group.missed_by(&answer(ErrorCode::UnknownMemberId)), None);
         assert_eq!(Destination::Any.missed_by(&answer(ErrorCode::NotCoordinator)), None);
+        let not_leader = answer(ErrorCode::NotLeaderOrFollower);
+        assert_eq!(Destination::Controller.missed_by(&not_leader), Some(ErrorCode::NotLeaderOrFollower));
+        assert_eq!(Destination::Node(NodeId(1)).missed_by(&not_leader), None);
     }
 }

@@ -166,6 +166,16 @@ pub enum Error {
         /// The partition.
         partition: TopicPartition,
     },
+    /// Records that the consumer has read are no longer in the log, and `auto.offset.reset` is `none` (KIP-320).
+    #[error("partition {partition}: the log was truncated to {} before position {position}", describe_end(*end))]
+    Truncated {
+        /// The partition.
+        partition: TopicPartition,
+        /// The consumer's position.
+        position: Offset,
+        /// The end of what the log and the records that were read have in common, if the leader knows it.
+        end: Option<Offset>,
+    },
     /// The producer is closed.
     #[error("the producer is closed")]
     Closed,
@@ -227,7 +237,10 @@ impl Error {
             Self::Refused { code, .. }
             | Self::Partition { code, .. }
             | Self::Topic { code, .. }
-            | Self::Coordinator { code, .. } => code.is_retriable(),
+            | Self::Coordinator { code, .. } => {
+                // The client begins again with its bootstrap nodes, and then asks again (KIP-1102).
+                code.is_retriable() || *code == ErrorCode::RebootstrapRequired
+            }
             Self::BufferFull { .. } | Self::Expired { .. } | Self::Unflushed => true,
             // A node that is not there now may come back.
             Self::Unroutable { code, .. } => code.is_retriable() || *code == ErrorCode::BrokerNotAvailable,
@@ -238,6 +251,7 @@ impl Error {
             | Self::Batch { .. }
             | Self::RecordTooLarge { .. }
             | Self::NoOffset { .. }
+            | Self::Truncated { .. }
             | Self::Closed
             | Self::State(_) => false,
         }
@@ -262,6 +276,10 @@ fn describe_versions(version: Option<i16>, theirs: Option<(i16, i16)>) -> String
 
 fn describe_last(last: Option<&Error>) -> String {
     last.map(|error| format!("; the last attempt: {error}")).unwrap_or_default()
+}
+
+fn describe_end(end: Option<Offset>) -> String {
+    end.map_or_else(|| "an unknown offset".to_owned(), |end| format!("offset {end}"))
 }
 
 fn describe_refusal(code: ErrorCode, message: Option<&str>) -> String {

@@ -45,7 +45,7 @@ pub use backoff::Backoff;
 pub use channel::{Channel, ChannelOptions};
 pub use client::{Client, Lane, ListedOffset, OffsetSpec};
 pub use cluster::{Cluster, Node, Partition, Topic};
-pub use config::{Bootstrap, ClientConfig};
+pub use config::{Bootstrap, ClientConfig, MetadataRecovery};
 pub use connection::{Connection, ConnectionOptions, InFlight, SOFTWARE_NAME, SaslConfig};
 pub use consumer::{
     Assignor, Consumer, ConsumerConfig, ConsumerRecord, GroupConfig, GroupProtocol, Isolation, OffsetReset, Passed,

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use thalweg_base::{LeaderEpoch, NodeId, TopicPartition};
 use thalweg_sys::time::{Instant, now, timeout_at};
+use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::metadata_request::MetadataRequestTopic;
 use thalweg_wire::messages::{DescribeClusterRequest, MetadataRequest};
 
 use super::{Attempts, Client, Known, Lane, refused};
 use crate::config::Bootstrap;
-use crate::{Cluster, Error, Peer};
+use crate::{Cluster, Error, MetadataRecovery, Peer, Topic};
 
 /// A topic that nobody has asked about for so long is no longer asked for (`metadata.max.idle.ms`).
 const TOPIC_IDLE_MAX: Duration = Duration::from_secs(300);
@@ -51,27 +52,31 @@ impl Client {
         }
     }
 
-    /// What is known about these topics; the cluster is asked if one is not known, or what is known is old. A topic that
-    /// does not exist is there with its error code.
+    /// What is known about these topics; the cluster is asked if one is not known, had an error, or what is known is old.
+    /// A topic that does not exist is there with its error code: the one of an answer that came after this call.
     ///
     /// # Errors
     /// When no node answers by `deadline`.
     pub async fn topics<T: AsRef<str>>(&self, names: &[T], deadline: Instant) -> Result<Arc<Cluster>, Error> {
+        let mut has_asked = false;
         loop {
-            if let Some(cluster) = self.known_topics(names) {
+            // A topic that was missing a moment ago may have been created since.
+            let is_usable = |topic: &Topic| has_asked || !topic.error.is_error();
+            if let Some(cluster) = self.known_topics(names, is_usable) {
                 return Ok(cluster);
             }
             self.refresh_by(deadline).await?;
+            has_asked = true;
         }
     }
 
-    fn known_topics<T: AsRef<str>>(&self, names: &[T]) -> Option<Arc<Cluster>> {
+    fn known_topics<T: AsRef<str>>(&self, names: &[T], is_usable: impl Fn(&Topic) -> bool) -> Option<Arc<Cluster>> {
         let at = now();
         let mut known = self.shared.known.lock();
         for name in names {
             known.want(name.as_ref(), at);
         }
-        let all = names.iter().all(|name| known.cluster.topics.contains_key(name.as_ref()));
+        let all = names.iter().all(|name| known.cluster.topics.get(name.as_ref()).is_some_and(&is_usable));
         (all && self.is_fresh(&known)).then(|| Arc::clone(&known.cluster))
     }
 
@@ -114,11 +119,45 @@ impl Client {
                 return Ok(Arc::clone(&known.cluster));
             }
         }
-        let cluster = match self.config().bootstrap_kind {
-            Bootstrap::Brokers => self.ask_broker(deadline).await?,
-            Bootstrap::Controllers => self.ask_controller(deadline).await?,
+        let begun_at = now();
+        let answer = match self.config().bootstrap_kind {
+            Bootstrap::Brokers => self.ask_broker(deadline).await,
+            Bootstrap::Controllers => self.ask_controller(deadline).await,
         };
-        Ok(self.keep(cluster))
+        match answer {
+            Ok(cluster) => Ok(self.keep(cluster)),
+            Err(error) => {
+                self.refresh_failed(&error, begun_at);
+                Err(error)
+            }
+        }
+    }
+
+    /// An attempt that began at `begun_at` brought no metadata: if a broker asks for it, or if there was none for too long,
+    /// the client begins again (KIP-1102).
+    fn refresh_failed(&self, error: &Error, begun_at: Instant) {
+        if self.config().metadata_recovery == MetadataRecovery::None {
+            return;
+        }
+        let is_told = matches!(error, Error::Refused { code: ErrorCode::RebootstrapRequired, .. });
+        let since = *self.shared.known.lock().failing_since.get_or_insert(begun_at);
+        if is_told || now().saturating_duration_since(since) >= self.config().rebootstrap_after {
+            self.begin_again();
+        }
+    }
+
+    /// Forgets the nodes of the cluster and everything that they have said, so that the next request goes to one of the
+    /// bootstrap nodes.
+    fn begin_again(&self) {
+        tracing::info!("no node has useful metadata: the client begins again with the bootstrap nodes");
+        let mut known = self.shared.known.lock();
+        known.cluster = Arc::default();
+        known.fresh_since = None;
+        known.failing_since = None;
+        known.coordinators.clear();
+        drop(known);
+        // Connections to bootstrap nodes are closed as well: a stale one would be asked first.
+        self.shared.channels.lock().clear();
     }
 
     async fn ask_broker(&self, deadline: Instant) -> Result<Cluster, Error> {
@@ -154,6 +193,7 @@ impl Client {
         let cluster = Arc::new(cluster.with_topics(|name| known.wanted.contains_key(name)));
         known.cluster = Arc::clone(&cluster);
         known.fresh_since = Some(at);
+        known.failing_since = None;
         known.refreshes += 1;
         drop(known);
         let is_node = |peer: &Peer| cluster.nodes.values().any(|node| node.peer == *peer);

@@ -164,6 +164,31 @@ async fn one_request_for_metadata_serves_all_who_wait() {
 }
 
 #[tokio::test]
+async fn a_topic_that_did_not_exist_is_asked_for_again() {
+    let (fake, peer) = Fake::listen().await;
+    let at = peer.clone();
+    fake.play(|mut script| async move {
+        script.negotiate().await;
+        let mut missing = metadata(&at);
+        missing.topics[0].error_code = ErrorCode::UnknownTopicOrPartition.code();
+        missing.topics[0].partitions.clear();
+        let answers = [missing.clone(), missing, metadata(&at)];
+        for answer in answers {
+            let request = script.next().await.expect("a request");
+            script.answer(&request, &answer).await;
+        }
+    });
+    let client = client(vec![peer]);
+    let mut found = Vec::new();
+    for _ in 0..4 {
+        let cluster = client.topics(&["t"], soon()).await.expect("metadata");
+        found.push(cluster.topics["t"].error);
+    }
+    let missing = ErrorCode::UnknownTopicOrPartition;
+    assert_eq!(found, [missing, missing, ErrorCode::None, ErrorCode::None]);
+}
+
+#[tokio::test]
 async fn a_partition_without_a_leader_is_waited_for_and_named() {
     let (fake, peer) = Fake::listen().await;
     let at = peer.clone();
@@ -177,4 +202,55 @@ async fn a_partition_without_a_leader_is_waited_for_and_named() {
     let error = client.send_by(&leader, &ListOffsetsRequest::default(), deadline).await.expect_err("no leader");
     let text = error.to_string();
     assert!(text.starts_with("the leader of t-9 is not known: UNKNOWN_TOPIC_OR_PARTITION: "), "{text}");
+}
+
+#[tokio::test]
+async fn a_broker_that_asks_for_it_sends_the_client_back_to_the_beginning() {
+    let (other, moved) = Fake::listen().await;
+    thalweg_sys::task::spawn(async move {
+        let mut script = other.accept().await;
+        script.negotiate().await;
+        let request = script.next().await.expect("a request");
+        let error_code = ErrorCode::RebootstrapRequired.code();
+        script.answer(&request, &MetadataResponse { error_code, ..MetadataResponse::default() }).await;
+        assert!(script.next().await.is_none(), "the connection is given up");
+    });
+    let (fake, peer) = Fake::listen().await;
+    let (first, second) = (moved.clone(), peer.clone());
+    thalweg_sys::task::spawn(async move {
+        for node in [first, second] {
+            let mut script = fake.accept().await;
+            script.negotiate().await;
+            let request = script.next().await.expect("a request");
+            script.answer(&request, &metadata(&node)).await;
+        }
+        std::future::pending::<()>().await;
+    });
+    let client = client(vec![peer.clone()]);
+    let node = |cluster: &Cluster| cluster.nodes[&NodeId(7)].peer.clone();
+    assert_eq!(node(&client.refresh().await.expect("metadata")), moved);
+    client.shared.channels.lock().clear();
+    assert_eq!(node(&client.refresh().await.expect("metadata")), peer);
+}
+
+#[tokio::test]
+async fn a_client_without_recovery_asks_no_bootstrap_node_again() {
+    let (fake, peer) = Fake::listen().await;
+    let (gone, gone_peer) = Fake::listen().await;
+    drop(gone);
+    let at = gone_peer.clone();
+    thalweg_sys::task::spawn(async move {
+        let mut script = fake.accept().await;
+        script.negotiate().await;
+        let request = script.next().await.expect("a request");
+        script.answer(&request, &metadata(&at)).await;
+        std::future::pending::<()>().await;
+    });
+    let mut config = ClientConfig::new(vec![peer]);
+    config.metadata_recovery = MetadataRecovery::None;
+    let client = Client::new(config);
+    client.refresh().await.expect("metadata");
+    client.shared.channels.lock().clear();
+    let error = client.refresh_by(now() + Duration::from_millis(300)).await.expect_err("nobody listens").to_string();
+    assert!(error.starts_with(&format!("cannot connect to {gone_peer}: ")), "{error}");
 }

@@ -105,6 +105,10 @@ pub(super) struct Chunk {
     pub(super) bytes: usize,
     /// Where the fetch after this one goes on.
     pub(super) end: Offset,
+    /// The epoch of the leader that appended the last batch.
+    pub(super) end_epoch: LeaderEpoch,
+    /// That of the last batch of which something was read.
+    pub(super) read_epoch: Option<LeaderEpoch>,
 }
 
 impl Chunk {
@@ -114,10 +118,11 @@ impl Chunk {
         let mut rest = &bytes[..];
         while let Ok(header) = BatchHeader::parse(rest) {
             let Some(after) = rest.get(header.size()..) else { break };
-            end = Some(header.next_offset());
+            end = Some((header.next_offset(), header.leader_epoch));
             rest = after;
         }
         let whole = bytes.len() - rest.len();
+        let (end, end_epoch) = end?;
         aborted.sort_unstable();
         Some(Self {
             batches: batches(bytes.slice(..whole)),
@@ -125,7 +130,9 @@ impl Chunk {
             aborted: aborted.into(),
             aborting: BTreeSet::new(),
             bytes: whole,
-            end: end?,
+            end,
+            end_epoch,
+            read_epoch: None,
         })
     }
 
@@ -180,6 +187,7 @@ impl Chunk {
             batch.verify_crc()?;
         }
         let header = *batch.header();
+        self.read_epoch = Some(header.leader_epoch);
         let is_aborted = self.is_aborted(&batch, reading)?;
         if header.attributes.is_control() {
             return Ok(Some(Next::Skip(header, Passed::Control)));

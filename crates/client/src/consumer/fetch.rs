@@ -23,8 +23,14 @@ const IDS_SINCE: i16 = 13;
 /// What came of a fetch.
 pub(super) type Answer = Result<FetchResponse, Error>;
 
-/// What was asked about a partition: how often it had been sought, and the offset.
-type Asked = (u64, Offset);
+/// What was asked about a partition.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// How often it had been sought.
+    seeks: u64,
+    offset: Offset,
+    leader_epoch: LeaderEpoch,
+}
 
 /// A fetch on its way.
 #[derive(Debug)]
@@ -70,7 +76,8 @@ impl Consumer {
             self.sessions.entry(node).or_default().fill(&mut request, &wants);
             let asked = wants.into_iter().filter_map(|(key, want)| {
                 let partition = TopicPartition { topic: Arc::clone(&key.0.0), partition: key.1 };
-                Some((key, (self.partitions.assigned.get(&partition)?.seeks, want.offset)))
+                let seeks = self.partitions.assigned.get(&partition)?.seeks;
+                Some((key, Asked { seeks, offset: want.offset, leader_epoch: want.leader_epoch }))
             });
             let asked: BTreeMap<_, _> = asked.collect();
             let by_name = asked.keys().any(|((_, id), _)| id.is_zero());
@@ -94,6 +101,9 @@ impl Consumer {
             let Some(known) = cluster.partition(&partition.topic, partition.partition) else { continue };
             let replica = assigned.replica.filter(|(node, until)| at < *until && cluster.nodes.contains_key(node));
             let Some(node) = replica.map(|(node, _)| node).or(known.leader) else { continue };
+            if assigned.is_unvalidated(known.leader_epoch) {
+                continue;
+            }
             if assigned.buffered() >= bytes(self.config.partition_bytes_max) {
                 full.push(node);
             }
@@ -164,7 +174,7 @@ impl Consumer {
         let until = now() + self.config.client.retry.initial;
         let replica_until = now() + self.config.client.metadata_max_age;
         let Some(assigned) = self.partitions.assigned.get_mut(partition) else { return Ok(()) };
-        if (assigned.seeks, assigned.fetch_offset()) != asked {
+        if (assigned.seeks, assigned.fetch_offset()) != (asked.seeks, asked.offset) {
             return Ok(());
         }
         match ErrorCode::from(data.error_code) {
@@ -185,6 +195,7 @@ impl Consumer {
             }
         }
         assigned.not_before = None;
+        assigned.validated = assigned.validated.max(asked.leader_epoch);
         assigned.high_watermark = Some(Offset(data.high_watermark));
         assigned.log_start = (data.log_start_offset >= 0).then_some(Offset(data.log_start_offset));
         if data.preferred_read_replica >= 0 {

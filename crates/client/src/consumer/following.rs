@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use thalweg_base::{LeaderEpoch, TopicPartition};
+use thalweg_base::TopicPartition;
 use thalweg_sys::time::{Instant, now};
 
 use super::Consumer;
@@ -127,9 +127,9 @@ impl Consumer {
         Ok(Arc::clone(outsider))
     }
 
-    fn positions(&self) -> Offsets {
+    pub(super) fn positions(&self) -> Offsets {
         let known = self.partitions.assigned.iter().filter(|(_, assigned)| assigned.start.is_none());
-        known.map(|(partition, assigned)| (partition.clone(), (assigned.position, LeaderEpoch::NONE))).collect()
+        known.map(|(partition, assigned)| (partition.clone(), (assigned.position, assigned.position_epoch))).collect()
     }
 
     /// Does what the group wants: commits in time, gives partitions up, takes others on.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use thalweg_base::{NodeId, Offset, Timestamp, TopicPartition};
+use thalweg_base::{LeaderEpoch, NodeId, Offset, Timestamp, TopicPartition};
 use thalweg_sys::time::Instant;
 
 use super::chunk::{Chunk, Drained, Reading};
@@ -32,6 +32,10 @@ pub(super) struct Assigned {
     pub(super) start: Option<Start>,
     /// The offset of the next record for the application.
     pub(super) position: Offset,
+    /// The epoch of the leader that appended the record before the position; [`LeaderEpoch::NONE`] if it is not known.
+    pub(super) position_epoch: LeaderEpoch,
+    /// The newest epoch of the partition's leader whose log is known to have what is before the next fetch.
+    pub(super) validated: LeaderEpoch,
     /// Counts what made earlier fetches worthless: seeks.
     pub(super) seeks: u64,
     pub(super) paused: bool,
@@ -50,6 +54,8 @@ impl Assigned {
         let mut assigned = Self {
             start: None,
             position: Offset::ZERO,
+            position_epoch: LeaderEpoch::NONE,
+            validated: LeaderEpoch::NONE,
             seeks: 0,
             paused: false,
             chunks: VecDeque::new(),
@@ -67,6 +73,8 @@ impl Assigned {
         self.seeks += 1;
         self.chunks.clear();
         self.not_before = None;
+        self.position_epoch = LeaderEpoch::NONE;
+        self.validated = LeaderEpoch::NONE;
         match start {
             Start::At(offset) => {
                 self.position = offset;
@@ -79,6 +87,22 @@ impl Assigned {
     /// Where the next fetch begins.
     pub(super) fn fetch_offset(&self) -> Offset {
         self.chunks.back().map_or(self.position, |chunk| chunk.end.max(self.position))
+    }
+
+    /// Reads on behind a record that a leader of this epoch had appended.
+    pub(super) fn seek_behind(&mut self, offset: Offset, epoch: LeaderEpoch) {
+        self.seek(Start::At(offset));
+        self.position_epoch = epoch;
+    }
+
+    /// The epoch of the leader that appended the record before the next fetch.
+    pub(super) fn fetch_epoch(&self) -> LeaderEpoch {
+        self.chunks.back().map_or(self.position_epoch, |chunk| chunk.end_epoch)
+    }
+
+    /// Whether a leader of this epoch has to be asked if its log has what is before the next fetch (KIP-320).
+    pub(super) fn is_unvalidated(&self, leader_epoch: LeaderEpoch) -> bool {
+        self.start.is_none() && self.fetch_epoch() >= LeaderEpoch(0) && leader_epoch > self.validated
     }
 
     /// How many bytes wait for the application.
@@ -106,7 +130,9 @@ impl Partitions {
             }
             let Some(assigned) = self.assigned.get_mut(&partition) else { continue };
             while let Some(chunk) = assigned.chunks.front_mut() {
-                match chunk.read(&partition, &mut assigned.position, reading, limit, &mut out) {
+                let read = chunk.read(&partition, &mut assigned.position, reading, limit, &mut out);
+                assigned.position_epoch = chunk.read_epoch.unwrap_or(assigned.position_epoch);
+                match read {
                     Ok(true) => {
                         assigned.chunks.pop_front();
                     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use thalweg_base::{Offset, Timestamp, TopicPartition};
+use thalweg_base::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use thalweg_sys::task::{JoinHandle, spawn};
 use thalweg_sys::time::{now, wall_clock_ms};
 use thalweg_wire::ErrorCode;
@@ -14,6 +14,7 @@ use super::Consumer;
 use super::config::OffsetReset;
 use super::group::Shared;
 use super::partitions::Start;
+use super::validation::{Validation, validate};
 use crate::{Client, Error, Isolation, ListedOffset, OffsetSpec};
 
 /// Something that is found out in the background.
@@ -28,7 +29,9 @@ pub(super) enum ChoreDone {
     /// The offsets that partitions begin at, with the seeks that they were looked up for.
     Offsets(Result<Vec<Found>, Error>),
     /// The committed offsets that partitions begin at, with the seeks that they were looked up for.
-    Committed(Result<Vec<(TopicPartition, u64, Option<Offset>)>, Error>),
+    Committed(Result<Vec<Committed>, Error>),
+    /// What leaders say about positions that an earlier leader had given.
+    Validated(Vec<Validation>),
     /// The metadata is fresh.
     Metadata(Result<(), Error>),
     /// The runtime goes down.
@@ -42,6 +45,9 @@ pub(super) struct Wanted {
     spec: OffsetSpec,
     seeks: u64,
 }
+
+/// A committed offset with its epoch, where there is one, and the seek that it was looked up for.
+type Committed = (TopicPartition, u64, Option<(Offset, LeaderEpoch)>);
 
 /// An offset that was looked up, or why it was not found.
 type Found = (Wanted, Result<ListedOffset, ErrorCode>);
@@ -86,6 +92,12 @@ impl Consumer {
                 let topics: Vec<Arc<str>> = topics.into_iter().collect();
                 ChoreDone::Metadata(client.topics(&topics, client.api_deadline()).await.map(drop))
             });
+            self.chore = Some(Chore { task });
+            return;
+        }
+        let unvalidated = self.unvalidated();
+        if !unvalidated.is_empty() {
+            let task = spawn(async move { ChoreDone::Validated(validate(client, unvalidated).await) });
             self.chore = Some(Chore { task });
         }
     }
@@ -152,9 +164,12 @@ impl Consumer {
         match done {
             ChoreDone::Nothing | ChoreDone::Metadata(Ok(())) => {
                 // A leader that is still missing is asked for again in a moment.
-                self.chore_not_before = Some(retry_at);
+                if !self.topics_without_leader().is_empty() {
+                    self.chore_not_before = Some(retry_at);
+                }
                 Ok(())
             }
+            ChoreDone::Validated(answers) => self.validated(answers),
             ChoreDone::Metadata(Err(error)) | ChoreDone::Offsets(Err(error)) | ChoreDone::Committed(Err(error)) => {
                 self.chore_not_before = Some(retry_at);
                 if error.is_retriable() { Ok(()) } else { Err(error) }
@@ -164,7 +179,7 @@ impl Consumer {
         }
     }
 
-    fn committed_found(&mut self, found: Vec<(TopicPartition, u64, Option<Offset>)>) -> Result<(), Error> {
+    fn committed_found(&mut self, found: Vec<Committed>) -> Result<(), Error> {
         let retry_at = now() + self.config.client.retry.initial;
         let has_policy = self.config.offset_reset != OffsetReset::None;
         let mut missing = None;
@@ -174,7 +189,7 @@ impl Consumer {
                 continue;
             }
             match offset {
-                Some(offset) => assigned.seek(Start::At(offset)),
+                Some((offset, epoch)) => assigned.seek_behind(offset, epoch),
                 None if has_policy => assigned.seek(Start::Reset),
                 None => {
                     self.chore_not_before = Some(retry_at);

@@ -35,6 +35,9 @@ impl Acks {
 pub struct ProducerConfig {
     /// How the cluster is reached.
     pub client: ClientConfig,
+    /// `retries`: how often a batch may be sent again. What the producer asks the cluster about is asked as long as there
+    /// is time for it.
+    pub retries: u32,
     /// `acks`.
     pub acks: Acks,
     /// `enable.idempotence`: retries neither repeat nor reorder records (KIP-98).
@@ -69,6 +72,7 @@ impl ProducerConfig {
     #[must_use]
     pub fn new(client: ClientConfig) -> Self {
         Self {
+            retries: i32::MAX.cast_unsigned(),
             client,
             acks: Acks::All,
             idempotent: true,
@@ -93,6 +97,7 @@ impl ProducerConfig {
         let mut defaults = properties.clone();
         defaults.set_default("allow.auto.create.topics", "true");
         let mut config = Self::new(ClientConfig::from_properties(&defaults)?);
+        config.retries = std::mem::replace(&mut config.client.retries, config.retries);
         let acks = [("all", Acks::All), ("-1", Acks::All), ("0", Acks::None), ("1", Acks::Leader)];
         config.acks = properties.choice("acks", config.acks, &acks)?;
         config.transactional_id = properties.text("transactional.id").map(Into::into);
@@ -117,7 +122,7 @@ impl ProducerConfig {
             Some(
                 "Must set acks to all in order to use the idempotent producer. Otherwise we cannot guarantee idempotence.",
             )
-        } else if self.client.retries == 0 {
+        } else if self.retries == 0 {
             Some("Must set retries to non-zero when using the idempotent producer.")
         } else if self.in_flight_max > IDEMPOTENT_IN_FLIGHT_MAX {
             Some("Must set max.in.flight.requests.per.connection to at most 5 to use the idempotent producer.")
@@ -168,6 +173,13 @@ mod tests {
         for wrong in ["acks=1\nenable.idempotence=true", "transactional.id=x\nenable.idempotence=false", "acks=2"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn retries_are_for_batches_and_not_for_questions_about_the_cluster() {
+        let config = read("retries=0").expect("a configuration");
+        assert_eq!((config.retries, config.idempotent), (0, false));
+        assert_eq!(config.client.retries, i32::MAX.cast_unsigned());
     }
 
     #[test]

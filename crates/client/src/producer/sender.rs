@@ -275,7 +275,7 @@ impl Shared {
         let mut again_at: Option<Instant> = None;
         for sent in back.batches {
             let after = self.config.delivery_timeout;
-            if sent.batch.created_at + after <= now() || sent.batch.attempts > self.config.client.retries {
+            if sent.batch.created_at + after <= now() || sent.batch.attempts > self.config.retries {
                 let last = sent.batch.last_error.clone().map(Box::new);
                 let error = Error::Expired { partition: sent.partition.clone(), after, last };
                 if let Some(transaction) = &mut self.accumulator.lock().transaction {

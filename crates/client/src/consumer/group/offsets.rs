@@ -68,7 +68,7 @@ impl Shared {
         &self,
         partitions: &[TopicPartition],
         deadline: Instant,
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
+    ) -> Result<Offsets, Error> {
         let mut attempts = Attempts::new(self.client.config(), deadline);
         loop {
             match self.committed_once(partitions, attempts.deadline()).await {
@@ -84,11 +84,7 @@ impl Shared {
         }
     }
 
-    async fn committed_once(
-        &self,
-        partitions: &[TopicPartition],
-        deadline: Instant,
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Error> {
+    async fn committed_once(&self, partitions: &[TopicPartition], deadline: Instant) -> Result<Offsets, Error> {
         let cluster = self.cluster_of(partitions.iter(), deadline).await?;
         let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         for partition in partitions {
@@ -105,17 +101,18 @@ impl Shared {
             if code.is_error() { Err(error(code)) } else { Ok(()) }
         };
         check(response.error_code)?;
-        let mut found = BTreeMap::new();
-        let mut keep = |name: &str, index: i32, offset: i64, code: i16| {
+        let mut found = Offsets::new();
+        let mut keep = |name: &str, index: i32, (offset, epoch): (i64, i32), code: i16| {
             check(code)?;
             if offset >= 0 {
-                found.insert(TopicPartition::new(name, index), Offset(offset));
+                found.insert(TopicPartition::new(name, index), (Offset(offset), LeaderEpoch(epoch)));
             }
             Ok(())
         };
         for topic in &response.topics {
             for answer in &topic.partitions {
-                keep(&topic.name, answer.partition_index, answer.committed_offset, answer.error_code)?;
+                let offset = (answer.committed_offset, answer.committed_leader_epoch);
+                keep(&topic.name, answer.partition_index, offset, answer.error_code)?;
             }
         }
         for group in &response.groups {
@@ -123,7 +120,8 @@ impl Shared {
             for topic in &group.topics {
                 let known = cluster.topic_name(topic.topic_id).map_or(&*topic.name, |name| &**name);
                 for answer in &topic.partitions {
-                    keep(known, answer.partition_index, answer.committed_offset, answer.error_code)?;
+                    let offset = (answer.committed_offset, answer.committed_leader_epoch);
+                    keep(known, answer.partition_index, offset, answer.error_code)?;
                 }
             }
         }
