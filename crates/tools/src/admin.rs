@@ -66,7 +66,24 @@ impl NodeInfo {
 /// # Errors
 /// What it fails with.
 pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    run_on(tokio::runtime::Builder::new_current_thread(), work)
+}
+
+/// As [`block_on`], for a tool that waits for standard input: what it has spawned goes on meanwhile, on another thread.
+///
+/// # Errors
+/// What it fails with.
+pub fn block_on_beside_input<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1);
+    run_on(builder, work)
+}
+
+fn run_on<T>(
+    mut builder: tokio::runtime::Builder,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|e| Failure::Message(format!("cannot start: {e}")))?;
     runtime.block_on(work)
 }
@@ -193,6 +210,23 @@ impl Admin {
     /// When there is no answer.
     pub async fn any<Q: Request>(&self, call: &str, request: &Q) -> Result<Q::Response, Thrown> {
         self.send(call, Destination::Any, request).await
+    }
+
+    /// Sends a request that only the active controller can answer: to any broker, which asks it, or to the active one of
+    /// `--bootstrap-controller`.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn broker_or_active_controller<Q: Request>(
+        &self,
+        call: &str,
+        request: &Q,
+    ) -> Result<Q::Response, Thrown> {
+        let to = match self.client.config().bootstrap_kind {
+            Bootstrap::Brokers => Destination::Any,
+            Bootstrap::Controllers => Destination::Controller,
+        };
+        self.send(call, to, request).await
     }
 
     /// Sends a request to the controller.

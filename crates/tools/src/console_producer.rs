@@ -5,8 +5,10 @@ mod reader;
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use thalweg_client::{Delivery, Error, Producer, ProducerConfig, ProducerRecord, Properties};
+use thalweg_sys::task::spawn;
+use tokio::sync::mpsc;
 
-use crate::admin::{self, block_on, client_config, config_exception, resolvable};
+use crate::admin::{self, block_on_beside_input, client_config, config_exception, resolvable};
 use crate::failure::Failure;
 use crate::jopt::{Line, Opt, flag, key_values, optional, value};
 use crate::options::{self, BOOTSTRAP_SERVER};
@@ -160,17 +162,15 @@ fn produce(line: &Line, mut reader: LineReader, properties: &Properties, out: &m
     let sync = line.has("sync");
     let checked = client_config(properties)?;
     let config = ProducerConfig::from_properties(properties).map_err(|e| config_exception(e.to_string()))?;
-    block_on(async {
+    block_on_beside_input(async {
         resolvable(&checked.bootstrap, out).await?;
         let producer = Producer::new(config);
-        let mut sent = Vec::new();
-        let result = send_lines(&topic, sync, &mut reader, &producer, &mut sent, out).await;
+        let (sent, receiver) = mpsc::channel(WAITING_MAX);
+        let reporter = spawn(report_failures(receiver));
+        let result = send_lines(&topic, sync, &mut reader, &producer, sent, out).await;
         let flushed = producer.flush(producer.client().api_deadline()).await;
-        for (record, delivery) in sent {
-            if let Err(error) = delivery.wait().await {
-                report(&record, &error, out);
-            }
-        }
+        // It has ended: its channel is closed, and every delivery has ended.
+        let _ = reporter.await;
         result?;
         flushed.map_err(|e| Failure::Thrown(thrown(&e)))
     })
@@ -220,15 +220,26 @@ fn report(record: &Sent, error: &Error, out: &mut Out) {
     out.log_thrown(text, &record.thrown(error), logger);
 }
 
-/// How many records may wait for their delivery before the oldest are looked at.
+/// How many records may wait for somebody to look at their delivery; then no further line is read.
 const WAITING_MAX: usize = 10_000;
+
+/// Says which records were not delivered, as soon as that is known.
+async fn report_failures(mut sent: mpsc::Receiver<(Sent, Delivery)>) {
+    // What it writes goes to standard error.
+    let mut out = Out::default();
+    while let Some((record, delivery)) = sent.recv().await {
+        if let Err(error) = delivery.wait().await {
+            report(&record, &error, &mut out);
+        }
+    }
+}
 
 async fn send_lines(
     topic: &str,
     sync: bool,
     reader: &mut LineReader,
     producer: &Producer,
-    sent: &mut Vec<(Sent, Delivery)>,
+    sent: mpsc::Sender<(Sent, Delivery)>,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let has_prompt = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -249,17 +260,11 @@ async fn send_lines(
         let record = reader.record(topic, text.strip_suffix('\r').unwrap_or(text))?;
         let about = Sent::of(&record);
         match send(record, producer, sync).await {
-            Ok(Some(delivery)) => sent.push((about, delivery)),
+            // The other end is there until this one is dropped.
+            Ok(Some(delivery)) => drop(sent.send((about, delivery)).await),
             Ok(None) => {}
             Err(error) if sync => return Err(about.thrown(&error).execution().into()),
             Err(error) => report(&about, &error, out),
-        }
-        if sent.len() >= WAITING_MAX {
-            for (record, delivery) in sent.drain(..WAITING_MAX / 2) {
-                if let Err(error) = delivery.wait().await {
-                    report(&record, &error, out);
-                }
-            }
         }
     }
 }

@@ -74,7 +74,7 @@ impl Admin {
             operation: Operation::Any.number(),
             permission_type: Permission::Any.number(),
         };
-        let response = self.any("describeAcls", &request).await?;
+        let response = self.broker_or_active_controller("describeAcls", &request).await?;
         check(response.error_code, response.error_message.as_deref())?;
         Ok(response.resources.iter().filter_map(resource).collect())
     }
@@ -94,7 +94,7 @@ impl Admin {
             permission_type: acl.permission.number(),
         };
         let request = CreateAclsRequest { creations: acls.iter().map(creation).collect() };
-        let response = self.any("createAcls", &request).await?;
+        let response = self.broker_or_active_controller("createAcls", &request).await?;
         response.results.iter().try_for_each(|result| check(result.error_code, result.error_message.as_deref()))
     }
 
@@ -120,7 +120,7 @@ impl Admin {
             ..all.clone()
         };
         let filters = if acls.is_empty() { vec![all.clone()] } else { acls.iter().map(one).collect() };
-        let response = self.any("deleteAcls", &DeleteAclsRequest { filters }).await?;
+        let response = self.broker_or_active_controller("deleteAcls", &DeleteAclsRequest { filters }).await?;
         for result in &response.filter_results {
             check(result.error_code, result.error_message.as_deref())?;
             result.matching_acls.iter().try_for_each(|acl| check(acl.error_code, acl.error_message.as_deref()))?;

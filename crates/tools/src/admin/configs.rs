@@ -138,7 +138,7 @@ impl Admin {
         };
         let response = match node {
             Some(node) => self.node("describeBrokerConfigs", node, &request).await?,
-            None => self.any("describeConfigs", &request).await?,
+            None => self.broker_or_active_controller("describeConfigs", &request).await?,
         };
         let result = |resource: &&Resource| {
             let result = response
@@ -190,7 +190,7 @@ impl Admin {
         };
         let response = match node_of(resource) {
             Some(node) => self.node("incrementalAlterConfigs", node, &request).await?,
-            None => self.any("incrementalAlterConfigs", &request).await?,
+            None => self.broker_or_active_controller("incrementalAlterConfigs", &request).await?,
         };
         response.responses.iter().try_for_each(|result| check(result.error_code, result.error_message.as_deref()))
     }
