@@ -1,5 +1,6 @@
 //! Thalweg, the streaming platform: one binary, one file per command.
 
+mod clusters;
 mod completions;
 mod config;
 mod console;
@@ -7,6 +8,7 @@ mod container;
 mod dev;
 mod install;
 mod logs;
+mod man;
 mod serve;
 mod server;
 mod storage;
@@ -55,6 +57,8 @@ enum Command {
     InstallTools(install::Install),
     /// Print a script for the completion of command lines.
     Completions(completions::Completions),
+    /// Write the man pages of Kafka's tools.
+    Man(man::Man),
 }
 
 /// The tools that need the node's own code, beside those of the crate `thalweg-tools`.
@@ -73,6 +77,11 @@ fn tool(words: &[String]) -> Option<(&'static Tool, &[String])> {
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if words.get(1).is_some_and(|word| word == "cluster")
+        && words.get(2).is_some_and(|word| clusters::WORDS.contains(&word.as_str()))
+    {
+        return clusters::Arguments::parse_from(&words[1..]).run();
+    }
     if let Some((tool, words)) = tool(&words) {
         return thalweg_tools::run(tool, words);
     }
@@ -85,5 +94,6 @@ fn main() -> ExitCode {
         Command::Container(container) => container.run(),
         Command::InstallTools(install) => install.run(),
         Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }

@@ -5,10 +5,12 @@ mod wanted;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 
+use serde_json::{Value, json};
+
 use crate::admin::{self, AccessControl, Admin, ResourcePattern};
 use crate::failure::Failure;
 use crate::jopt::{Line, Opt, flag, optional, value};
-use crate::options::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::principal::Principal;
 use crate::thrown::Thrown;
@@ -45,6 +47,7 @@ const OPTIONS: &[Opt] = &[
     BOOTSTRAP_SERVER,
     BOOTSTRAP_CONTROLLER,
     COMMAND_CONFIG,
+    OUTPUT,
     flag("list", "List ACLs, of all resources or of those that are named."),
     flag("add", "Add ACLs."),
     flag("remove", "Remove ACLs; all of a resource where no principal is named."),
@@ -208,6 +211,18 @@ async fn list(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> 
     Ok(())
 }
 
+fn object(resource: &ResourcePattern, acl: &AccessControl) -> Value {
+    json!({
+        "resourceType": resource.kind.name(),
+        "resourceName": resource.name,
+        "patternType": resource.pattern.name(),
+        "principal": acl.principal,
+        "host": acl.host,
+        "operation": acl.operation.name(),
+        "permissionType": acl.permission.name(),
+    })
+}
+
 fn print(
     found: &BTreeMap<ResourcePattern, Vec<AccessControl>>,
     is_wanted: impl Fn(&AccessControl) -> bool,
@@ -215,6 +230,10 @@ fn print(
 ) {
     for (resource, acls) in found {
         let acls: Vec<AccessControl> = acls.iter().filter(|acl| is_wanted(acl)).cloned().collect();
+        if out.is_json() {
+            acls.iter().for_each(|acl| out.object(&object(resource, acl)));
+            continue;
+        }
         if !acls.is_empty() {
             out.line(format_args!("Current ACLs for resource `{resource}`:\n{}\n", lines(&acls)));
         }

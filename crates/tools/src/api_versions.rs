@@ -2,17 +2,19 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
 use thalweg_base::NodeId;
 use thalweg_client::{Destination, Lane};
 use thalweg_wire::ApiKey;
 use thalweg_wire::messages::ApiVersionsRequest;
 use thalweg_wire::messages::ApiVersionsResponse;
+use thalweg_wire::messages::api_versions_response::ApiVersion;
 
 use crate::admin::{self, Admin};
 use crate::failure::Failure;
 use crate::java;
 use crate::jopt::Line;
-use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
@@ -30,7 +32,7 @@ const JOPT: Jopt = Jopt {
     about: "This tool helps to retrieve broker version information.",
     about_empty: "This tool helps to retrieve broker version information.",
     examples: &["kafka-broker-api-versions --bootstrap-server localhost:9092"],
-    options: &[BOOTSTRAP_SERVER, COMMAND_CONFIG],
+    options: &[BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT],
     parse_errors: ParseErrors::Uncaught,
     uncaught: Uncaught::MessageAndTrace,
     run,
@@ -46,11 +48,25 @@ fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
             let shown =
                 format!("{}:{} (id: {} rack: {} isFenced: false)", node.host, node.port, node.id, node.rack_text());
             match ask(&admin, node.id).await {
+                Ok(response) if out.is_json() => {
+                    let apis: Vec<Value> = response.api_keys.iter().map(api_object).collect();
+                    let (id, host, port, rack) = (node.id, node.host, node.port, node.rack);
+                    out.object(&json!({"id": id, "host": host, "port": port, "rack": rack, "apis": apis}));
+                }
                 Ok(response) => out.line(format_args!("{shown} -> {}", versions(&response))),
                 Err(error) => out.line(format_args!("{shown} -> ERROR: {error}")),
             }
         }
         Ok(())
+    })
+}
+
+fn api_object(api: &ApiVersion) -> Value {
+    json!({
+        "key": api.api_key,
+        "name": ApiKey::from_i16(api.api_key).map(ApiKey::name),
+        "minVersion": api.min_version,
+        "maxVersion": api.max_version,
     })
 }
 

@@ -72,6 +72,9 @@ pub const fn value(name: &'static str, label: &'static str, help: &'static str) 
     Opt { label, takes: Takes::One, ..flag(name, help) }
 }
 
+/// `--output`, which Kafka's tools do not have. The usage, which is theirs, leaves it out.
+pub const OUTPUT: Opt = value("output", "text|json", "The form of what is described or listed. Default: text.");
+
 impl Opt {
     /// The same, with a name of one letter.
     #[must_use]
@@ -147,7 +150,7 @@ impl Command {
         command_label: "",
     };
 
-    fn all(&self) -> impl Iterator<Item = &'static Opt> + use<> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static Opt> + use<> {
         let (options, groups) = (self.options, self.groups);
         options.iter().chain(groups.iter().flat_map(|group| group.options))
     }

@@ -1,5 +1,6 @@
 //! `kafka-client-metrics.sh`: subscriptions to the metrics of clients (KIP-714).
 
+use serde_json::{Value, json};
 use thalweg_base::Uuid;
 use thalweg_sys::random;
 
@@ -7,7 +8,7 @@ use crate::admin::{self, Admin, AlterConfig, ConfigEntry, Resource, ResourceKind
 use crate::failure::Failure;
 use crate::java;
 use crate::jopt::{Line, flag, value};
-use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
@@ -34,6 +35,7 @@ const JOPT: Jopt = Jopt {
     options: &[
         BOOTSTRAP_SERVER,
         COMMAND_CONFIG,
+        OUTPUT,
         flag("alter", "Create or alter a subscription."),
         flag("delete", "Delete a subscription."),
         flag("describe", "Describe subscriptions."),
@@ -108,7 +110,12 @@ async fn act(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Thrown> {
     } else if line.has("delete") {
         delete(line, admin, out).await
     } else {
-        out.line(admin.list_config_resources(ResourceKind::ClientMetrics).await?.join("\n"));
+        let names = admin.list_config_resources(ResourceKind::ClientMetrics).await?;
+        if out.is_json() {
+            names.iter().for_each(|name| out.object(&json!({"name": name})));
+        } else {
+            out.line(names.join("\n"));
+        }
         Ok(())
     }
 }
@@ -164,6 +171,12 @@ async fn describe(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Throw
         names = vec![name.to_owned()];
     }
     for name in names {
+        if out.is_json() {
+            let configs: serde_json::Map<String, Value> =
+                entries(admin, &name).await?.into_iter().map(|entry| (entry.name, Value::from(entry.value))).collect();
+            out.object(&json!({"name": name, "configs": configs}));
+            continue;
+        }
         out.line(format_args!("Client metrics configs for {name} are:"));
         for entry in entries(admin, &name).await? {
             out.line(format_args!("  {}={}", entry.name, entry.value.as_deref().unwrap_or("null")));

@@ -1,9 +1,10 @@
 //! `kafka-cluster.sh`: the cluster's id, its endpoints, and brokers that are gone for good.
 
+use serde_json::json;
 use thalweg_wire::messages::{DescribeClusterRequest, DescribeClusterResponse, UnregisterBrokerRequest};
 
 use crate::admin::{self, Admin, check};
-use crate::argparse::{Command, Group, Kind, Opt, Parsed, flag, value};
+use crate::argparse::{Command, Group, Kind, OUTPUT, Opt, Parsed, flag, value};
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::thrown::Thrown;
@@ -66,7 +67,12 @@ const PROGRAM: Command = Command {
         Command {
             name: "list-endpoints",
             about: "List the addresses of the nodes.",
-            options: &[CONFIG, COMMAND_CONFIG, flag("include-fenced-brokers", "Brokers that are fenced as well.")],
+            options: &[
+                CONFIG,
+                COMMAND_CONFIG,
+                flag("include-fenced-brokers", "Brokers that are fenced as well."),
+                OUTPUT,
+            ],
             groups: SERVERS,
             ..Command::EMPTY
         },
@@ -112,7 +118,8 @@ async fn describe(admin: &Admin, parsed: &Parsed) -> Result<DescribeClusterRespo
 }
 
 async fn unregister(admin: &Admin, id: i32, out: &mut Out) -> Result<(), Thrown> {
-    let response = admin.any("unregisterBroker", &UnregisterBrokerRequest { broker_id: id }).await;
+    let response =
+        admin.broker_or_active_controller("unregisterBroker", &UnregisterBrokerRequest { broker_id: id }).await;
     let checked = response.and_then(|response| check(response.error_code, response.error_message.as_deref()));
     match checked {
         Ok(()) => out.line(format_args!("Broker {id} is no longer registered.")),
@@ -138,6 +145,19 @@ async fn list_endpoints(admin: &Admin, parsed: &Parsed, out: &mut Out) -> Result
         return Err(Thrown::illegal_argument(text).into());
     }
     let response = describe(admin, parsed).await?;
+    if out.is_json() {
+        for node in &response.brokers {
+            out.object(&json!({
+                "id": node.broker_id,
+                "host": &*node.host,
+                "port": node.port,
+                "rack": node.rack.as_deref(),
+                "state": if controllers { None } else { Some(if node.is_fenced { "fenced" } else { "unfenced" }) },
+                "endpointType": if controllers { "controller" } else { "broker" },
+            }));
+        }
+        return Ok(());
+    }
     let host_width = response.brokers.iter().map(|node| node.host.len()).max().unwrap_or(100);
     let rack_width =
         response.brokers.iter().filter_map(|node| node.rack.as_ref()).map(|rack| rack.len()).max().unwrap_or(10);

@@ -10,7 +10,7 @@ mod scram;
 use crate::admin::{self, Admin, AlterConfig, Resource};
 use crate::failure::Failure;
 use crate::jopt::{Line, Opt, flag, value};
-use crate::options::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
@@ -50,6 +50,7 @@ const OPTIONS: &[Opt] = &[
     BOOTSTRAP_SERVER,
     BOOTSTRAP_CONTROLLER,
     COMMAND_CONFIG,
+    OUTPUT,
     flag("alter", "Alter configs."),
     flag("describe", "Describe configs."),
     flag("all", "With --describe: all configs, not only those set at run time."),

@@ -8,13 +8,14 @@ mod reset;
 
 pub(crate) use offsets::partitions as partitions_of;
 use regex::Regex;
+use serde_json::json;
 
 use crate::admin::{self, Admin, GroupListing};
 use crate::failure::Failure;
 use crate::group_commands::{self, Deletion, words};
 use crate::java;
 use crate::jopt::{Line, Opt, flag, optional, value};
-use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
@@ -50,6 +51,7 @@ const JOPT: Jopt = Jopt {
 const OPTIONS: &[Opt] = &[
     BOOTSTRAP_SERVER,
     COMMAND_CONFIG,
+    OUTPUT,
     value("group", "consumer group", "The group. May be repeated."),
     value("topic", "topic", "With --reset-offsets or --delete-offsets: a topic, or topic:0,1,2. May be repeated."),
     flag("all-topics", "With --reset-offsets: all topics that the group has offsets of."),
@@ -170,13 +172,17 @@ async fn list(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> 
     let (with_type, with_state) = (line.has("type"), line.has("state"));
     if !with_type && !with_state {
         for group in listed(admin, &[], &[]).await? {
-            out.line(group.id);
+            print_listed(&group, out);
         }
         return Ok(());
     }
     let types = words(line.value("type")?, "types", &TYPES, "types")?;
     let states = words(line.value("state")?, "state", &STATES, "states")?;
     let groups = listed(admin, &states, &types).await?;
+    if out.is_json() {
+        groups.iter().for_each(|group| print_listed(group, out));
+        return Ok(());
+    }
     let width = groups.iter().map(|group| group.id.len().max(15)).max().unwrap_or(15) + 10;
     let mut row = |id: &str, kind: &str, state: &str| {
         let mut text = format!("{id:<width$}");
@@ -193,6 +199,15 @@ async fn list(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> 
         row(&group.id, &capitalized(&group.kind), &capitalized(&group.state));
     }
     Ok(())
+}
+
+fn print_listed(group: &GroupListing, out: &mut Out) {
+    if out.is_json() {
+        let (kind, state) = (capitalized(&group.kind), capitalized(&group.state));
+        out.object(&json!({"group": group.id, "type": kind, "state": state}));
+    } else {
+        out.line(&group.id);
+    }
 }
 
 async fn delete(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {

@@ -17,9 +17,10 @@ use crate::date::Date;
 use crate::failure::Failure;
 use crate::java;
 use crate::jopt::{Line, Opt, flag, optional, optional_number, value};
-use crate::options::BOOTSTRAP_SERVER;
+use crate::options::{BOOTSTRAP_SERVER, OUTPUT};
 use crate::out::Out;
 use crate::principal::Principal;
+use crate::table;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
@@ -54,6 +55,7 @@ const OPTIONS: &[Opt] = &[
     flag("create", "Create a token for the user that has logged in, or for --owner-principal."),
     flag("renew", "Let a token live longer."),
     flag("expire", "Let a token end sooner."),
+    OUTPUT,
     flag("describe", "Describe the tokens of the user that has logged in, or of --owner-principal."),
     optional("owner-principal", "String", "An owner, such as User:ann. May be repeated with --describe."),
     optional(
@@ -140,14 +142,20 @@ fn minute(at: i64) -> String {
     format!("{:04}-{:02}-{:02}T{hours:02}:{minutes:02}", date.year, date.month, date.day)
 }
 
+/// The titles of the table of tokens.
+const TITLES: [&str; 8] = ["TOKENID", "HMAC", "OWNER", "REQUESTER", "RENEWERS", "ISSUEDATE", "EXPIRYDATE", "MAXDATE"];
+
 fn print(rows: &[Row], out: &mut Out) {
     let mut line = |cells: [&str; 8]| {
+        if out.is_json() {
+            return table::print_object(&TITLES, &cells, out);
+        }
         let [id, hmac, owner, requester, renewers, issued, expires, ends] = cells;
         out.line(format_args!(
             "\n{id:<15} {hmac:<30} {owner:<15} {requester:<15} {renewers:<25} {issued:<15} {expires:<15} {ends:<15}"
         ));
     };
-    line(["TOKENID", "HMAC", "OWNER", "REQUESTER", "RENEWERS", "ISSUEDATE", "EXPIRYDATE", "MAXDATE"]);
+    line(TITLES);
     for row in rows {
         line([
             &row.id,

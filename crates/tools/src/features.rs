@@ -4,13 +4,14 @@ pub mod mapping;
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use thalweg_metadata::MetadataVersion;
 use thalweg_metadata::feature::FEATURES;
 use thalweg_wire::messages::update_features_request::FeatureUpdateKey;
 use thalweg_wire::messages::{ApiVersionsRequest, UpdateFeaturesRequest};
 
 use crate::admin::{self, Admin, check};
-use crate::argparse::{Command, Group, Kind, Opt, Parsed, flag, value};
+use crate::argparse::{Command, Group, Kind, OUTPUT, Opt, Parsed, flag, value};
 use crate::failure::Failure;
 use crate::java;
 use crate::out::Out;
@@ -59,7 +60,7 @@ const PROGRAM: Command = Command {
         Command {
             name: "describe",
             about: "Print the features and their levels.",
-            options: &[value("node-id", "NODE_ID", "The node to ask; else any.").kind(Kind::Int)],
+            options: &[value("node-id", "NODE_ID", "The node to ask; else any.").kind(Kind::Int), OUTPUT],
             ..Command::EMPTY
         },
         Command {
@@ -133,7 +134,7 @@ async fn describe(admin: &Admin, parsed: &Parsed, out: &mut Out) -> Result<(), F
             return Err(Failure::Message(format!("Invalid node id {node}: must be non-negative.")));
         }
         Some(node) => admin.node("describeFeatures", node, &request).await?,
-        None => admin.any("describeFeatures", &request).await?,
+        None => admin.broker_or_active_controller("describeFeatures", &request).await?,
     };
     check(response.error_code, None).map_err(Thrown::execution)?;
     let epoch = match response.finalized_features_epoch {
@@ -146,11 +147,22 @@ async fn describe(admin: &Admin, parsed: &Parsed, out: &mut Out) -> Result<(), F
         let name = &*feature.name;
         let finalized = response.finalized_features.iter().find(|other| other.name == feature.name);
         let level = |level: i16| level_text(name, level);
+        let finalized_level = finalized.map_or(0, |finalized| finalized.max_version_level);
+        if out.is_json() {
+            out.object(&json!({
+                "feature": name,
+                "supportedMinVersion": level(feature.min_version),
+                "supportedMaxVersion": level(feature.max_version),
+                "finalizedVersionLevel": level(finalized_level),
+                "epoch": response.finalized_features_epoch,
+            }));
+            continue;
+        }
         out.line(format_args!(
             "Feature: {name:<40}  SupportedMinVersion: {:<15}  SupportedMaxVersion: {:<15}  FinalizedVersionLevel: {:<15}  Epoch: {epoch}",
             level(feature.min_version),
             level(feature.max_version),
-            level(finalized.map_or(0, |finalized| finalized.max_version_level)),
+            level(finalized_level),
         ));
     }
     Ok(())

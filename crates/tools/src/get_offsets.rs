@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
+use serde_json::json;
 use thalweg_base::{Timestamp, TopicPartition};
 use thalweg_client::{ListedOffset, OffsetSpec};
 
@@ -10,7 +11,7 @@ use crate::admin::{self, Admin, command_config};
 use crate::failure::Failure;
 use crate::java;
 use crate::jopt::{Line, Opt, flag, value};
-use crate::options::{self, BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{self, BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
@@ -37,6 +38,7 @@ const JOPT: Jopt = Jopt {
     options: &[
         BOOTSTRAP_SERVER,
         COMMAND_CONFIG,
+        OUTPUT,
         value("topic", "topic", "The topics, as a regular expression that the whole name must match; else all."),
         value("partitions", "partition ids", "The partitions, between commas; else all."),
         value(
@@ -99,7 +101,12 @@ fn print(wanted: &[(TopicPartition, OffsetSpec)], found: Vec<Result<ListedOffset
         }
     }
     for (partition, offset) in offsets.values() {
-        out.line(format_args!("{}:{}:{}", partition.topic, partition.partition, offset.0));
+        let (topic, partition, offset) = (&*partition.topic, partition.partition, offset.0);
+        if out.is_json() {
+            out.object(&json!({"topic": topic, "partition": partition, "offset": offset}));
+        } else {
+            out.line(format_args!("{topic}:{partition}:{offset}"));
+        }
     }
 }
 

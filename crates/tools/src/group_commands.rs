@@ -2,6 +2,8 @@
 
 use thalweg_client::Properties;
 
+use serde_json::json;
+
 use crate::admin::{self, Admin, GroupListing};
 use crate::failure::Failure;
 use crate::jopt::Line;
@@ -80,12 +82,20 @@ pub(crate) async fn chosen(line: &Line, admin: &Admin, of: &str) -> Result<Vec<S
 pub(crate) async fn list(line: &Line, admin: &Admin, of: &str, states: &[&str], out: &mut Out) -> Result<(), Failure> {
     if !line.has("state") {
         for group in listed(admin, of, &[]).await? {
-            out.line(group.id);
+            if out.is_json() {
+                out.object(&json!({"group": group.id, "state": group.state}));
+            } else {
+                out.line(group.id);
+            }
         }
         return Ok(());
     }
     let states = words(line.value("state")?, "state", states, "states")?;
     let groups = listed(admin, of, &states).await?;
+    if out.is_json() {
+        groups.iter().for_each(|group| out.object(&json!({"group": group.id, "state": group.state})));
+        return Ok(());
+    }
     let width = groups.iter().map(|group| group.id.len()).max().unwrap_or(0).max(15);
     out.line(format_args!("{:<width$} STATE", "GROUP"));
     for group in groups {

@@ -1,9 +1,11 @@
 //! `kafka-groups.sh`: lists groups of every kind.
 
+use serde_json::json;
+
 use crate::admin::{self, Admin, GroupListing};
 use crate::failure::Failure;
 use crate::jopt::{Line, flag, value};
-use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
@@ -28,6 +30,7 @@ const JOPT: Jopt = Jopt {
     options: &[
         BOOTSTRAP_SERVER.required(),
         COMMAND_CONFIG,
+        OUTPUT,
         flag("list", "List the groups."),
         value("group-type", "type", "Only groups of a type: consumer, classic, share or streams."),
         value("protocol", "protocol", "Only groups of a protocol."),
@@ -82,6 +85,13 @@ fn print(groups: &[&GroupListing], out: &mut Out) {
         let first = letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>());
         [group.id.clone(), first.unwrap_or_default(), group.protocol.clone()]
     };
+    if out.is_json() {
+        for group in groups {
+            let [id, kind, protocol] = cells(group);
+            out.object(&json!({"group": id, "type": kind, "protocol": protocol}));
+        }
+        return;
+    }
     let rows: Vec<[String; 3]> = groups.iter().map(|group| cells(group)).collect();
     let width = rows.iter().flatten().map(String::len).max().unwrap_or(0).max(20);
     out.line(format_args!("{:<width$} {:<width$} {:<width$}", "GROUP", "TYPE", "PROTOCOL"));

@@ -10,6 +10,7 @@ mod api_versions;
 pub mod argparse;
 mod client_metrics;
 mod cluster;
+pub mod clusters;
 pub mod completions;
 mod configs;
 mod console_consumer;
@@ -33,6 +34,7 @@ pub mod json;
 mod leader_election;
 pub mod legacy;
 mod log_dirs;
+pub mod man;
 mod metadata_quorum;
 pub mod options;
 pub mod out;
@@ -119,6 +121,6 @@ pub fn overview() -> String {
 pub fn run(tool: &Tool, words: &[String]) -> ExitCode {
     let mut out = Out::default();
     let code = (tool.run)(words, &mut out);
-    out.flush();
+    out.finish();
     ExitCode::from(code)
 }

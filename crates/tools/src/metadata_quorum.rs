@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::json;
 use thalweg_base::{Uuid, properties};
 use thalweg_client::Properties;
 use thalweg_sys::{fs, time};
@@ -13,7 +14,7 @@ use thalweg_wire::messages::{
 };
 
 use crate::admin::{self, Admin, check};
-use crate::argparse::{Command, Group, Kind, Parsed, flag, value};
+use crate::argparse::{Command, Group, Kind, OUTPUT, Parsed, flag, value};
 use crate::failure::Failure;
 use crate::java;
 use crate::out::Out;
@@ -65,6 +66,7 @@ const PROGRAM: Command = Command {
                 flag("status", "A summary."),
                 flag("replication", "How far each voter and observer is."),
                 flag("human-readable", "With --replication: times as so long ago."),
+                OUTPUT,
             ],
             ..Command::EMPTY
         },
@@ -135,7 +137,8 @@ async fn quorum(admin: &Admin) -> Result<(DescribeQuorumResponse, Quorum), Throw
     let topic =
         TopicData { topic_name: "__cluster_metadata".into(), partitions: vec![PartitionData { partition_index: 0 }] };
     let request = DescribeQuorumRequest { topics: vec![topic] };
-    let response = admin.any("describeMetadataQuorum", &request).await.map_err(Thrown::execution)?;
+    let response =
+        admin.broker_or_active_controller("describeMetadataQuorum", &request).await.map_err(Thrown::execution)?;
     check(response.error_code, response.error_message.as_deref()).map_err(Thrown::execution)?;
     let partition = response.topics.first().and_then(|topic| topic.partitions.first()).cloned();
     let partition = partition.ok_or_else(|| {
@@ -167,6 +170,20 @@ async fn status(admin: &Admin, out: &mut Out) -> Result<(), Thrown> {
     } else {
         -1
     };
+    if out.is_json() {
+        let ids = |replicas: &[ReplicaState]| replicas.iter().map(|replica| replica.replica_id).collect::<Vec<_>>();
+        out.object(&json!({
+            "clusterId": &*cluster.cluster_id,
+            "leaderId": quorum.leader_id,
+            "leaderEpoch": quorum.leader_epoch,
+            "highWatermark": quorum.high_watermark,
+            "maxFollowerLag": leader.log_end_offset - slowest.log_end_offset,
+            "maxFollowerLagTimeMs": lag_time,
+            "currentVoters": ids(&quorum.current_voters),
+            "currentObservers": ids(&quorum.observers),
+        }));
+        return Ok(());
+    }
     let lines = [
         ("ClusterId:", cluster.cluster_id.to_string()),
         ("LeaderId:", quorum.leader_id.to_string()),
@@ -319,7 +336,7 @@ async fn add(admin: &Admin, parsed: &Parsed, config: &Properties, out: &mut Out)
             listeners: controller.listeners.iter().map(listener).collect(),
             ..AddRaftVoterRequest::default()
         };
-        let response = admin.any("addRaftVoter", &request).await.map_err(Thrown::execution)?;
+        let response = admin.broker_or_active_controller("addRaftVoter", &request).await.map_err(Thrown::execution)?;
         check(response.error_code, response.error_message.as_deref()).map_err(Thrown::execution)?;
     }
     let endpoints: Vec<String> =
@@ -345,7 +362,8 @@ async fn remove(admin: &Admin, parsed: &Parsed, out: &mut Out) -> Result<(), Fai
     let dry_run = parsed.has("dry-run");
     if !dry_run {
         let request = RemoveRaftVoterRequest { cluster_id: None, voter_id: id, voter_directory_id: directory };
-        let response = admin.any("removeRaftVoter", &request).await.map_err(|thrown| removal(&thrown))?;
+        let response =
+            admin.broker_or_active_controller("removeRaftVoter", &request).await.map_err(|thrown| removal(&thrown))?;
         check(response.error_code, response.error_message.as_deref()).map_err(|thrown| removal(&thrown))?;
     }
     let done = if dry_run { "DRY RUN of removing" } else { "Removed" };

@@ -2,6 +2,7 @@
 
 use thalweg_client::Peer;
 
+use crate::argparse;
 use crate::failure::Failure;
 use crate::jopt::{Line, Opt, value};
 use crate::out::Out;
@@ -18,6 +19,25 @@ pub const COMMAND_CONFIG: Opt = value(
     "command config property file",
     "A properties file for the client, such as security settings.",
 );
+
+/// `--output`, which Kafka's tools do not have.
+pub const OUTPUT: Opt =
+    value(argparse::OUTPUT.name, "text|json", "The form of what --describe and --list print. Default: text.");
+
+/// Lets a tool print as `--output` says.
+///
+/// # Errors
+/// When it says something else than `text` or `json`.
+pub fn set_output(form: Option<&str>, out: &mut Out) -> Result<(), String> {
+    match form {
+        None | Some("text") => Ok(()),
+        Some("json") => {
+            out.begin_json();
+            Ok(())
+        }
+        Some(other) => Err(format!("--output {other}: it is text or json")),
+    }
+}
 
 /// Refuses a `--bootstrap-server` that holds something else than addresses.
 ///

@@ -8,13 +8,14 @@ mod verify;
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use thalweg_base::TopicPartition;
 
 use crate::admin::{self, Admin, Replica, TopicInfo};
 use crate::failure::Failure;
 use crate::java;
 use crate::jopt::{Line, Opt, flag, value};
-use crate::options::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
@@ -51,6 +52,7 @@ const OPTIONS: &[Opt] = &[
     BOOTSTRAP_SERVER,
     BOOTSTRAP_CONTROLLER,
     COMMAND_CONFIG,
+    OUTPUT,
     flag("generate", "Propose a plan that spreads topics over brokers. Nothing is changed."),
     flag("execute", "Begin what a plan says."),
     flag("verify", "Say how far a plan is, and lift its throttles when it is done."),
@@ -132,7 +134,7 @@ fn check(line: &Line) -> Result<&'static str, Failure> {
             ],
         ),
         "cancel" => (&["reassignment-json-file"], &["bootstrap-controller", "preserve-throttles", "timeout"]),
-        _ => (&[], &["bootstrap-controller"]),
+        _ => (&[], &["bootstrap-controller", "output"]),
     };
     line.require(needed)?;
     let everywhere = [action, "bootstrap-server", "command-config"];
@@ -145,6 +147,18 @@ fn check(line: &Line) -> Result<&'static str, Failure> {
 
 async fn list(admin: &Admin, out: &mut Out) -> Result<(), Thrown> {
     let found = admin.reassignments(None).await.map_err(Thrown::execution)?;
+    if out.is_json() {
+        for (partition, reassignment) in &found {
+            out.object(&json!({
+                "topic": &*partition.topic,
+                "partition": partition.partition,
+                "replicas": reassignment.replicas,
+                "addingReplicas": reassignment.adding,
+                "removingReplicas": reassignment.removing,
+            }));
+        }
+        return Ok(());
+    }
     if found.is_empty() {
         out.line("No partition reassignments found.");
         return Ok(());

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::group_commands::{self, Deletion};
 use crate::java;
 use crate::jopt::{Line, Opt, flag, optional, value};
-use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
@@ -45,6 +45,7 @@ const JOPT: Jopt = Jopt {
 const OPTIONS: &[Opt] = &[
     BOOTSTRAP_SERVER,
     COMMAND_CONFIG,
+    OUTPUT,
     value("group", "share group", "The group. May be repeated."),
     value(
         "topic",

@@ -12,8 +12,9 @@ use crate::failure::Failure;
 use crate::group_commands::{self, Deletion, print_error, shown};
 use crate::java;
 use crate::jopt::{Line, Opt, flag, optional, value};
-use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
+use crate::table;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
 
@@ -45,6 +46,7 @@ const JOPT: Jopt = Jopt {
 const OPTIONS: &[Opt] = &[
     BOOTSTRAP_SERVER,
     COMMAND_CONFIG,
+    OUTPUT,
     value("group", "streams group", "The group. May be repeated."),
     flag("list", "List the groups."),
     flag("describe", "Describe groups: offsets and lag, members, or state."),
@@ -64,6 +66,18 @@ const OPTIONS: &[Opt] = &[
 
 const ACTIONS: [&str; 3] = ["list", "describe", "delete"];
 const STATES: [&str; 6] = ["Reconciling", "Stable", "Dead", "Assigning", "Empty", "NotReady"];
+/// The titles of the table of offsets.
+const OFFSETS: [&str; 7] =
+    ["GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LEADER-EPOCH", "LOG-END-OFFSET", "OFFSET-LAG"];
+
+/// The titles of the table of members.
+const MEMBERS: [&str; 7] =
+    ["GROUP", "TARGET-ASSIGNMENT-EPOCH", "MEMBER", "PROCESS", "CLIENT-ID", "MEMBER-EPOCH", "ASSIGNMENTS"];
+
+/// The titles of the table of states.
+const STATE_TITLES: [&str; 6] =
+    ["GROUP", "COORDINATOR (ID)", "STATE", "GROUP-EPOCH", "TARGET-ASSIGNMENT-EPOCH", "#MEMBERS"];
+
 /// The type of these groups.
 const TYPE: &str = "Streams";
 
@@ -167,11 +181,14 @@ async fn offsets(id: &str, group: &DescribedGroup, verbose: bool, admin: &Admin,
     let group_width = id.len().max(15);
     let topic_width = partitions.iter().map(|partition| partition.topic.len()).max().unwrap_or(0).max(15);
     let mut row = |cells: [&str; 7]| {
+        if out.is_json() {
+            return table::print_object(&OFFSETS, &cells, out);
+        }
         let [group, topic, partition, current, epoch, end, lag] = cells;
         let more = if verbose { format!("{current:<15} {epoch:<15} {end:<15} ") } else { String::new() };
         out.text(format_args!("\n{group:<group_width$} {topic:<topic_width$} {partition:<10} {more}{lag}"));
     };
-    row(["GROUP", "TOPIC", "PARTITION", "CURRENT-OFFSET", "LEADER-EPOCH", "LOG-END-OFFSET", "OFFSET-LAG"]);
+    row(OFFSETS);
     for (partition, end) in partitions.iter().zip(ends) {
         let current = committed.get(partition);
         let end = end.ok().and_then(|end| end.offset).map(|offset| offset.0);
@@ -206,6 +223,9 @@ fn members(id: &str, group: &DescribedGroup, verbose: bool, out: &mut Out) {
     let (process_width, client_width) =
         (width(&|member| member.process_id.len()), width(&|member| member.client_id.len()));
     let mut row = |cells: [&str; 7]| {
+        if out.is_json() {
+            return table::print_object(&MEMBERS, &cells, out);
+        }
         let [group, target, member, process, client, epoch, assignment] = cells;
         let (before, behind) =
             if verbose { (format!("{target:<20} "), format!("{epoch:<12} ")) } else { (String::new(), String::new()) };
@@ -214,7 +234,7 @@ fn members(id: &str, group: &DescribedGroup, verbose: bool, out: &mut Out) {
              {behind}{assignment}"
         ));
     };
-    row(["GROUP", "TARGET-ASSIGNMENT-EPOCH", "MEMBER", "PROCESS", "CLIENT-ID", "MEMBER-EPOCH", "ASSIGNMENTS"]);
+    row(MEMBERS);
     for member in &group.members {
         let assignment = &member.assignment;
         let mut parts = Vec::new();
@@ -237,13 +257,16 @@ async fn state(id: &str, group: &DescribedGroup, verbose: bool, admin: &Admin, o
     let coordinator = group_commands::coordinator(id, admin).await?;
     let (group_width, coordinator_width) = (id.len().max(15), coordinator.len().max(25));
     let mut row = |cells: [&str; 6]| {
+        if out.is_json() {
+            return table::print_object(&STATE_TITLES, &cells, out);
+        }
         let [group, coordinator, state, epoch, target, members] = cells;
         let epochs = if verbose { format!("{epoch:<15} {target:<25} ") } else { String::new() };
         out.text(format_args!(
             "\n{group:<group_width$} {coordinator:<coordinator_width$} {state:<20} {epochs}{members}"
         ));
     };
-    row(["GROUP", "COORDINATOR (ID)", "STATE", "GROUP-EPOCH", "TARGET-ASSIGNMENT-EPOCH", "#MEMBERS"]);
+    row(STATE_TITLES);
     let (epoch, target) = (group.group_epoch.to_string(), group.assignment_epoch.to_string());
     row([id, &coordinator, &group.group_state, &epoch, &target, &group.members.len().to_string()]);
     out.line("");

@@ -1,9 +1,11 @@
 //! A tool: what it is called, what it takes, and how it ends.
 
 use crate::argparse::{self, Command, Parsed, Stop};
+use crate::clusters;
 use crate::failure::Failure;
 use crate::jopt::{self, Line, Opt};
 use crate::legacy;
+use crate::options;
 use crate::out::Out;
 use crate::thrown::Thrown;
 
@@ -79,7 +81,14 @@ pub struct Jopt {
 impl Jopt {
     /// Reads the words and runs the tool. Gives the exit code.
     pub fn run(&self, words: &[String], out: &mut Out) -> u8 {
-        let translated = legacy::translate(self.options, words, out);
+        let completed = match clusters::complete_jopt(self.options, words, out) {
+            Ok(completed) => completed,
+            Err(message) => {
+                out.error(message);
+                return 1;
+            }
+        };
+        let translated = legacy::translate(self.options, &completed, out);
         let mut line = match jopt::parse(self.options, &translated.words) {
             Ok(line) => line,
             Err(thrown) => return self.unread(&thrown, out),
@@ -96,7 +105,12 @@ impl Jopt {
             out.line(KAFKA_VERSION);
             return 0;
         }
-        match (self.run)(&line, out) {
+        let form = line.values(argparse::OUTPUT.name).last().map(String::as_str);
+        let result = match options::set_output(form, out) {
+            Ok(()) => (self.run)(&line, out),
+            Err(message) => Err(Failure::Message(message)),
+        };
+        match result {
             Ok(()) => 0,
             Err(Failure::Usage(message)) => self.usage(&message, out),
             Err(Failure::Message(message)) => {
@@ -164,8 +178,18 @@ impl Argparse {
             out.line(KAFKA_VERSION);
             return 0;
         }
-        let result = match argparse::parse(self.program, words) {
-            Ok(parsed) => (self.run)(&parsed, out),
+        let completed = match clusters::complete_argparse(self.program, words, out) {
+            Ok(completed) => completed,
+            Err(message) => {
+                out.error(message);
+                return 1;
+            }
+        };
+        let result = match argparse::parse(self.program, &completed) {
+            Ok(parsed) => match options::set_output(parsed.value(argparse::OUTPUT.name), out) {
+                Ok(()) => (self.run)(&parsed, out),
+                Err(message) => Err(Failure::Message(message)),
+            },
             Err(Stop::Help(text)) => {
                 out.text(text);
                 return self.help_exit;

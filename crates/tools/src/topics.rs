@@ -5,6 +5,7 @@ mod describe;
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, validate_topic};
 use thalweg_metadata::topic_name;
 use thalweg_wire::messages::create_partitions_request::{CreatePartitionsAssignment, CreatePartitionsTopic};
@@ -16,7 +17,7 @@ use crate::admin::{self, Admin, check, config_exception};
 use crate::failure::Failure;
 use crate::java;
 use crate::jopt::{Line, Opt, flag, value};
-use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG};
+use crate::options::{BOOTSTRAP_SERVER, COMMAND_CONFIG, OUTPUT};
 use crate::out::Out;
 use crate::thrown::Thrown;
 use crate::tool::{Grammar, Jopt, ParseErrors, Tool, Uncaught};
@@ -51,6 +52,7 @@ const JOPT: Jopt = Jopt {
 const OPTIONS: &[Opt] = &[
     BOOTSTRAP_SERVER,
     COMMAND_CONFIG,
+    OUTPUT,
     flag("list", "List the topics."),
     flag("create", "Create a topic."),
     flag("delete", "Delete topics."),
@@ -122,7 +124,12 @@ async fn act(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Thrown> {
     } else if line.has("alter") {
         alter(line, admin).await
     } else if line.has("list") {
-        out.line(names(line, admin).await?.join("\n"));
+        let names = names(line, admin).await?;
+        if out.is_json() {
+            names.iter().for_each(|name| out.object(&json!({"topic": name})));
+        } else {
+            out.line(names.join("\n"));
+        }
         Ok(())
     } else if line.has("describe") {
         describe::describe(line, admin, out).await

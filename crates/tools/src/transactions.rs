@@ -16,7 +16,7 @@ use thalweg_wire::messages::{
 };
 
 use crate::admin::{self, Admin, check};
-use crate::argparse::{Command, Kind, Opt, Parsed, flag, value};
+use crate::argparse::{Command, Kind, OUTPUT, Opt, Parsed, flag, value};
 use crate::failure::Failure;
 use crate::java;
 use crate::out::Out;
@@ -73,19 +73,20 @@ const PROGRAM: Command = Command {
                     "TRANSACTIONAL_ID_PATTERN",
                     "Only those whose ids match this regular expression.",
                 ),
+                OUTPUT,
             ],
             ..Command::EMPTY
         },
         Command {
             name: "describe",
             about: "describe the state of a transactional id",
-            options: &[value("transactional-id", "TRANSACTIONAL_ID", "The transactional id.").required()],
+            options: &[value("transactional-id", "TRANSACTIONAL_ID", "The transactional id.").required(), OUTPUT],
             ..Command::EMPTY
         },
         Command {
             name: "describe-producers",
             about: "describe the active producers of a partition",
-            options: &[BROKER, TOPIC.required(), PARTITION.required()],
+            options: &[BROKER, TOPIC.required(), PARTITION.required(), OUTPUT],
             ..Command::EMPTY
         },
         Command {
@@ -106,7 +107,7 @@ const PROGRAM: Command = Command {
         Command {
             name: "find-hanging",
             about: "find hanging transactions",
-            options: &[BROKER, TIMEOUT, TOPIC, PARTITION],
+            options: &[BROKER, TIMEOUT, TOPIC, PARTITION, OUTPUT],
             ..Command::EMPTY
         },
         Command {

@@ -1,6 +1,6 @@
 //! Usage, help, and lines filled up to their width.
 
-use super::{Command, Group, Opt, Takes};
+use super::{Command, Group, OUTPUT, Opt, Takes};
 
 /// How wide a line may be.
 const WIDTH: usize = 75;
@@ -46,7 +46,7 @@ pub(super) fn usage(path: &[&'static Command]) -> String {
         if is_last {
             parts.push("[-h]".into());
         }
-        for option in command.options {
+        for option in command.options.iter().filter(|option| option.name != OUTPUT.name) {
             match (option.required, is_last) {
                 (true, _) => parts.push(written(option)),
                 (false, true) if option.takes == Takes::Nothing && option.short == Some('v') => {

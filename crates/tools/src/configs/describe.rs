@@ -1,10 +1,11 @@
 //! `kafka-configs.sh --describe`.
 
+use serde_json::{Value, json};
 use thalweg_metadata::topic_name;
 
 use super::entities::{Entities, Kind};
 use super::{quotas, scram};
-use crate::admin::{Admin, ConfigEntry, Resource, ResourceKind, WithSynonyms, source_name};
+use crate::admin::{Admin, ConfigEntry, Resource, ResourceKind, Synonym, WithSynonyms, source_name};
 use crate::java;
 use crate::jopt::Line;
 use crate::out::Out;
@@ -66,7 +67,9 @@ async fn resources(line: &Line, kind: Kind, name: Option<&String>, admin: &Admin
     }
     let described = admin.describe_configs(&resources, WithSynonyms::Yes).await.map_err(Thrown::execution)?;
     for (resource, entries) in resources.iter().zip(described) {
-        if resource.name.is_empty() {
+        if out.is_json() {
+            // Each object says whose config it is.
+        } else if resource.name.is_empty() {
             out.line(format_args!("Default configs for {} in the cluster are:", kind.plural()));
         } else {
             let which = if all { "All" } else { "Dynamic" };
@@ -76,10 +79,28 @@ async fn resources(line: &Line, kind: Kind, name: Option<&String>, admin: &Admin
         entries.retain(|entry| all || entry.source == dynamic_source(resource));
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         for entry in &entries {
-            print(entry, out);
+            if out.is_json() {
+                out.object(&object(kind, resource, entry));
+            } else {
+                print(entry, out);
+            }
         }
     }
     Ok(())
+}
+
+fn object(kind: Kind, resource: &Resource, entry: &ConfigEntry) -> Value {
+    let synonym = |synonym: &Synonym| json!({"source": source_name(synonym.source), "name": synonym.name, "value": synonym.value});
+    json!({
+        "entityType": kind.plural(),
+        "entityName": resource.name,
+        "name": entry.name,
+        "value": entry.value,
+        "source": source_name(entry.source),
+        "isSensitive": entry.is_sensitive,
+        "isReadOnly": entry.is_read_only,
+        "synonyms": entry.synonyms.iter().map(synonym).collect::<Vec<_>>(),
+    })
 }
 
 fn print(entry: &ConfigEntry, out: &mut Out) {

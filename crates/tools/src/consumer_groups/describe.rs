@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
 use thalweg_base::TopicPartition;
 use thalweg_client::OffsetSpec;
 
@@ -98,7 +99,47 @@ async fn rows(group: &ConsumerGroup, admin: &Admin) -> Result<Vec<Row>, Thrown> 
     Ok(rows)
 }
 
+impl Row {
+    /// The table's line of a group's partition, as JSON.
+    fn object(&self, group: &str) -> Value {
+        let offset = self.committed.map(|committed| committed.offset);
+        let known = |cell: &String| Some(cell.clone()).filter(|cell| cell != MISSING);
+        let [id, host, client] = &self.member;
+        json!({
+            "group": group,
+            "topic": self.partition.as_ref().map(|partition| partition.topic.to_string()),
+            "partition": self.partition.as_ref().map(|partition| partition.partition),
+            "leaderEpoch": self.committed.and_then(|committed| committed.leader_epoch),
+            "currentOffset": offset,
+            "logEndOffset": self.end,
+            "lag": offset.and_then(|offset| self.end.map(|end| end - offset)),
+            "consumerId": known(id),
+            "host": known(host),
+            "clientId": known(client),
+        })
+    }
+}
+
+/// A line of the table of members, as JSON.
+fn member_object(group: &ConsumerGroup, member: &Member) -> Value {
+    let names = |partitions: &[TopicPartition]| partitions.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "group": group.id,
+        "consumerId": member.id,
+        "groupInstanceId": member.instance,
+        "host": member.host,
+        "clientId": member.client,
+        "currentEpoch": member.epoch,
+        "assignment": names(&member.assigned),
+        "targetEpoch": group.target_epoch,
+        "targetAssignment": names(&member.target),
+    })
+}
+
 fn offsets(group: &str, rows: &[Row], verbose: bool, out: &mut Out) {
+    if out.is_json() {
+        return rows.iter().for_each(|row| out.object(&row.object(group)));
+    }
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).max(15);
     let group_width = group.len().max(15);
     let topics = rows.iter().filter_map(|row| row.partition.as_ref()).map(|partition| partition.topic.len());
@@ -166,6 +207,9 @@ fn assignment(partitions: &[TopicPartition]) -> String {
 fn members(group: &ConsumerGroup, verbose: bool, out: &mut Out) {
     // The head is printed for a group without members too.
     is_worth_a_table(group, group.members.len(), out);
+    if out.is_json() {
+        return group.members.iter().for_each(|member| out.object(&member_object(group, member)));
+    }
     let width =
         |least: usize, texts: &dyn Fn(&Member) -> usize| group.members.iter().map(texts).max().unwrap_or(0).max(least);
     let group_width = group.id.len().max(15);
@@ -232,6 +276,18 @@ async fn state(group: &ConsumerGroup, verbose: bool, admin: &Admin, out: &mut Ou
         return Ok(());
     }
     let coordinator = coordinator(&group.id, admin).await?;
+    if out.is_json() {
+        out.object(&json!({
+            "group": group.id,
+            "coordinator": coordinator,
+            "assignmentStrategy": group.assignor,
+            "state": group.state,
+            "groupEpoch": group.epoch,
+            "targetAssignmentEpoch": group.target_epoch,
+            "members": group.members.len(),
+        }));
+        return Ok(());
+    }
     let group_width = group.id.len().max(15);
     let coordinator_width = coordinator.len().max(25);
     let strategy = if group.assignor.is_empty() { MISSING } else { &group.assignor };

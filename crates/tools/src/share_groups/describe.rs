@@ -12,7 +12,17 @@ use crate::group_commands::{chosen, coordinator, print_error, shown};
 use crate::java;
 use crate::jopt::Line;
 use crate::out::Out;
+use crate::table;
 use crate::thrown::Thrown;
+
+/// The titles of the table of offsets.
+const OFFSETS: [&str; 6] = ["GROUP", "TOPIC", "PARTITION", "LEADER-EPOCH", "START-OFFSET", "LAG"];
+
+/// The titles of the table of members.
+const MEMBERS: [&str; 7] = ["GROUP", "CONSUMER-ID", "HOST", "CLIENT-ID", "#PARTITIONS", "MEMBER-EPOCH", "ASSIGNMENT"];
+
+/// The titles of the table of states.
+const STATES: [&str; 6] = ["GROUP", "COORDINATOR (ID)", "STATE", "GROUP-EPOCH", "ASSIGNMENT-EPOCH", "#MEMBERS"];
 
 pub(super) async fn describe(line: &Line, admin: &Admin, out: &mut Out) -> Result<(), Failure> {
     let mut groups = BTreeMap::new();
@@ -49,13 +59,16 @@ fn print_offsets(id: &str, offsets: &BTreeMap<TopicPartition, ShareOffset>, verb
     let group_width = id.len().max(15);
     let topic_width = offsets.keys().map(|partition| partition.topic.len()).max().unwrap_or(0).max(15);
     let mut row = |cells: [&str; 6]| {
+        if out.is_json() {
+            return table::print_object(&OFFSETS, &cells, out);
+        }
         let [group, topic, partition, epoch, start, lag] = cells;
         let epoch = if verbose { format!("{epoch:<13} ") } else { String::new() };
         out.text(format_args!(
             "\n{group:<group_width$} {topic:<topic_width$} {partition:<10} {epoch}{start:<13} {lag}"
         ));
     };
-    row(["GROUP", "TOPIC", "PARTITION", "LEADER-EPOCH", "START-OFFSET", "LAG"]);
+    row(OFFSETS);
     for (partition, offset) in offsets {
         let index = partition.partition.to_string();
         let (epoch, start, lag) = (shown(offset.leader_epoch), shown(offset.start), shown(offset.lag));
@@ -83,13 +96,16 @@ fn members(id: &str, group: &DescribedGroup, verbose: bool, out: &mut Out) {
     let (host_width, client_width) =
         (width(&|member| member.client_host.len()), width(&|member| member.client_id.len()));
     let mut row = |cells: [&str; 7]| {
+        if out.is_json() {
+            return table::print_object(&MEMBERS, &cells, out);
+        }
         let [group, id, host, client, count, epoch, assignment] = cells;
         let epoch = if verbose { format!("{epoch:<13} ") } else { String::new() };
         out.text(format_args!(
             "\n{group:<group_width$} {id:<id_width$} {host:<host_width$} {client:<client_width$} {count:<12} {epoch}{assignment}"
         ));
     };
-    row(["GROUP", "CONSUMER-ID", "HOST", "CLIENT-ID", "#PARTITIONS", "MEMBER-EPOCH", "ASSIGNMENT"]);
+    row(MEMBERS);
     for member in &group.members {
         let count: usize = member.assignment.topic_partitions.iter().map(|topic| topic.partitions.len()).sum();
         row([
@@ -113,13 +129,16 @@ async fn state(id: &str, group: &DescribedGroup, verbose: bool, admin: &Admin, o
     let group_width = id.len().max(15);
     let coordinator_width = coordinator.len().max(25);
     let mut row = |cells: [&str; 6]| {
+        if out.is_json() {
+            return table::print_object(&STATES, &cells, out);
+        }
         let [group, coordinator, state, epoch, assignment_epoch, members] = cells;
         let epochs = if verbose { format!("{epoch:<12} {assignment_epoch:<17} ") } else { String::new() };
         out.text(format_args!(
             "\n{group:<group_width$} {coordinator:<coordinator_width$} {state:<15} {epochs}{members}"
         ));
     };
-    row(["GROUP", "COORDINATOR (ID)", "STATE", "GROUP-EPOCH", "ASSIGNMENT-EPOCH", "#MEMBERS"]);
+    row(STATES);
     row([
         id,
         &coordinator,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
 use thalweg_base::Uuid;
 use thalweg_wire::messages::ListPartitionReassignmentsRequest;
 use thalweg_wire::messages::list_partition_reassignments_request::ListPartitionReassignmentsTopics;
@@ -169,6 +170,19 @@ impl View<'_> {
     }
 
     fn print_head(&self, out: &mut Out) {
+        if out.is_json() {
+            let set = self.configs.iter().filter(|config| !config.is_default());
+            let configs: serde_json::Map<String, Value> =
+                set.map(|config| (config.name.clone(), Value::from(config.value.clone()))).collect();
+            let factor = self.topic.partitions.first().map_or(0, |partition| self.replication_factor(partition));
+            return out.object(&json!({
+                "topic": self.topic.name,
+                "topicId": self.topic.id.to_string(),
+                "partitionCount": self.topic.partitions.len(),
+                "replicationFactor": factor,
+                "configs": configs,
+            }));
+        }
         let set = self.configs.iter().filter(|config| !config.is_default());
         let set: Vec<String> =
             set.map(|config| format!("{}={}", config.name, config.value.as_deref().unwrap_or("null"))).collect();
@@ -190,6 +204,20 @@ impl View<'_> {
     }
 
     fn print_partition(&self, partition: &PartitionInfo, out: &mut Out) {
+        if out.is_json() {
+            let going = self.reassignment(partition.index);
+            return out.object(&json!({
+                "topic": self.topic.name,
+                "partition": partition.index,
+                "leader": partition.leader,
+                "replicas": partition.replicas,
+                "isr": partition.isr,
+                "elr": partition.elr,
+                "lastKnownElr": partition.last_known_elr,
+                "addingReplicas": going.map_or(&[][..], |going| &going.adding),
+                "removingReplicas": going.map_or(&[][..], |going| &going.removing),
+            }));
+        }
         let leader = partition.leader.map_or("none".to_owned(), |leader| leader.to_string());
         let mut text = format!(
             "\tTopic: {}\tPartition: {}\tLeader: {leader}\tReplicas: {}\tIsr: {}",
