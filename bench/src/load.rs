@@ -230,6 +230,17 @@ pub fn consume(broker: &Broker, topic: &str, partitions: i32, records: usize) ->
     Ok(seen)
 }
 
+/// How many records the partitions of a topic hold together, by their first and last offsets.
+pub fn count_records(broker: &Broker, topic: &str, partitions: i32) -> Result<i64, String> {
+    let consumer: BaseConsumer = broker.config().create().map_err(|e| e.to_string())?;
+    let mut count = 0;
+    for partition in 0..partitions {
+        let ends = consumer.fetch_watermarks(topic, partition, PATIENCE).map_err(|e| e.to_string())?;
+        count += ends.1 - ends.0;
+    }
+    Ok(count)
+}
+
 /// Records on a schedule. Each carries when it was *due*: a producer or broker that stalls makes late records, it does
 /// not make fewer (no coordinated omission).
 #[derive(Clone, Copy)]

@@ -5,6 +5,7 @@
 //! drifts drifts for all. Read the ratios, not the absolute times.
 
 mod broker;
+mod clients;
 mod cluster;
 mod counted;
 mod curves;
@@ -79,6 +80,13 @@ struct Arguments {
     /// Measures a calm stream's latency while something heavy happens beside it
     #[arg(long)]
     pressure: bool,
+    /// Measures clients beside each other on one Thalweg node: Thalweg's tools, librdkafka, kcat and, with --kafka, Kafka's
+    /// own tools
+    #[arg(long)]
+    client: bool,
+    /// Is the client on librdkafka: what --client starts
+    #[arg(long, hide = true, num_args = 5, value_names = ["KIND", "ADDRESS", "TOPIC", "RECORDS", "BATCH_BYTES"])]
+    client_load: Vec<String>,
     /// Makes pressure on the first broker until it is killed: what --pressure starts
     #[arg(long, hide = true, num_args = 2, value_names = ["KIND", "TOPIC"])]
     load: Vec<String>,
@@ -118,6 +126,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let wanted = |work: &Work| {
         arguments.works.is_empty() || arguments.works.iter().any(|name| work.name().contains(name.as_str()))
     };
+    if !arguments.client_load.is_empty() {
+        return clients::load(&arguments.client_load);
+    }
+    if arguments.client {
+        return measure_clients(arguments);
+    }
     if arguments.cluster {
         return measure_clusters(arguments);
     }
@@ -241,6 +255,18 @@ fn measure_clusters(arguments: &Arguments) -> Result<(), String> {
     for cluster in &clusters {
         results.add(&cluster.name, "memory", "peak resident of a node, MB", cluster.view().peak_resident_mb());
     }
+    write(arguments, &results.table(), results.svg())
+}
+
+/// The works of clients on one node, which the first `--thalweg` binary is.
+fn measure_clients(arguments: &Arguments) -> Result<(), String> {
+    let Some((name, thalweg)) = arguments.thalweg().next() else {
+        return Err("--client needs a --thalweg binary".to_owned());
+    };
+    let settings = [&[SETTING][..], &clients::SETTINGS].concat();
+    let broker = Broker::thalweg(name, thalweg, &settings)?;
+    let programs = clients::Programs { thalweg, kafka: arguments.kafka.as_deref() };
+    let results = clients::run(&broker, &programs, &arguments.works, arguments.rounds, arguments.megabytes)?;
     write(arguments, &results.table(), results.svg())
 }
 
