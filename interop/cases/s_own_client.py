@@ -56,7 +56,10 @@ def killed_nodes(it):
     errors = open(it.home / "errors.txt", "wb")
     address = ["--bootstrap-server", cluster.bootstrap, "--topic", topic]
     keyed = ["--reader-property", "parse.key=true", "--reader-property", "key.separator=:"]
-    producer = procs.spawn(tools.command("console-producer", *address, *keyed), subprocess.DEVNULL, errors, stdin=subprocess.PIPE)
+    # By default the tool gives a batch up after three attempts, as Kafka's does.
+    patient = ["--message-send-max-retries", "100000"]
+    command = tools.command("console-producer", *address, *keyed, *patient)
+    producer = procs.spawn(command, subprocess.DEVNULL, errors, stdin=subprocess.PIPE)
     members, files = [], [it.home / f"member{number}.txt" for number in range(2)]
     for file in files:
         command = tools.command("console-consumer", *address, "--group", group, "--from-beginning", *KEYED)

@@ -59,7 +59,10 @@ impl Leader {
             let log = self.log.lock().clone();
             match request.api {
                 ApiKey::Metadata => script.answer(&request, &self.metadata(&log)).await,
-                ApiKey::OffsetForLeaderEpoch => script.answer(&request, &end(&log, &mut request)).await,
+                ApiKey::OffsetForLeaderEpoch => {
+                    let response = end(&log, &mut request);
+                    script.answer(&request, &response).await;
+                }
                 _ => {
                     let response = fetched(&log, &mut request);
                     script.answer(&request, &response).await;
