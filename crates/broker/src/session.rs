@@ -21,7 +21,7 @@ use crate::call::{Call, Identity};
 use crate::dispatch::{self, Opened};
 use crate::security::{ListenerSecurity, LoginKind, SaslSettings};
 
-/// A client logs in again no sooner than this after it has logged in, as in Kafka.
+/// A client logs in again no sooner than this after it has begun to log in again, as in Kafka.
 const REAUTH_MIN: Duration = Duration::from_secs(1);
 
 /// One client's connection.
@@ -32,6 +32,8 @@ struct ClientSession {
     security: Arc<ListenerSecurity>,
     identity: Identity,
     login: Login,
+    /// When the client has last begun to log in again.
+    renewal_begun: Option<Instant>,
 }
 
 /// How far a client has come.
@@ -71,7 +73,7 @@ enum Framing {
 #[derive(Clone)]
 struct Done {
     mechanism: &'static str,
-    at: Instant,
+    /// `None` where nobody has to log in again: then nobody may.
     ends: Option<Instant>,
 }
 
@@ -92,6 +94,7 @@ impl Service for Broker {
         Ok(Box::new(ClientSession {
             identity: Identity { principal, by_token: false },
             login: if security.sasl.is_some() { Login::Awaited } else { Login::NotNeeded },
+            renewal_begun: None,
             broker: self,
             listener: listener.clone(),
             origin: Arc::clone(origin),
@@ -126,8 +129,10 @@ impl Session for ClientSession {
             }
             Login::Done(done) => {
                 let is_handshake = frame.starts_with(&ApiKey::SaslHandshake.code().to_be_bytes());
-                if is_handshake && done.at.elapsed() >= REAUTH_MIN {
+                let is_early = self.renewal_begun.is_some_and(|begun| begun.elapsed() < REAUTH_MIN);
+                if is_handshake && done.ends.is_some() && !is_early {
                     let renews = Some(done.clone());
+                    self.renewal_begun = Some(now());
                     return self.counting_failure(LoginKind::Renewal, |this| this.begin(frame, sasl, renews));
                 }
                 if done.ends.is_some_and(|ends| now() >= ends) {
@@ -300,9 +305,8 @@ impl ClientSession {
         reauth_max_ms: i64,
     ) -> i64 {
         let lifetime_ms = authenticated.session_lifetime_ms(wall_clock, reauth_max_ms);
-        let at = now();
-        let ends = lifetime_ms.map(|ms| at + Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-        self.login = Login::Done(Done { mechanism, at, ends });
+        let ends = lifetime_ms.map(|ms| now() + Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+        self.login = Login::Done(Done { mechanism, ends });
         let Authenticated { principal, by_token, .. } = authenticated;
         self.identity = Identity { principal: Arc::new(principal), by_token };
         lifetime_ms.unwrap_or(0)

@@ -11,9 +11,14 @@ use crate::watching::{get, sample};
 const JAAS: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required user_alice=\"alice-secret\" user_bob=\"bob-secret\";";
 
 async fn start() -> Cluster {
+    start_with(&[]).await
+}
+
+/// A node with these properties too.
+async fn start_with(more: &[(&str, &str)]) -> Cluster {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let log_dirs = dir.path().display().to_string();
-    let properties = [
+    let mut properties = vec![
         ("log.dirs", log_dirs.as_str()),
         ("listener.security.protocol.map", "PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT"),
         ("sasl.enabled.mechanisms", "PLAIN"),
@@ -24,6 +29,7 @@ async fn start() -> Cluster {
         ("delegation.token.secret.key", "a secret"),
         ("thalweg.http.listen", "127.0.0.1:0"),
     ];
+    properties.extend(more);
     Cluster::start_in(dir, &properties).await
 }
 
@@ -70,6 +76,29 @@ async fn who_logs_in_is_who_acls_ask_about() {
     assert_eq!(denied.topics[0].error_code, ErrorCode::TopicAuthorizationFailed.code());
     assert_eq!(exchange(&mut alice, &request, 7).await.topics[0].error_code, 0);
     assert_eq!((topics(&mut alice).await, topics(&mut bob).await), (1, 0));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_may_log_in_again_at_once_and_then_once_a_second() {
+    let cluster = start_with(&[("connections.max.reauth.ms", "60000")]).await;
+    let mut alice = cluster.connect().await;
+    for _ in 0..2 {
+        assert_eq!(handshake(&mut alice, "PLAIN", 1).await.0, 0);
+        assert_eq!(authenticate(&mut alice, b"\0alice\0alice-secret").await, (0, Some(String::new())));
+    }
+    assert_eq!(handshake(&mut alice, "PLAIN", 1).await.0, ErrorCode::IllegalSaslState.code());
+    assert_eq!(topics(&mut alice).await, 0, "the session goes on");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_logs_in_again_where_sessions_do_not_end() {
+    let cluster = start().await;
+    let mut alice = cluster.connect().await;
+    handshake(&mut alice, "PLAIN", 1).await;
+    assert_eq!(authenticate(&mut alice, b"\0alice\0alice-secret").await.0, 0);
+    assert_eq!(handshake(&mut alice, "PLAIN", 1).await.0, ErrorCode::IllegalSaslState.code());
     cluster.stop().await;
 }
 
