@@ -62,7 +62,13 @@ public class RaftClusterInvocationContext implements TestTemplateInvocationConte
             Wanted.ofCluster(config, combined);
             cluster.format();
             if (config.isAutoStart()) {
-                cluster.start();
+                try {
+                    cluster.start();
+                } catch (RuntimeException e) {
+                    // JUnit asks for no end of what has not begun.
+                    cluster.stop();
+                    throw e;
+                }
             }
         };
         AfterTestExecutionCallback after = context -> cluster.stop();
