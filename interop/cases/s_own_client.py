@@ -56,9 +56,7 @@ def killed_nodes(it):
     errors = open(it.home / "errors.txt", "wb")
     address = ["--bootstrap-server", cluster.bootstrap, "--topic", topic]
     keyed = ["--reader-property", "parse.key=true", "--reader-property", "key.separator=:"]
-    # By default the tool gives a batch up after three attempts, as Kafka's does.
-    patient = ["--message-send-max-retries", "100000"]
-    command = tools.command("console-producer", *address, *keyed, *patient)
+    command = tools.command("console-producer", *address, *keyed)
     producer = procs.spawn(command, subprocess.DEVNULL, errors, stdin=subprocess.PIPE)
     members, files = [], [it.home / f"member{number}.txt" for number in range(2)]
     for file in files:

@@ -17,7 +17,7 @@ use super::Shared;
 use super::accumulator::{Sent, batch_options, percent_of};
 use super::batch::{Batch, Identity, Outcome};
 use super::config::Acks;
-use crate::{Destination, Error, Lane};
+use crate::{Connection, Destination, Error, Lane};
 
 /// The first version that names topics by id.
 const IDS_SINCE: i16 = 13;
@@ -75,6 +75,15 @@ async fn answered(front: Option<&mut (Vec<Sent>, Answer)>) -> Result<ProduceResp
 impl Shared {
     /// Sends batches in one request; gives what to wait for. What could not be sent is taken back here.
     async fn send(&self, node: NodeId, mut taken: Vec<Sent>) -> Option<(Vec<Sent>, Answer)> {
+        let deadline = now() + self.config.client.request_timeout;
+        let connection = match self.client.connection(&Destination::Node(node), Lane::Produces, deadline).await {
+            Ok(connection) => connection,
+            // A batch for a broker that cannot be reached has not been attempted.
+            Err(error) => {
+                self.take_answer(taken, Err(error));
+                return None;
+            }
+        };
         let mut broken = Vec::new();
         let mut topics: BTreeMap<Arc<str>, TopicProduceData> = BTreeMap::new();
         for (at, sent) in taken.iter_mut().enumerate() {
@@ -108,7 +117,7 @@ impl Shared {
             timeout_ms: i32::try_from(self.config.client.request_timeout.as_millis()).unwrap_or(i32::MAX),
             topic_data: topics.into_values().collect(),
         };
-        match self.start(node, &request).await {
+        match self.start(&connection, &request, deadline).await {
             Ok(Some(answer)) => Some((taken, answer)),
             Ok(None) => {
                 for sent in &taken {
@@ -124,9 +133,12 @@ impl Shared {
     }
 
     /// Puts a request on its way; `None` if there will be no answer.
-    async fn start(&self, node: NodeId, request: &ProduceRequest) -> Result<Option<Answer>, Error> {
-        let deadline = now() + self.config.client.request_timeout;
-        let connection = self.client.connection(&Destination::Node(node), Lane::Produces, deadline).await?;
+    async fn start(
+        &self,
+        connection: &Connection,
+        request: &ProduceRequest,
+        deadline: Instant,
+    ) -> Result<Option<Answer>, Error> {
         let mut version = connection.version(ApiKey::Produce)?;
         if request.topic_data.iter().any(|topic| topic.topic_id.is_zero()) {
             version = version.min(IDS_SINCE - 1);
@@ -284,7 +296,7 @@ impl Shared {
                 self.finish(&sent, Outcome::Failed(error));
                 continue;
             }
-            let wait = self.config.client.retry.after(sent.batch.attempts, thalweg_sys::random::u64());
+            let wait = self.config.client.retry.after(sent.batch.attempts.max(1), thalweg_sys::random::u64());
             again_at = Some(again_at.map_or(now() + wait, |at| at.max(now() + wait)));
             by_partition.entry(sent.partition).or_default().push(sent.batch);
         }
