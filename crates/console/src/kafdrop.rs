@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use thalweg_client::ConsumerRecord;
 
-use crate::Format;
 use crate::kafka::{self, Leaders, Progress, Range, Snapshot};
 use crate::text;
+use crate::values::Formats;
 
 /// The document of `/`.
 #[derive(Debug, Serialize)]
@@ -241,7 +241,9 @@ pub(crate) fn partition_offsets(topic: &kafka::Topic, ranges: &[Option<Range>]) 
 
 impl Message {
     /// A record, its key and value read as told.
-    pub(crate) fn new(record: &ConsumerRecord, key: Format, value: Format) -> Self {
+    pub(crate) fn new(record: &ConsumerRecord, formats: &Formats) -> Self {
+        let empty = || "empty".to_owned();
+        let (key, value) = formats.texts(record);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers: BTreeMap<String, Option<String>> =
             record.headers.iter().map(|header| (text(&header.key), header.value.as_deref().map(text))).collect();
@@ -251,8 +253,8 @@ impl Message {
         Self {
             partition: record.partition,
             offset: record.offset.0,
-            message: value.text(record.value.as_deref()),
-            key: key.text(record.key.as_deref()),
+            message: value.unwrap_or_else(empty),
+            key: key.unwrap_or_else(empty),
             timestamp: text::time(record.timestamp.0),
             headers_formatted: if headers.is_empty() { "empty".to_owned() } else { all.join(", ") },
             headers,

@@ -12,7 +12,7 @@ use thalweg_base::base64::{self, Alphabet};
 use thalweg_client::Properties;
 
 use crate::settings::Switch;
-use crate::{Format, Settings, Writes};
+use crate::{Format, LogIn, Masks, Settings, Users, Writes};
 
 /// Where a console listens that is told nothing: where Kafdrop does, for this machine only.
 const PORT: u16 = 9000;
@@ -28,6 +28,12 @@ pub struct Options {
     pub command_config: Option<String>,
     /// `--allow-host`.
     pub hosts: Vec<String>,
+    /// The text of the file that `--users` names.
+    pub users: Option<String>,
+    /// `--login`: `cluster`, for visitors to log in to the cluster.
+    pub login: Option<String>,
+    /// `--mask`.
+    pub masks: Vec<String>,
     /// Kafdrop's own options, `--name=value`.
     pub words: Vec<String>,
 }
@@ -55,7 +61,7 @@ struct Given<'a> {
 }
 
 /// The names of Kafdrop's settings that count here.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 21] = [
     "kafka.brokerConnect",
     "kafka.propertiesFile",
     "kafka.properties",
@@ -64,6 +70,8 @@ const NAMES: [&str; 19] = [
     "kafka.keystoreFile",
     "kafka.keystore",
     "kafka.securityProtocol",
+    "schemaregistry.connect",
+    "schemaregistry.auth",
     "server.address",
     "server.port",
     "server.servlet.contextPath",
@@ -106,7 +114,19 @@ impl Launch {
         settings.key_format = given.format("message.keyFormat")?.unwrap_or(settings.format);
         settings.path = given.value("server.servlet.contextPath").unwrap_or_default();
         settings.hosts.clone_from(&options.hosts);
+        settings.login = login(options)?;
+        settings.masks = Masks::new(options.masks.iter().map(String::as_str))?;
         Ok(Self { settings, listen, files, without_effect: given.without_effect() })
+    }
+}
+
+fn login(options: &Options) -> Result<LogIn, String> {
+    match (options.login.as_deref(), &options.users) {
+        (None, None) => Ok(LogIn::Open),
+        (None, Some(users)) => Ok(LogIn::Users(Users::parse(users).map_err(|why| format!("--users: {why}"))?)),
+        (Some("cluster"), None) => Ok(LogIn::Cluster),
+        (Some("cluster"), Some(_)) => Err("--users and --login cannot be had at once".to_owned()),
+        (Some(other), _) => Err(format!("--login {other}: it can only be cluster")),
     }
 }
 
@@ -167,6 +187,13 @@ fn client(
     text += options.command_config.as_deref().unwrap_or_default();
     let mut properties = Properties::parse(&text);
     let bootstrap = options.bootstrap.clone().or_else(|| given.value("kafka.brokerConnect"));
+    for (name, property) in
+        [("schemaregistry.connect", "schema.registry.url"), ("schemaregistry.auth", "basic.auth.user.info")]
+    {
+        if let Some(value) = given.value(name) {
+            properties.set(property, &value);
+        }
+    }
     match bootstrap {
         Some(servers) => properties.set("bootstrap.servers", &servers),
         None => properties.set_default("bootstrap.servers", "localhost:9092"),
@@ -272,7 +299,10 @@ mod tests {
             compose[0],
             ("TOPIC_DELETEENABLED", "true"),
             ("SERVER_SERVLET_CONTEXTPATH", "/kafka/"),
-            ("CMD_ARGS", "--message.format=HEX --topic.deleteEnabled=false --schemaregistry.connect=http://x"),
+            (
+                "CMD_ARGS",
+                "--message.format=HEX --topic.deleteEnabled=false --schemaregistry.connect=http://x --protobufdesc.directory=/x",
+            ),
             ("KAFKA_PROPERTIES", "Y2xpZW50LnJh\nY2s9cjE="),
             ("KAFKA_TRUSTSTORE", "AAEC"),
         ];
@@ -283,7 +313,8 @@ mod tests {
         assert_eq!(launched.settings.client.text("client.rack"), Some("r1"));
         assert_eq!(launched.settings.client.text("ssl.truststore.location"), Some("kafka.truststore.jks"));
         assert_eq!(launched.files, [("kafka.truststore.jks".into(), vec![0, 1, 2])]);
-        assert_eq!(launched.without_effect, ["schemaregistry.connect"]);
+        assert_eq!(launched.settings.client.text("schema.registry.url"), Some("http://x"));
+        assert_eq!(launched.without_effect, ["protobufdesc.directory"]);
     }
 
     #[test]
@@ -308,7 +339,10 @@ mod tests {
         assert_eq!(why(&Options::default(), &[("SERVER_PORT", "x")]), "x is no port");
         assert_eq!(why(&Options::default(), &[("KAFKA_PROPERTIES", "*")]), "KAFKA_PROPERTIES is not base64");
         assert_eq!(why(&Options::default(), &[("KAFKA_PROPERTIES_FILE", "no")]), "no cannot be read");
-        assert!(why(&Options::default(), &[("MESSAGE_FORMAT", "AVRO")]).starts_with("message.format: the format AVRO"));
+        assert!(
+            why(&Options::default(), &[("MESSAGE_FORMAT", "MSGPACK")])
+                .starts_with("message.format: the format MSGPACK")
+        );
         assert!(why(&Options::default(), &[("TOPIC_CREATEENABLED", "maybe")]).contains("must be true or false"));
         let listen = Options { listen: Some("nowhere".to_owned()), ..Options::default() };
         assert!(why(&listen, &[]).starts_with("--listen nowhere"));

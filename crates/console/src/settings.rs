@@ -4,9 +4,11 @@ use std::net::IpAddr;
 
 use thalweg_client::{ConfigError, Properties};
 
-use crate::Format;
 use crate::history::VitalsSource;
+use crate::login::LogIn;
+use crate::masks::Masks;
 use crate::trouble::Trouble;
+use crate::values::Format;
 
 /// What may be changed through the console, each by a switch of its own. The first three switches are Kafdrop's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub struct Writes {
     pub alter_topics: bool,
     /// `group.alterEnabled`: offsets of groups may be reset, and groups deleted.
     pub alter_groups: bool,
-    /// `cluster.alterEnabled`: transactions may be aborted.
+    /// `cluster.alterEnabled`: transactions may be aborted, and ACLs, quotas and users changed.
     pub alter_cluster: bool,
 }
 
@@ -98,6 +100,10 @@ pub struct Settings {
     pub path: String,
     /// Where it listens.
     pub listens_on: IpAddr,
+    /// How visitors log in.
+    pub login: LogIn,
+    /// What is hidden of records.
+    pub masks: Masks,
     /// Names of hosts under which it may be called, besides addresses and names without a dot.
     pub hosts: Vec<String>,
     /// The numbers of the node beside which it runs; without them it keeps no history.
@@ -126,6 +132,8 @@ impl Settings {
             key_format: Format::Default,
             path: String::new(),
             listens_on,
+            login: LogIn::Open,
+            masks: Masks::default(),
             hosts: Vec::new(),
             vitals: None,
         }

@@ -13,6 +13,9 @@ pub(crate) enum Trouble {
     /// The question cannot be meant.
     #[error("{0}")]
     Bad(String),
+    /// Whoever asks must log in.
+    #[error("{0}")]
+    NotLoggedIn(&'static str),
     /// It is not allowed here.
     #[error("{0}")]
     Forbidden(String),
@@ -63,6 +66,7 @@ impl Trouble {
         match self {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Bad(_) => StatusCode::BAD_REQUEST,
+            Self::NotLoggedIn(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Busy(_) | Self::Away(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -1,12 +1,15 @@
 //! Keys, values and headers of records as text.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thalweg_base::base64;
 use thalweg_client::ConsumerRecord;
 
 use crate::internal::Internal;
+use crate::registry::{self, Found, Registry, Schema};
 
 /// How bytes are read. The names are those of addresses; `DEFAULT` and `INT` are Kafdrop's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +26,14 @@ pub enum Format {
     Base64,
     /// A UUID of 16 bytes.
     Uuid,
+    /// As the schema says by which it was written; see [`Formats`].
+    Schema,
 }
 
 impl Format {
     /// All of them, in the order in which they are offered.
-    pub(crate) const ALL: [Self; 6] = [Self::Default, Self::Json, Self::Int, Self::Hex, Self::Base64, Self::Uuid];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Default, Self::Json, Self::Int, Self::Hex, Self::Base64, Self::Uuid, Self::Schema];
 
     /// Its name in an address.
     #[must_use]
@@ -39,14 +45,20 @@ impl Format {
             Self::Hex => "HEX",
             Self::Base64 => "BASE64",
             Self::Uuid => "UUID",
+            Self::Schema => "AVRO",
         }
+    }
+
+    /// Whether it decodes what was written with a schema.
+    fn has_schemas(self) -> bool {
+        matches!(self, Self::Default | Self::Schema)
     }
 
     /// The text of a key or a value; `empty` if there is none, as Kafdrop has it.
     pub(crate) fn text(self, bytes: Option<&[u8]>) -> String {
         let Some(bytes) = bytes else { return "empty".to_owned() };
         match self {
-            Self::Default => String::from_utf8_lossy(bytes).into_owned(),
+            Self::Default | Self::Schema => String::from_utf8_lossy(bytes).into_owned(),
             Self::Json => pretty(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned()),
             Self::Int => integer(bytes).map_or_else(|| hex(bytes), |number| number.to_string()),
             Self::Hex => hex(bytes),
@@ -60,6 +72,10 @@ impl FromStr for Format {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
+        // What the registry says of a schema decides how it is read.
+        if ["SCHEMA", "JSONSCHEMA"].iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Ok(Self::Schema);
+        }
         if let Some(format) = Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name)) {
             return Ok(format);
         }
@@ -69,19 +85,71 @@ impl FromStr for Format {
 }
 
 /// How the keys and values of a topic's records are read.
+///
+/// Where a registry is named and no other format was asked for, what was written with a schema is decoded by it: whoever has read
+/// records calls [`Formats::learn`] before their texts are taken.
 #[derive(Debug)]
 pub(crate) struct Formats {
     pub(crate) key: Format,
     pub(crate) value: Format,
     /// The reader of records of Kafka's own topics, where these are such and no other format was asked for.
     internal: Option<Internal>,
+    registry: Option<Arc<Registry>>,
+    /// The schemas of the records that were read.
+    schemas: BTreeMap<u32, Found>,
 }
 
 impl Formats {
     /// The formats of a topic's records.
-    pub(crate) fn new(topic: &str, key: Format, value: Format) -> Self {
+    ///
+    /// # Errors
+    /// When a schema is asked for and no registry is named.
+    pub(crate) fn new(
+        topic: &str,
+        key: Format,
+        value: Format,
+        registry: Option<&Arc<Registry>>,
+    ) -> Result<Self, String> {
+        if registry.is_none() && (key == Format::Schema || value == Format::Schema) {
+            return Err("there is no schema registry here: name it as schema.registry.url".to_owned());
+        }
         let is_open = key == Format::Default && value == Format::Default;
-        Self { key, value, internal: is_open.then(|| Internal::of_topic(topic)).flatten() }
+        let internal = is_open.then(|| Internal::of_topic(topic)).flatten();
+        Ok(Self { key, value, internal, registry: registry.cloned(), schemas: BTreeMap::new() })
+    }
+
+    /// Fetches the schemas by which these records were written, so that their texts can be taken.
+    pub(crate) async fn learn<'a>(&mut self, records: impl IntoIterator<Item = &'a ConsumerRecord>) {
+        let Some(registry) = self.registry.clone() else { return };
+        let mut ids = BTreeSet::new();
+        for record in records {
+            for (format, bytes) in [(self.key, &record.key), (self.value, &record.value)] {
+                let id = bytes.as_deref().filter(|_| format.has_schemas()).and_then(registry::head).map(|(id, _)| id);
+                ids.extend(id.filter(|id| ids.len() < SCHEMAS_MAX && !self.schemas.contains_key(id)));
+            }
+        }
+        if !ids.is_empty() {
+            self.schemas.extend(registry.schemas(&ids).await);
+        }
+    }
+
+    /// A record's key and value, as far as they were written with a schema.
+    pub(crate) fn decoded(&self, record: &ConsumerRecord) -> Decoded {
+        Decoded {
+            key: self.text_by_schema(self.key, record.key.as_deref()),
+            value: self.text_by_schema(self.value, record.value.as_deref()),
+        }
+    }
+
+    fn text_by_schema(&self, format: Format, bytes: Option<&[u8]>) -> Option<String> {
+        self.by_schema(format, bytes)?.ok().map(|(text, _)| text)
+    }
+
+    fn by_schema(&self, format: Format, bytes: Option<&[u8]>) -> Option<Result<(String, &Schema), String>> {
+        if !format.has_schemas() || self.schemas.is_empty() {
+            return None;
+        }
+        registry::decode(bytes?, &self.schemas)
     }
 
     /// The texts of a record's key and value; `None` for a null.
@@ -89,28 +157,46 @@ impl Formats {
         if let Some((key, value)) = self.documents(record) {
             return (Some(key.to_string()), value.map(|value| value.to_string()));
         }
-        let (key, value) = (record.key.as_deref(), record.value.as_deref());
-        (key.map(|key| self.key.text(Some(key))), value.map(|value| self.value.text(Some(value))))
+        let text = |format: Format, bytes: Option<&[u8]>| {
+            let bytes = bytes?;
+            Some(self.text_by_schema(format, Some(bytes)).unwrap_or_else(|| format.text(Some(bytes))))
+        };
+        (text(self.key, record.key.as_deref()), text(self.value, record.value.as_deref()))
     }
 
     /// What a page shows of a record's key and value: at most `bytes_max` bytes of each.
     pub(crate) fn shown(&self, record: &ConsumerRecord, bytes_max: usize) -> (Shown, Shown) {
-        let (key, value) = (record.key.as_deref(), record.value.as_deref());
-        let (raw_key, raw_value) = (Shown::new(self.key, key, bytes_max), Shown::new(self.value, value, bytes_max));
-        let Some((key, value)) = self.documents(record) else { return (raw_key, raw_value) };
-        let decoded = |document: Option<serde_json::Value>, raw: Shown| {
-            let text = document.map(|document| format!("{document:#}"));
-            let is_cut = text.as_ref().is_some_and(|text| text.len() > bytes_max);
-            let kind = if text.is_some() { "decoded" } else { raw.kind };
-            Shown { text: text.map(|text| text.chars().take(bytes_max).collect()), kind, bytes: raw.bytes, is_cut }
+        let raw = |format: Format, bytes: Option<&[u8]>| match self.by_schema(format, bytes) {
+            Some(Ok((text, schema))) => {
+                let text = pretty(text.as_bytes()).unwrap_or(text);
+                Shown::of_text(text, schema.kind(), bytes.map_or(0, <[u8]>::len), bytes_max)
+            }
+            Some(Err(why)) => Shown { why: Some(why), ..Shown::new(format, bytes, bytes_max) },
+            None => Shown::new(format, bytes, bytes_max),
         };
-        (decoded(Some(key), raw_key), decoded(value, raw_value))
+        let (key, value) = (raw(self.key, record.key.as_deref()), raw(self.value, record.value.as_deref()));
+        let Some((key_document, value_document)) = self.documents(record) else { return (key, value) };
+        let decoded = |document: Option<serde_json::Value>, raw: Shown| match document {
+            Some(document) => Shown::of_text(format!("{document:#}"), "decoded", raw.bytes, bytes_max),
+            None => Shown { text: None, ..raw },
+        };
+        (decoded(Some(key_document), key), decoded(value_document, value))
     }
 
     fn documents(&self, record: &ConsumerRecord) -> Option<(serde_json::Value, Option<serde_json::Value>)> {
         self.internal.as_ref()?.documents(record)
     }
 }
+
+/// A record's key and value as JSON on one line; `None` of what was written without a schema, or cannot be read by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<String>,
+}
+
+/// Records that are read at once were written by so many schemas at most; others are shown as bytes.
+const SCHEMAS_MAX: usize = 100;
 
 /// JSON with an indent; `None` if it is none, or nested so deep that the indent is most of it.
 ///
@@ -202,6 +288,8 @@ pub(crate) struct Shown {
     pub(crate) bytes: usize,
     /// Whether the text stands for the first bytes only.
     pub(crate) is_cut: bool,
+    /// Why it is not shown as it was meant.
+    pub(crate) why: Option<String>,
 }
 
 /// A text of more lines, or more letters, than this is folded.
@@ -223,15 +311,22 @@ impl Shown {
 
     /// Shows at most `bytes_max` bytes. With [`Format::Default`] JSON has an indent, and what is no text is in hex.
     pub(crate) fn new(format: Format, bytes: Option<&[u8]>, bytes_max: usize) -> Self {
-        let Some(all) = bytes else { return Self { text: None, kind: "null", bytes: 0, is_cut: false } };
+        let Some(all) = bytes else { return Self { text: None, kind: "null", bytes: 0, is_cut: false, why: None } };
         let cut = &all[..all.len().min(bytes_max)];
         let is_cut = cut.len() < all.len();
         let (text, kind) = match format {
-            Format::Default => guess(cut, is_cut),
+            Format::Default | Format::Schema => guess(cut, is_cut),
             Format::Json if is_cut => (String::from_utf8_lossy(cut).into_owned(), "text"),
             format => (format.text(Some(cut)), format.name()),
         };
-        Self { text: Some(text), kind, bytes: all.len(), is_cut }
+        Self { text: Some(text), kind, bytes: all.len(), is_cut, why: None }
+    }
+
+    /// Shows a text that stands for so many bytes.
+    fn of_text(text: String, kind: &'static str, bytes: usize, bytes_max: usize) -> Self {
+        let is_cut = text.len() > bytes_max;
+        let text = if is_cut { text.chars().take(bytes_max).collect() } else { text };
+        Self { text: Some(text), kind, bytes, is_cut, why: None }
     }
 }
 
@@ -282,7 +377,9 @@ mod tests {
         assert_eq!(text(Format::Uuid, &[0x11; 16]), "11111111-1111-1111-1111-111111111111");
         assert_eq!(Format::Default.text(None), "empty");
         assert_eq!("int".parse(), Ok(Format::Int));
-        assert!("AVRO".parse::<Format>().is_err());
+        assert_eq!("avro".parse(), Ok(Format::Schema));
+        assert!("MSGPACK".parse::<Format>().is_err());
+        assert!(Formats::new("t", Format::Default, Format::Schema, None).is_err(), "no registry");
     }
 
     #[test]

@@ -33,6 +33,15 @@ pub(crate) struct Console {
     /// A host name under which it may be called, besides addresses and names without a dot. May be repeated.
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
+    /// A file with a line user_NAME=PASSWORD, or reader_NAME=PASSWORD, for each who may log in.
+    #[arg(long, value_name = "FILE")]
+    users: Option<PathBuf>,
+    /// `cluster`: visitors log in with the name and password that the cluster knows (SASL), and have those rights.
+    #[arg(long, value_name = "cluster", conflicts_with = "users")]
+    login: Option<String>,
+    /// What is hidden of records: TOPIC:key, TOPIC:value, TOPIC:header=NAME or TOPIC:json=PATH. May be repeated.
+    #[arg(long, value_name = "RULE")]
+    mask: Vec<String>,
     /// Settings of Kafdrop.
     #[arg(allow_hyphen_values = true, value_name = "--NAME=VALUE")]
     settings: Vec<String>,
@@ -61,6 +70,9 @@ impl Console {
             listen: self.listen,
             command_config: self.command_config.as_deref().map(read).transpose()?,
             hosts: self.allow_host,
+            users: self.users.as_deref().map(read).transpose()?,
+            login: self.login,
+            masks: self.mask,
             words: self.settings,
         };
         let variable = |name: &str| std::env::var(name).ok();

@@ -1,58 +1,55 @@
-//! ACLs.
+//! ACLs: those that there are, and changing them.
 
 use thalweg_client::Destination;
+use thalweg_metadata::acl::{Operation, PatternType, Permission, ResourceType};
 use thalweg_wire::ErrorCode;
-use thalweg_wire::messages::DescribeAclsRequest;
+use thalweg_wire::messages::create_acls_request::AclCreation;
+use thalweg_wire::messages::delete_acls_request::DeleteAclsFilter;
+use thalweg_wire::messages::{CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest};
 
 use super::Kafka;
 use crate::trouble::Trouble;
 
-/// What stands for every kind in a filter.
-const ANY: i8 = 1;
-/// Kafka's number of topics among resources.
-const TOPIC: i8 = 2;
-/// What stands, in a filter, for the patterns that fit a name.
-const MATCH: i8 = 2;
-
-/// An ACL, with Kafka's words.
+/// An ACL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Acl {
-    pub(crate) resource_type: &'static str,
+    pub(crate) resource_type: ResourceType,
     pub(crate) name: String,
-    pub(crate) pattern_type: &'static str,
+    pub(crate) pattern_type: PatternType,
     pub(crate) principal: String,
+    /// `*` for every host.
     pub(crate) host: String,
-    pub(crate) operation: &'static str,
-    pub(crate) permission_type: &'static str,
+    pub(crate) operation: Operation,
+    pub(crate) permission: Permission,
 }
 
 impl Kafka {
     /// All ACLs, by the names of their resources; `None` where the cluster has no authorizer.
     pub(crate) async fn acls(&self) -> Result<Option<Vec<Acl>>, Trouble> {
-        self.describe_acls(DescribeAclsRequest {
-            resource_type_filter: ANY,
-            pattern_type_filter: ANY,
-            operation: ANY,
-            permission_type: ANY,
-            ..DescribeAclsRequest::default()
-        })
-        .await
+        self.describe_acls(ResourceType::Any, None, PatternType::Any).await
     }
 
     /// The ACLs that concern a topic, those with a prefix or a `*` as well; `None` where the cluster has no authorizer.
     pub(crate) async fn acls_of_topic(&self, name: &str) -> Result<Option<Vec<Acl>>, Trouble> {
-        self.describe_acls(DescribeAclsRequest {
-            resource_type_filter: TOPIC,
-            resource_name_filter: Some(name.into()),
-            pattern_type_filter: MATCH,
-            operation: ANY,
-            permission_type: ANY,
-            ..DescribeAclsRequest::default()
-        })
-        .await
+        self.describe_acls(ResourceType::Topic, Some(name), PatternType::Match).await
     }
 
-    async fn describe_acls(&self, request: DescribeAclsRequest) -> Result<Option<Vec<Acl>>, Trouble> {
+    async fn describe_acls(
+        &self,
+        kind: ResourceType,
+        name: Option<&str>,
+        pattern: PatternType,
+    ) -> Result<Option<Vec<Acl>>, Trouble> {
+        let request = DescribeAclsRequest {
+            resource_type_filter: kind.number(),
+            resource_name_filter: name.map(Into::into),
+            pattern_type_filter: pattern.number(),
+            // An empty text would be a principal without a name; what is null fits all.
+            principal_filter: None,
+            host_filter: None,
+            operation: Operation::Any.number(),
+            permission_type: Permission::Any.number(),
+        };
         let response = self.ask(Destination::Any, &request).await?;
         if ErrorCode::from(response.error_code) == ErrorCode::SecurityDisabled {
             return Ok(None);
@@ -60,45 +57,64 @@ impl Kafka {
         Trouble::check("ACLs", response.error_code, response.error_message.as_deref())?;
         let mut acls = Vec::new();
         for resource in &response.resources {
-            acls.extend(resource.acls.iter().map(|acl| Acl {
-                resource_type: word(&RESOURCES, resource.resource_type),
-                name: resource.resource_name.to_string(),
-                pattern_type: word(&PATTERNS, resource.pattern_type),
-                principal: acl.principal.to_string(),
-                host: acl.host.to_string(),
-                operation: word(&OPERATIONS, acl.operation),
-                permission_type: word(&PERMISSIONS, acl.permission_type),
+            // What this version has no word for is left out, as Kafka's tools leave it out.
+            let Some(resource_type) = ResourceType::from_number(resource.resource_type) else { continue };
+            let Some(pattern_type) = PatternType::from_number(resource.pattern_type) else { continue };
+            acls.extend(resource.acls.iter().filter_map(|acl| {
+                Some(Acl {
+                    resource_type,
+                    name: resource.resource_name.to_string(),
+                    pattern_type,
+                    principal: acl.principal.to_string(),
+                    host: acl.host.to_string(),
+                    operation: Operation::from_number(acl.operation)?,
+                    permission: Permission::from_number(acl.permission_type)?,
+                })
             }));
         }
         acls.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Some(acls))
     }
-}
 
-/// Kafka's words by their numbers.
-const RESOURCES: [&str; 8] =
-    ["UNKNOWN", "ANY", "TOPIC", "GROUP", "CLUSTER", "TRANSACTIONAL_ID", "DELEGATION_TOKEN", "USER"];
-const PATTERNS: [&str; 5] = ["UNKNOWN", "ANY", "MATCH", "LITERAL", "PREFIXED"];
-const PERMISSIONS: [&str; 4] = ["UNKNOWN", "ANY", "DENY", "ALLOW"];
-const OPERATIONS: [&str; 16] = [
-    "UNKNOWN",
-    "ANY",
-    "ALL",
-    "READ",
-    "WRITE",
-    "CREATE",
-    "DELETE",
-    "ALTER",
-    "DESCRIBE",
-    "CLUSTER_ACTION",
-    "DESCRIBE_CONFIGS",
-    "ALTER_CONFIGS",
-    "IDEMPOTENT_WRITE",
-    "CREATE_TOKENS",
-    "DESCRIBE_TOKENS",
-    "TWO_PHASE_COMMIT",
-];
+    /// Creates an ACL.
+    pub(crate) async fn create_acl(&self, acl: &Acl) -> Result<(), Trouble> {
+        let creation = AclCreation {
+            resource_type: acl.resource_type.number(),
+            resource_name: acl.name.as_str().into(),
+            resource_pattern_type: acl.pattern_type.number(),
+            principal: acl.principal.as_str().into(),
+            host: acl.host.as_str().into(),
+            operation: acl.operation.number(),
+            permission_type: acl.permission.number(),
+        };
+        let response = self.ask(Destination::Controller, &CreateAclsRequest { creations: vec![creation] }).await?;
+        let mut results = response.results.iter();
+        results.try_for_each(|result| {
+            Trouble::check("creating the ACL", result.error_code, result.error_message.as_deref())
+        })
+    }
 
-fn word(words: &[&'static str], number: i8) -> &'static str {
-    usize::try_from(number).ok().and_then(|number| words.get(number)).copied().unwrap_or("UNKNOWN")
+    /// Deletes an ACL.
+    pub(crate) async fn delete_acl(&self, acl: &Acl) -> Result<(), Trouble> {
+        let filter = DeleteAclsFilter {
+            resource_type_filter: acl.resource_type.number(),
+            resource_name_filter: Some(acl.name.as_str().into()),
+            pattern_type_filter: acl.pattern_type.number(),
+            principal_filter: Some(acl.principal.as_str().into()),
+            host_filter: Some(acl.host.as_str().into()),
+            operation: acl.operation.number(),
+            permission_type: acl.permission.number(),
+        };
+        let response = self.ask(Destination::Controller, &DeleteAclsRequest { filters: vec![filter] }).await?;
+        for result in &response.filter_results {
+            Trouble::check("deleting the ACL", result.error_code, result.error_message.as_deref())?;
+            for acl in &result.matching_acls {
+                Trouble::check("deleting the ACL", acl.error_code, acl.error_message.as_deref())?;
+            }
+            if result.matching_acls.is_empty() {
+                return Err(Trouble::NotFound("there is no such ACL any more".to_owned()));
+            }
+        }
+        Ok(())
+    }
 }

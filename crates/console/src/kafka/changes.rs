@@ -82,6 +82,32 @@ impl Kafka {
 
     /// Writes a record and waits until all replicas in sync have it.
     pub(crate) async fn send(&self, record: ProducerRecord) -> Result<Written, Trouble> {
+        let producer = self.producer()?;
+        let delivery = producer.send(record).await?;
+        // The deadline is the producer's own.
+        let written = delivery.wait().await?;
+        producer.flush(now() + ASK_TIME_MAX).await?;
+        Ok(Written { partition: written.partition.partition, offset: written.offset.map_or(-1, |offset| offset.0) })
+    }
+
+    /// Writes records and waits until all replicas in sync have each of them.
+    ///
+    /// # Errors
+    /// When one of them was not written; others may have been.
+    pub(crate) async fn send_all(producer: &Producer, records: Vec<ProducerRecord>) -> Result<(), Trouble> {
+        let mut deliveries = Vec::with_capacity(records.len());
+        for record in records {
+            deliveries.push(producer.send(record).await?);
+        }
+        producer.flush(now() + ASK_TIME_MAX).await?;
+        for delivery in deliveries {
+            delivery.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// A producer that waits for all replicas in sync, and creates no topic.
+    pub(crate) fn producer(&self) -> Result<Producer, Trouble> {
         let mut properties = self.properties.clone();
         let half = (ASK_TIME_MAX / 2).as_millis().to_string();
         let whole = ASK_TIME_MAX.as_millis().to_string();
@@ -96,11 +122,6 @@ impl Kafka {
             properties.set(name, value);
         }
         let config = ProducerConfig::from_properties(&properties).map_err(|e| Trouble::Bad(e.to_string()))?;
-        let producer = Producer::new(config);
-        let delivery = producer.send(record).await?;
-        // The deadline is the producer's own.
-        let written = delivery.wait().await?;
-        producer.flush(now() + ASK_TIME_MAX).await?;
-        Ok(Written { partition: written.partition.partition, offset: written.offset.map_or(-1, |offset| offset.0) })
+        Ok(Producer::new(config))
     }
 }

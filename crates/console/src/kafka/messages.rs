@@ -1,14 +1,16 @@
 //! Reading records of a partition.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use thalweg_base::{Offset, TopicPartition};
-use thalweg_client::{Consumer, ConsumerConfig, ConsumerRecord, Isolation, OffsetReset, Start};
-use thalweg_sys::time::{Duration, now};
+use thalweg_client::{Consumer, ConsumerConfig, ConsumerRecord, Error, Isolation, OffsetReset, Start};
+use thalweg_sys::time::{Duration, Instant, now};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{ASK_TIME_MAX, FETCH_BYTES_MAX, Kafka, Range};
+use crate::masks::Masks;
 use crate::trouble::Trouble;
 
 /// A page waits so long for its turn to read.
@@ -21,6 +23,36 @@ pub(super) const BATCH_BYTES_MAX: usize = 128 << 20;
 #[derive(Debug)]
 pub(crate) struct Turn {
     _permit: OwnedSemaphorePermit,
+}
+
+/// A consumer that hands on no more of a record than the masks let through.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    consumer: Consumer,
+    masks: Masks,
+}
+
+impl Reader {
+    /// The records that have come; none if none do by `deadline`.
+    pub(crate) async fn poll(&mut self, deadline: Instant) -> Result<Vec<ConsumerRecord>, Error> {
+        let mut records = self.consumer.poll(deadline).await?;
+        self.masks.hide(&mut records);
+        Ok(records)
+    }
+}
+
+impl Deref for Reader {
+    type Target = Consumer;
+
+    fn deref(&self) -> &Consumer {
+        &self.consumer
+    }
+}
+
+impl DerefMut for Reader {
+    fn deref_mut(&mut self) -> &mut Consumer {
+        &mut self.consumer
+    }
 }
 
 /// How much is read.
@@ -115,12 +147,12 @@ impl Kafka {
 
     /// A place among those who read records.
     pub(crate) async fn reading_turn(&self) -> Result<Turn, Trouble> {
-        Self::turn(&self.readers).await
+        Self::turn(&self.turns.readers).await
     }
 
     /// A place among those who read records for minutes.
     pub(crate) async fn long_turn(&self) -> Result<Turn, Trouble> {
-        Self::turn(&self.long_readers).await
+        Self::turn(&self.turns.long_readers).await
     }
 
     async fn turn(readers: &Arc<Semaphore>) -> Result<Turn, Trouble> {
@@ -142,7 +174,7 @@ impl Kafka {
     }
 
     /// A consumer that reads what it is told to, in memory that is bounded.
-    pub(crate) fn consumer(&self, poll_records_max: usize, fetch_bytes_max: i32) -> Result<Consumer, Trouble> {
+    pub(crate) fn consumer(&self, poll_records_max: usize, fetch_bytes_max: i32) -> Result<Reader, Trouble> {
         let mut properties = self.properties.clone();
         properties.set("group.id", "");
         let config = ConsumerConfig::from_properties(&properties);
@@ -155,7 +187,7 @@ impl Kafka {
         config.poll_records_max = poll_records_max;
         config.batch_bytes_max = BATCH_BYTES_MAX;
         config.reports_passed = true;
-        Ok(Consumer::new(config))
+        Ok(Reader { consumer: Consumer::new(config), masks: self.masks.clone() })
     }
 }
 

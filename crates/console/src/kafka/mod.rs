@@ -1,5 +1,6 @@
 //! Asking the cluster: what it says, as plain values.
 
+mod access;
 mod acls;
 mod brokers;
 mod changes;
@@ -30,7 +31,9 @@ use thalweg_sys::time::{Duration, Instant, now};
 use thalweg_wire::Request;
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::masks::Masks;
 use crate::trouble::Trouble;
+pub(crate) use access::{DEFAULT_ENTITY, Quota, QuotaEntity, ScramUser};
 pub(crate) use acls::Acl;
 pub(crate) use brokers::LogDir;
 pub(crate) use changes::NewTopic;
@@ -38,10 +41,10 @@ pub(crate) use configs::{Config, ConfigScope};
 pub(crate) use cursor::Cursor;
 pub(crate) use groups::{Group, GroupKind, GroupListing, Member, Progress, Reset, ResetTo, check_is_empty};
 pub(crate) use json_path::JsonCondition;
-pub(crate) use messages::{Read, ReadLimits, Turn, bytes_of};
+pub(crate) use messages::{Read, ReadLimits, Reader, Turn, bytes_of};
 pub(crate) use needle::{Needle, Place};
 pub(crate) use newest::Newest;
-pub(crate) use operations::{MetadataQuorum, QuorumReplica, Quota, Reassignment, ScramUser};
+pub(crate) use operations::{MetadataQuorum, QuorumReplica, Reassignment};
 pub(crate) use producers::ActiveProducer;
 pub(crate) use search::{Chase, Hunt, Span};
 pub(crate) use snapshot::{Broker, Leaders, Partition, Snapshot, Topic};
@@ -66,23 +69,42 @@ pub(crate) struct Kafka {
     client: Client,
     properties: Properties,
     kept: Mutex<Option<(Instant, Arc<Snapshot>)>>,
+    masks: Masks,
+    turns: Turns,
+}
+
+/// The places of those who read records, which all visitors share. Clones are of the same places.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
     readers: Arc<Semaphore>,
     long_readers: Arc<Semaphore>,
 }
 
+impl Default for Turns {
+    fn default() -> Self {
+        let places = |count: usize| Arc::new(Semaphore::new(count));
+        Self { readers: places(READERS_MAX), long_readers: places(LONG_READERS_MAX) }
+    }
+}
+
 impl Kafka {
     /// The cluster that these properties of a client lead to. Nothing is sent before the first question.
-    pub(crate) fn new(properties: &Properties) -> Result<Self, ConfigError> {
+    /// `masks` hide what they name of every record that is read.
+    pub(crate) fn new(properties: &Properties, masks: Masks, turns: Turns) -> Result<Self, ConfigError> {
         let mut properties = properties.clone();
         properties.set_default("client.id", "thalweg-console");
         let client = Client::new(ClientConfig::from_properties(&properties)?);
-        Ok(Self {
-            client,
-            properties,
-            kept: Mutex::default(),
-            readers: Arc::new(Semaphore::new(READERS_MAX)),
-            long_readers: Arc::new(Semaphore::new(LONG_READERS_MAX)),
-        })
+        Ok(Self { client, properties, kept: Mutex::default(), masks, turns })
+    }
+
+    /// The same cluster for a visitor with properties of its own.
+    pub(crate) fn of_visitor(&self, properties: &Properties) -> Result<Self, ConfigError> {
+        Self::new(properties, self.masks.clone(), self.turns.clone())
+    }
+
+    /// Whether something of a topic's records is hidden.
+    pub(crate) fn hides(&self, topic: &str) -> bool {
+        self.masks.concern(topic)
     }
 
     /// The nodes to begin with, as `--bootstrap-server` takes them.

@@ -1,10 +1,12 @@
 //! What a search looks for in a record.
 
+use bytes::Bytes;
 use regex::bytes::{Regex, RegexBuilder};
 use thalweg_client::ConsumerRecord;
 
 use super::json_path::JsonCondition;
 use crate::trouble::Trouble;
+use crate::values::Decoded;
 
 /// How large a regular expression may become.
 const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -91,19 +93,19 @@ impl Needle {
         Self { since_ms, until_ms, ..self }
     }
 
-    /// Whether a record is one of those that are looked for.
-    pub(crate) fn fits(&self, record: &ConsumerRecord) -> bool {
+    /// Whether a record is one of those that are looked for. What was decoded of it stands for its bytes.
+    pub(crate) fn fits(&self, record: &ConsumerRecord, decoded: &Decoded) -> bool {
         let at = record.timestamp.0;
         if self.since_ms.is_some_and(|since| at < since) || self.until_ms.is_some_and(|until| at >= until) {
             return false;
         }
-        let key = record.key.as_deref();
+        let (key, value) = (read(&record.key, &decoded.key), read(&record.value, &decoded.value));
         if !self.keys.is_empty() && !self.keys.iter().any(|wanted| key == Some(wanted.as_bytes())) {
             return false;
         }
         self.header_fits(record)
-            && self.text.as_ref().is_none_or(|regex| self.text_fits(regex, record))
-            && self.json.as_ref().is_none_or(|json| record.value.as_deref().is_some_and(|value| json.fits(value)))
+            && self.text.as_ref().is_none_or(|regex| self.text_fits(regex, (key, value), record))
+            && self.json.as_ref().is_none_or(|json| value.is_some_and(|value| json.fits(value)))
     }
 
     fn header_fits(&self, record: &ConsumerRecord) -> bool {
@@ -112,24 +114,28 @@ impl Needle {
         named.any(|header| value.as_ref().is_none_or(|value| header.value.as_deref() == Some(value.as_bytes())))
     }
 
-    fn text_fits(&self, regex: &Regex, record: &ConsumerRecord) -> bool {
+    fn text_fits(&self, regex: &Regex, (key, value): (Option<&[u8]>, Option<&[u8]>), record: &ConsumerRecord) -> bool {
         let is_in = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| regex.is_match(bytes));
         let in_headers = || {
             let mut headers = record.headers.iter();
             headers.any(|header| is_in(header.value.as_deref()) || is_in(Some(&header.key)))
         };
         match self.place {
-            Place::Anywhere => is_in(record.value.as_deref()) || is_in(record.key.as_deref()) || in_headers(),
-            Place::Key => is_in(record.key.as_deref()),
-            Place::Value => is_in(record.value.as_deref()),
+            Place::Anywhere => is_in(value) || is_in(key) || in_headers(),
+            Place::Key => is_in(key),
+            Place::Value => is_in(value),
             Place::Headers => in_headers(),
         }
     }
 }
 
+/// What was decoded, or else the bytes.
+fn read<'a>(bytes: &'a Option<Bytes>, decoded: &'a Option<String>) -> Option<&'a [u8]> {
+    decoded.as_ref().map(String::as_bytes).or(bytes.as_deref())
+}
+
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use thalweg_base::{LeaderEpoch, Offset, Timestamp};
     use thalweg_records::{RecordHeader, TimestampType};
 
@@ -159,7 +165,7 @@ mod tests {
 
     #[test]
     fn keys_times_and_expressions_narrow_it() {
-        let fits = |needle: Needle| needle.fits(&record());
+        let fits = |needle: Needle| needle.fits(&record(), &Decoded::default());
         assert!(fits(needle("", false)));
         assert!(fits(needle("key", false)) && fits(needle("ORDER\":1", false)) && !fits(needle("order.17", false)));
         assert!(fits(needle(r"order.:\d+", true)) && !fits(needle("ORDER", true)));
@@ -172,7 +178,7 @@ mod tests {
 
     #[test]
     fn places_headers_and_json_narrow_it_too() {
-        let fits = |needle: Needle| needle.fits(&record());
+        let fits = |needle: Needle| needle.fits(&record(), &Decoded::default());
         let only = |text: &str, place: &str| needle(text, false).in_place(Place::of_name(place).expect("a place"));
         assert!(fits(only("key", "key")) && !fits(only("key", "value")) && !fits(only("order", "headers")));
         assert!(fits(only("two", "headers")) && Place::of_name("nowhere").is_err());

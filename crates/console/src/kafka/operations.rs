@@ -1,12 +1,9 @@
-//! What a cluster says about its quorum, its quotas, its users and its reassignments.
+//! What a cluster says about its quorum and its reassignments.
 
 use thalweg_client::Destination;
 use thalweg_wire::messages::describe_quorum_request::{PartitionData, TopicData};
 use thalweg_wire::messages::describe_quorum_response::{PartitionData as Quorum, ReplicaState};
-use thalweg_wire::messages::{
-    DescribeClientQuotasRequest, DescribeQuorumRequest, DescribeUserScramCredentialsRequest,
-    ListPartitionReassignmentsRequest,
-};
+use thalweg_wire::messages::{DescribeQuorumRequest, ListPartitionReassignmentsRequest};
 
 use super::Kafka;
 use super::changes::timeout_ms;
@@ -44,23 +41,6 @@ impl MetadataQuorum {
     }
 }
 
-/// A quota: of whom, which, and how much.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Quota {
-    /// Such as `user ann, client-id any`.
-    pub(crate) entity: String,
-    pub(crate) key: String,
-    pub(crate) value: f64,
-}
-
-/// A password of a user, as SCRAM keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ScramUser {
-    pub(crate) name: String,
-    pub(crate) mechanism: &'static str,
-    pub(crate) iterations: i32,
-}
-
 /// A partition whose replicas move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reassignment {
@@ -84,48 +64,6 @@ impl Kafka {
         };
         Trouble::check("the quorum", found.error_code, found.error_message.as_deref())?;
         Ok(Some(of_quorum(&found)))
-    }
-
-    /// All quotas; `None` from a broker that is too old to tell.
-    pub(crate) async fn quotas(&self) -> Result<Option<Vec<Quota>>, Trouble> {
-        let request = DescribeClientQuotasRequest::default();
-        let Some(response) = self.ask_if_served(&Destination::Any, &request).await? else { return Ok(None) };
-        Trouble::check("quotas", response.error_code, response.error_message.as_deref())?;
-        let mut quotas = Vec::new();
-        for entry in response.entries.iter().flatten() {
-            let entity = |part: &thalweg_wire::messages::describe_client_quotas_response::EntityData| {
-                format!("{} {}", &*part.entity_type, part.entity_name.as_deref().unwrap_or("any"))
-            };
-            let entity: Vec<String> = entry.entity.iter().map(entity).collect();
-            quotas.extend(entry.values.iter().map(|value| Quota {
-                entity: entity.join(", "),
-                key: value.key.to_string(),
-                value: value.value,
-            }));
-        }
-        quotas.sort_by(|one, other| (&one.entity, &one.key).cmp(&(&other.entity, &other.key)));
-        Ok(Some(quotas))
-    }
-
-    /// The users that log in by SCRAM; `None` from a broker that is too old to tell.
-    pub(crate) async fn scram_users(&self) -> Result<Option<Vec<ScramUser>>, Trouble> {
-        let request = DescribeUserScramCredentialsRequest { users: None };
-        let Some(response) = self.ask_if_served(&Destination::Any, &request).await? else { return Ok(None) };
-        Trouble::check("users", response.error_code, response.error_message.as_deref())?;
-        let mut users = Vec::new();
-        for result in &response.results {
-            users.extend(result.credential_infos.iter().map(|credential| ScramUser {
-                name: result.user.to_string(),
-                mechanism: match credential.mechanism {
-                    1 => "SCRAM-SHA-256",
-                    2 => "SCRAM-SHA-512",
-                    _ => "unknown",
-                },
-                iterations: credential.iterations,
-            }));
-        }
-        users.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(Some(users))
     }
 
     /// The partitions whose replicas move; `None` from a broker that is too old to tell.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use thalweg_base::{Offset, Timestamp, TopicPartition};
-use thalweg_client::{Consumer, ConsumerRecord, OffsetSpec, Passed, PassedOver, Start};
+use thalweg_client::{ConsumerRecord, OffsetSpec, Passed, PassedOver, Start};
 use thalweg_sys::time::Instant;
 
-use super::{Cursor, Kafka, Needle, Range, Snapshot, Turn, bytes_of};
+use super::{Cursor, Kafka, Needle, Range, Reader, Snapshot, Turn, bytes_of};
 use crate::trouble::Trouble;
+use crate::values::{Decoded, Formats};
 
 /// What one fetch of a search brings, from all partitions of a broker.
 const FETCH_BYTES_MAX: i32 = 8 << 20;
@@ -94,7 +95,7 @@ impl Hunt {
     }
 
     /// Looks at a record; says whether it is one of those that are looked for.
-    fn look(&mut self, record: &ConsumerRecord) -> bool {
+    fn look(&mut self, record: &ConsumerRecord, decoded: &Decoded) -> bool {
         let Some(span) = self.spans.get_mut(&record.partition) else { return false };
         let offset = record.offset.0;
         if self.found >= self.found_max || offset < span.at || offset >= span.end {
@@ -105,7 +106,7 @@ impl Hunt {
         self.records += 1;
         self.bytes = self.bytes.saturating_add(bytes_of(record) as u64);
         self.last_ms = Some(record.timestamp.0);
-        let fits = self.needle.fits(record);
+        let fits = self.needle.fits(record, decoded);
         self.found += usize::from(fits);
         fits
     }
@@ -181,10 +182,12 @@ impl Hunt {
 /// A search that runs.
 #[derive(Debug)]
 pub(crate) struct Chase {
-    consumer: Consumer,
+    consumer: Reader,
     topic: Arc<str>,
+    /// How what is looked at is read, and what is found shown.
+    pub(crate) formats: Formats,
     pub(crate) hunt: Hunt,
-    pub(crate) turn: Turn,
+    _turn: Turn,
 }
 
 impl Kafka {
@@ -220,18 +223,18 @@ impl Kafka {
     }
 
     /// Begins a search.
-    pub(crate) async fn chase(&self, topic: &str, hunt: Hunt) -> Result<Chase, Trouble> {
+    pub(crate) async fn chase(&self, topic: &str, hunt: Hunt, formats: Formats) -> Result<Chase, Trouble> {
         let turn = self.reading_turn().await?;
-        self.chase_in(turn, topic, hunt)
+        self.chase_in(turn, topic, hunt, formats)
     }
 
     /// As `chase`, for one that may take minutes.
-    pub(crate) async fn long_chase(&self, topic: &str, hunt: Hunt) -> Result<Chase, Trouble> {
+    pub(crate) async fn long_chase(&self, topic: &str, hunt: Hunt, formats: Formats) -> Result<Chase, Trouble> {
         let turn = self.long_turn().await?;
-        self.chase_in(turn, topic, hunt)
+        self.chase_in(turn, topic, hunt, formats)
     }
 
-    fn chase_in(&self, turn: Turn, topic: &str, hunt: Hunt) -> Result<Chase, Trouble> {
+    fn chase_in(&self, turn: Turn, topic: &str, hunt: Hunt, formats: Formats) -> Result<Chase, Trouble> {
         let mut consumer = self.consumer(STEP_RECORDS_MAX, FETCH_BYTES_MAX)?;
         let topic: Arc<str> = topic.into();
         let open = hunt.spans.iter().filter(|(_, span)| !span.is_complete());
@@ -239,7 +242,7 @@ impl Kafka {
             (TopicPartition { topic: Arc::clone(&topic), partition: *id }, Start::At(Offset(span.at)))
         };
         consumer.assign(open.map(start));
-        Ok(Chase { consumer, topic, hunt, turn })
+        Ok(Chase { consumer, topic, formats, hunt, _turn: turn })
     }
 }
 
@@ -250,6 +253,7 @@ impl Chase {
             return Ok(Vec::new());
         }
         let records = self.consumer.poll(deadline).await?;
+        self.formats.learn(&records).await;
         let mut passed: BTreeMap<i32, VecDeque<PassedOver>> = BTreeMap::new();
         for over in self.consumer.take_passed_over() {
             passed.entry(over.partition.partition).or_default().push_back(over);
@@ -262,7 +266,7 @@ impl Chase {
                     self.hunt.passed(&over);
                 }
             }
-            if self.hunt.look(&record) {
+            if self.hunt.look(&record, &self.formats.decoded(&record)) {
                 found.push(record);
             }
         }
@@ -311,8 +315,8 @@ mod tests {
     #[test]
     fn it_is_complete_only_when_every_offset_was_read() {
         let mut hunt = hunt("x", 10, &[(0, 5, 8), (1, 0, 2)]);
-        assert!(!hunt.look(&record(0, 5, "a")));
-        assert!(hunt.look(&record(0, 7, "aXa")), "in any case");
+        assert!(!hunt.look(&record(0, 5, "a"), &Decoded::default()));
+        assert!(hunt.look(&record(0, 7, "aXa"), &Decoded::default()), "in any case");
         assert!(!hunt.is_complete());
         hunt.reached(1, 1);
         assert!(!hunt.is_complete());
@@ -332,10 +336,10 @@ mod tests {
             end: Offset(end),
             why,
         };
-        assert!(hunt.look(&record(0, 0, "x")));
+        assert!(hunt.look(&record(0, 0, "x"), &Decoded::default()));
         hunt.passed(&over(1, 4, Passed::Aborted));
         hunt.passed(&over(5, 6, Passed::Control));
-        assert!(hunt.look(&record(0, 7, "x")));
+        assert!(hunt.look(&record(0, 7, "x"), &Decoded::default()));
         hunt.passed(&over(8, 20, Passed::Aborted));
         let span = hunt.spans()[&0];
         assert!(hunt.is_complete());
@@ -345,17 +349,17 @@ mod tests {
     #[test]
     fn what_was_written_after_it_began_is_not_looked_at() {
         let mut hunt = hunt("x", 10, &[(0, 0, 1)]);
-        assert!(!hunt.look(&record(0, 1, "x")));
-        assert!(!hunt.look(&record(7, 0, "x")));
-        assert!(hunt.look(&record(0, 0, "x")));
-        assert!(!hunt.look(&record(0, 0, "x")), "a record is looked at once");
+        assert!(!hunt.look(&record(0, 1, "x"), &Decoded::default()));
+        assert!(!hunt.look(&record(7, 0, "x"), &Decoded::default()));
+        assert!(hunt.look(&record(0, 0, "x"), &Decoded::default()));
+        assert!(!hunt.look(&record(0, 0, "x"), &Decoded::default()), "a record is looked at once");
     }
 
     #[test]
     fn one_that_has_found_enough_claims_no_more_than_it_has_read() {
         let mut hunt = hunt("x", 1, &[(0, 0, 3)]);
-        assert!(hunt.look(&record(0, 0, "x")));
-        assert!(!hunt.look(&record(0, 1, "x")));
+        assert!(hunt.look(&record(0, 0, "x"), &Decoded::default()));
+        assert!(!hunt.look(&record(0, 1, "x"), &Decoded::default()));
         hunt.reached(0, 3);
         assert!(hunt.is_over() && !hunt.is_complete());
         assert_eq!(hunt.spans()[&0].at, 1);
@@ -364,11 +368,13 @@ mod tests {
     #[test]
     fn one_that_goes_on_knows_what_was_read_before() {
         let mut before = hunt("x", 1, &[(0, 5, 8), (1, 0, 2)]);
-        assert!(before.look(&record(0, 6, "x")));
+        assert!(before.look(&record(0, 6, "x"), &Decoded::default()));
         let cursor = before.cursor().to_string();
         let needle = Needle::new("x", false).expect("a needle");
         let mut after = Hunt::resumed(needle, 5, cursor.parse().expect("a cursor"));
-        assert!(!after.look(&record(0, 6, "x")) && after.look(&record(0, 7, "x")));
+        assert!(
+            !after.look(&record(0, 6, "x"), &Decoded::default()) && after.look(&record(0, 7, "x"), &Decoded::default())
+        );
         after.reached(1, 2);
         assert!(after.is_complete());
         assert_eq!((after.found(), after.records(), after.spans()[&0].without_record()), (2, 2, 1));

@@ -52,6 +52,14 @@ pub(crate) struct Story {
 }
 
 impl Story {
+    /// The record at the offset, if there is one.
+    pub(crate) fn record(&self) -> Option<&ConsumerRecord> {
+        match &self.found {
+            Found::Record(record) => Some(record),
+            Found::Control(_) | Found::Gone => None,
+        }
+    }
+
     /// The sequence number of the record at `offset`; `None` without an idempotent producer.
     pub(crate) fn sequence(&self, offset: i64) -> Option<i32> {
         let delta = i32::try_from(offset - self.batch.base_offset.0).ok()?;
@@ -79,7 +87,10 @@ impl Kafka {
             }
         }
         let batch = batch.ok_or_else(nothing)?;
-        let found = look_up(&batch, partition, offset).map_err(damaged)?;
+        let mut found = look_up(&batch, partition, offset).map_err(damaged)?;
+        if let Found::Record(record) = &mut found {
+            self.masks.hide(std::slice::from_mut(record));
+        }
         let header = *batch.header();
         let (fate, last_stable) = self.fate(partition, offset, &header).await?;
         Ok(Story {

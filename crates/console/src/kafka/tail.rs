@@ -1,10 +1,10 @@
 //! Reading records as they are written.
 
 use thalweg_base::TopicPartition;
-use thalweg_client::{Consumer, ConsumerRecord, Start};
+use thalweg_client::{ConsumerRecord, Start};
 use thalweg_sys::time::Instant;
 
-use super::{Kafka, Topic, Turn};
+use super::{Kafka, Reader, Topic, Turn};
 use crate::trouble::Trouble;
 
 /// What one fetch brings.
@@ -17,7 +17,7 @@ const BEHIND_MAX: i64 = 100_000;
 /// Reads partitions from their ends on.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    consumer: Consumer,
+    consumer: Reader,
     partitions: Vec<TopicPartition>,
     _turn: Turn,
 }

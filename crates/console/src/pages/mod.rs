@@ -1,6 +1,5 @@
 //! The pages: what each template is given. Everything that comes from the cluster is escaped where the template writes it.
 
-mod acls;
 mod broker;
 mod cluster;
 mod configs;
@@ -20,7 +19,6 @@ use askama::Template;
 
 use crate::settings::Writes;
 use crate::trouble::Trouble;
-pub(crate) use acls::AclPage;
 pub(crate) use broker::BrokerPage;
 pub(crate) use cluster::{ClusterPage, ListQuery, TopicList, TopicsPage};
 pub(crate) use configs::ConfigTable;
@@ -32,7 +30,7 @@ pub(crate) use newest::NewestPage;
 pub(crate) use plan::{Plan, PlanPage};
 pub(crate) use record::RecordPage;
 pub(crate) use search::{Found, Outcome, SearchForm, SearchPage, Took};
-pub(crate) use sheet::{Cell, ChangeForm, Column, SheetPage, Table};
+pub(crate) use sheet::{Cell, ChangeForm, Column, Input, SheetPage, Table};
 pub(crate) use tail::TailPage;
 pub(crate) use topic::{TopicFound, TopicPage};
 
@@ -92,6 +90,7 @@ impl<'a> TroublePage<'a> {
         let reason = match trouble {
             Trouble::NotFound(_) => "Not found",
             Trouble::Bad(_) => "This cannot be meant",
+            Trouble::NotLoggedIn(_) => "Log in",
             Trouble::Forbidden(_) => "Not allowed",
             Trouble::Conflict(_) => "Not now",
             Trouble::Busy(_) => "Busy",

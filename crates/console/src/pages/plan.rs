@@ -35,6 +35,8 @@ pub(crate) struct PlanPage<'a> {
     pub(crate) name: &'a str,
     /// Where to go without doing it.
     pub(crate) back: &'a str,
+    /// Whether a password is typed in here, so that it is in no page.
+    pub(crate) asks_password: bool,
 }
 
 impl PlanPage<'_> {

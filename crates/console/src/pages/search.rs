@@ -28,6 +28,8 @@ pub(crate) struct SearchForm {
     pub(crate) value: &'static str,
     /// All of it as an address has it.
     pub(crate) fields: String,
+    /// The fields that are filled in, by name.
+    pub(crate) filled: Vec<(&'static str, String)>,
 }
 
 /// A search and what it has found.

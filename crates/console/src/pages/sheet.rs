@@ -33,6 +33,8 @@ pub(crate) struct Cell {
     pub(crate) link: Option<String>,
     /// Whether it needs attention.
     pub(crate) is_bad: bool,
+    /// A change of what the row shows.
+    pub(crate) change: Option<ChangeForm>,
 }
 
 impl Cell {
@@ -44,12 +46,17 @@ impl Cell {
             Value::Null => String::new(),
             other => other.to_string(),
         };
-        Self { value, text, link: None, is_bad: false }
+        Self { value, text, link: None, is_bad: false, change: None }
     }
 
     /// A number that a page shows otherwise.
     pub(crate) fn shown(value: i64, text: String) -> Self {
-        Self { value: value.into(), text, link: None, is_bad: false }
+        Self { value: value.into(), text, link: None, is_bad: false, change: None }
+    }
+
+    /// A button that leads to a change of what the row shows.
+    pub(crate) fn button(change: ChangeForm) -> Self {
+        Self { change: Some(change), ..Self::plain("") }
     }
 
     /// This cell, leading somewhere.
@@ -67,10 +74,49 @@ impl Cell {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ChangeForm {
     /// Where it goes, below the console's path.
-    pub(crate) action: &'static str,
+    pub(crate) action: String,
     pub(crate) button: String,
-    /// Its fields.
-    pub(crate) fields: Vec<(&'static str, String)>,
+    /// The fields that are filled in.
+    pub(crate) inputs: Vec<Input>,
+    /// Fields that are sent as they are.
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+impl ChangeForm {
+    /// A button that sends these fields.
+    pub(crate) fn button(action: &str, button: impl Into<String>, fields: &[(&str, &str)]) -> Self {
+        let field = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let fields = fields.iter().map(field).collect();
+        Self { action: action.to_owned(), button: button.into(), inputs: Vec::new(), fields }
+    }
+
+    /// A form that is filled in.
+    pub(crate) fn to_fill(action: &str, button: &str, inputs: Vec<Input>) -> Self {
+        Self { action: action.to_owned(), button: button.to_owned(), inputs, fields: Vec::new() }
+    }
+}
+
+/// A field that is filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Input {
+    pub(crate) label: &'static str,
+    pub(crate) name: &'static str,
+    /// What stands there while it is empty.
+    pub(crate) hint: &'static str,
+    /// What can be chosen; nothing where anything may be typed.
+    pub(crate) choices: Vec<&'static str>,
+}
+
+impl Input {
+    /// A field in which anything may be typed.
+    pub(crate) fn text(label: &'static str, name: &'static str, hint: &'static str) -> Self {
+        Self { label, name, hint, choices: Vec::new() }
+    }
+
+    /// A field in which one of these is chosen.
+    pub(crate) fn choice(label: &'static str, name: &'static str, choices: Vec<&'static str>) -> Self {
+        Self { label, name, hint: "", choices }
+    }
 }
 
 /// A page of tables.
@@ -94,7 +140,8 @@ impl SheetPage {
         let mut document = Map::new();
         for table in &self.tables {
             let row = |row: &Vec<Cell>| {
-                let pairs = table.columns.iter().zip(row);
+                // A column without a name has buttons.
+                let pairs = table.columns.iter().zip(row).filter(|(column, _)| !column.name.is_empty());
                 Value::Object(pairs.map(|(column, cell)| (column.name.to_owned(), cell.value.clone())).collect())
             };
             document.insert(name_of(table.title), table.rows.iter().map(row).collect());

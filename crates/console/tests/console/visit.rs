@@ -63,6 +63,11 @@ impl Visit {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_on(&[], change).await
+    }
+
+    /// A node with these properties besides its own.
+    pub(crate) async fn start_on(more: &[(&str, &str)], change: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let log_dirs = dir.path().display().to_string();
         let overrides = [
@@ -71,7 +76,7 @@ impl Visit {
             ("group.initial.rebalance.delay.ms", "0"),
         ];
         let overrides: Vec<_> =
-            overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            overrides.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let config = NodeConfig::from_properties(&NodeConfig::default_entries(), &overrides).expect("a config").0;
         let node = Node::start_with(config, Loggers::new(|_| {})).await.expect("a node");
         let servers = node.bootstrap_servers();

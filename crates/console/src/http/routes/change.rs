@@ -8,12 +8,14 @@ use axum::http::HeaderMap;
 
 use super::super::{Answer, Wants};
 use crate::console::Shared;
+use crate::login::Visitor;
 use crate::pages::{Frame, Plan, PlanPage};
 use crate::settings::Switch;
+use crate::text;
 use crate::trouble::Trouble;
 
-/// The fields of a form.
-#[derive(Clone, Debug, Default)]
+/// The fields of a form. They may have a password, and are in no log.
+#[derive(Clone, Default)]
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
@@ -34,9 +36,16 @@ impl Fields {
         typed.parse().map_err(|_| Trouble::Bad(format!("{name} must be a whole number, not `{typed}`")))
     }
 
+    /// The fields as the query of an address.
+    pub(super) fn query(&self) -> String {
+        let pairs = self.0.iter().map(|(name, value)| format!("{}={}", text::part(name), text::part(value)));
+        pairs.collect::<Vec<_>>().join("&")
+    }
+
     /// All of the fields but those with which every change is sent.
-    fn own(&self) -> Vec<(&str, &str)> {
-        let own = self.0.iter().filter(|(name, _)| !matches!(name.as_str(), "token" | "confirm" | "dryRun"));
+    pub(super) fn own(&self) -> Vec<(&str, &str)> {
+        let own =
+            self.0.iter().filter(|(name, _)| !matches!(name.as_str(), "token" | "confirm" | "dryRun" | "password"));
         own.map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 }
@@ -58,6 +67,7 @@ pub(super) struct Sent {
     pub(super) shared: Arc<Shared>,
     pub(super) headers: HeaderMap,
     from: thalweg_http::From,
+    visitor: Visitor,
     /// What was filled in, or why that is no form.
     fields: Result<Fields, String>,
 }
@@ -68,10 +78,11 @@ impl FromRequest<Arc<Shared>> for Sent {
     async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, ExtensionRejection> {
         let (mut parts, body) = request.into_parts();
         let Extension(from) = Extension::from_request_parts(&mut parts, shared).await?;
+        let Extension(visitor) = Extension::from_request_parts(&mut parts, shared).await?;
         let headers = parts.headers.clone();
         let form = Form::from_request(Request::from_parts(parts, body), shared).await;
         let fields = form.map(|Form(fields)| Fields(fields)).map_err(|e| e.body_text());
-        Ok(Self { shared: Arc::clone(shared), headers, from, fields })
+        Ok(Self { shared: Arc::clone(shared), headers, from, visitor, fields })
     }
 }
 
@@ -92,6 +103,8 @@ pub(super) struct Change<'a> {
     action: String,
     /// Where to go when it is done, or was not wanted.
     back: String,
+    /// Whether the plan asks for a password.
+    asks_password: bool,
 }
 
 impl<'a> Change<'a> {
@@ -106,7 +119,13 @@ impl<'a> Change<'a> {
         sent.shared.guard.may_write(&sent.headers, fields.get("token"))?;
         sent.shared.settings.writes.check(switch)?;
         let base = &sent.shared.base;
-        Ok(Self { sent, fields, what, name, action: format!("{base}{action}"), back: format!("{base}{back}") })
+        let (action, back) = (format!("{base}{action}"), format!("{base}{back}"));
+        Ok(Self { sent, fields, what, name, action, back, asks_password: false })
+    }
+
+    /// This change, whose plan asks for a password.
+    pub(super) fn asking_password(self) -> Self {
+        Self { asks_password: true, ..self }
     }
 
     /// Whether it is to be carried out: whether the name was typed. Without anything typed it is a dry run.
@@ -125,13 +144,19 @@ impl<'a> Change<'a> {
         }
         let fields = self.fields.own();
         let (action, back) = (self.action.as_str(), self.back.as_str());
-        Answer::page(&PlanPage { frame, plan, action, fields, name: self.name, back })
+        let asks_password = self.asks_password;
+        Answer::page(&PlanPage { frame, plan, action, fields, name: self.name, back, asks_password })
+    }
+
+    /// Writes the audit line of a change that was tried.
+    pub(super) fn audit<T>(&self, effect: &str, result: &Result<T, Trouble>) {
+        let (what, name, ok, visitor) = (self.what, self.name, result.is_ok(), &self.sent.visitor);
+        tracing::info!(from = %self.sent.from.0, %visitor, name, ok, effect, "audit: {what}");
     }
 
     /// Answers when it was tried, and writes the audit line.
     pub(super) fn done(&self, plan: &Plan, result: Result<(), Trouble>) -> Result<Answer, Trouble> {
-        let (what, name, ok) = (self.what, self.name, result.is_ok());
-        tracing::info!(from = %self.sent.from.0, name, ok, effect = plan.effect, "audit: {what}");
+        self.audit(&plan.effect, &result);
         result?;
         if self.is_for_program() {
             return Ok(Answer::json(&serde_json::json!({ "done": true, "plan": plan })));
@@ -139,7 +164,7 @@ impl<'a> Change<'a> {
         Ok(Answer::SeeOther(self.back.clone()))
     }
 
-    fn is_for_program(&self) -> bool {
+    pub(super) fn is_for_program(&self) -> bool {
         Wants::of(&self.sent.headers, Wants::Html) == Wants::Json
     }
 }

@@ -13,6 +13,7 @@ use super::change::config_lines;
 use super::{Console, answered};
 use crate::console::Shared;
 use crate::kafka::NewTopic;
+use crate::login::Visitor;
 use crate::pages::{CreateForm, CreatePage};
 use crate::settings::Switch;
 use crate::text;
@@ -45,6 +46,7 @@ pub(super) async fn create_form(State(shared): Console, headers: HeaderMap) -> R
 pub(super) async fn create(
     State(shared): Console,
     Extension(from): Extension<thalweg_http::From>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
     form: Filled<CreateForm>,
 ) -> Response {
@@ -54,7 +56,7 @@ pub(super) async fn create(
         shared.settings.writes.check(Switch::CreateTopics)?;
         let dry_run = form.dry_run.is_some();
         let result = async { shared.kafka.create_topic(&new_topic(&form)?, dry_run).await }.await;
-        tracing::info!(from = %from.0, topic = form.name, dry_run, ok = result.is_ok(), "audit: create a topic");
+        tracing::info!(from = %from.0, %visitor, topic = form.name, dry_run, ok = result.is_ok(), "audit: create a topic");
         if Wants::of(&headers, Wants::Html) == Wants::Json {
             result?;
             return Ok(Answer::json(&serde_json::json!({ "name": form.name, "created": !dry_run })));
@@ -96,6 +98,7 @@ fn number<T: std::str::FromStr>(typed: &str, what: &str) -> Result<Option<T>, Tr
 pub(super) async fn add_message(
     State(shared): Console,
     Extension(from): Extension<thalweg_http::From>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
     Path(name): Path<String>,
     form: Filled<MessageForm>,
@@ -109,7 +112,7 @@ pub(super) async fn add_message(
         let key = form.key.filter(|key| !key.is_empty()).map(Bytes::from);
         let record = ProducerRecord { partition, key, ..ProducerRecord::new(name.as_str(), form.value) };
         let result = shared.kafka.send(record).await;
-        tracing::info!(from = %from.0, topic = name, partition, ok = result.is_ok(), "audit: write a message");
+        tracing::info!(from = %from.0, %visitor, topic = name, partition, ok = result.is_ok(), "audit: write a message");
         let written = result?;
         if Wants::of(&headers, Wants::Html) == Wants::Json {
             let at = serde_json::json!({ "topic": name, "partition": written.partition, "offset": written.offset });

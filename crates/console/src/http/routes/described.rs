@@ -43,6 +43,10 @@ const SEARCH: &[&str] = &[
     "as",
 ];
 
+/// What an ACL consists of.
+const ACL: &[&str] =
+    &["resourceType", "name", "patternType", "principal", "host", "operation", "permissionType", "confirm"];
+
 const OPERATIONS: &[Operation] = &[
     get("/", "/cluster", "The cluster: summary, brokers and topics", &[]),
     get("/broker", "/brokers", "All brokers", &[]),
@@ -69,6 +73,28 @@ const OPERATIONS: &[Operation] = &[
         "/topics/{name}/addmessage",
         "Writes a record",
         &["topicPartition", "key", "value"],
+    ),
+    post(
+        "/topic/{name}/replay",
+        "/topics/{name}/replay",
+        "Writes the records that a search finds again, to another topic, whose name is what confirm has; with cursor, from \
+         where an earlier answer stopped",
+        &[
+            "to",
+            "count",
+            "keepPartition",
+            "cursor",
+            "searchText",
+            "regex",
+            "in",
+            "keys",
+            "header",
+            "json",
+            "partition",
+            "startTimestamp",
+            "endTimestamp",
+            "confirm",
+        ],
     ),
     get(
         "/topic/{name}/messages",
@@ -113,9 +139,24 @@ const OPERATIONS: &[Operation] = &[
         &["to", "value", "topic", "partitions", "confirm"],
     ),
     post("/consumer/{groupId}/delete", "/groups/{groupId}/delete", "Deletes a group", &["confirm"]),
-    get("/acl", "/acls", "All ACLs", &[]),
+    get("/acl", "/acls", "All ACLs", &["filter"]),
+    post("/acl", "/acls", "Creates an ACL; the principal is what confirm has", ACL),
+    post("/acl/delete", "/acls/delete", "Deletes an ACL; the principal is what confirm has", ACL),
     get("/user", "/users", "The users that log in by SCRAM", &[]),
+    post(
+        "/user",
+        "/users",
+        "Gives a user a password of a SCRAM mechanism",
+        &["name", "mechanism", "iterations", "password", "confirm"],
+    ),
+    post("/user/delete", "/users/delete", "Takes a user's password away", &["name", "mechanism", "confirm"]),
     get("/quota", "/quotas", "All quotas", &[]),
+    post(
+        "/quota",
+        "/quotas",
+        "Sets a quota, or removes it without a value; confirm has what the quota is of, such as `user alice`",
+        &["user", "clientId", "ip", "key", "value", "confirm"],
+    ),
     get("/transaction", "/transactions", "Transactional ids; with a topic, what is open and hangs there", &["topic"]),
     post(
         "/transaction/abort",

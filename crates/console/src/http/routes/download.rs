@@ -71,23 +71,16 @@ struct Line<'a> {
     headers: Vec<(String, Option<String>)>,
 }
 
-/// How the records of one download are written.
-#[derive(Debug)]
-struct Writing {
-    form: Form,
-    formats: Formats,
-}
-
-impl Writing {
-    fn write(&self, record: &ConsumerRecord, out: &mut Vec<u8>) {
-        if self.form == Form::Raw {
+impl Form {
+    fn write(self, record: &ConsumerRecord, formats: &Formats, out: &mut Vec<u8>) {
+        if self == Self::Raw {
             out.extend_from_slice(record.value.as_deref().unwrap_or_default());
             out.push(b'\n');
             return;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let headers = record.headers.iter().map(|header| (text(&header.key), header.value.as_deref().map(text)));
-        let (key, value) = self.formats.texts(record);
+        let (key, value) = formats.texts(record);
         let line = Line {
             topic: &record.topic,
             partition: record.partition,
@@ -97,7 +90,7 @@ impl Writing {
             value,
             headers: headers.collect(),
         };
-        if self.form == Form::JsonLines {
+        if self == Self::JsonLines {
             // It writes to memory, and has nothing that JSON has no form for.
             let _ = serde_json::to_writer(&mut *out, &line);
             out.push(b'\n');
@@ -142,28 +135,28 @@ pub(super) async fn file(
         let form = Form::of_name(query.file_form())?;
         let formats = formats(&shared, &name, &query)?;
         let hunt = hunt(&shared, &name, &query, usize::MAX).await?;
-        let chase = shared.kafka.long_chase(&name, hunt).await?;
-        Ok((Writing { form, formats }, chase))
+        let chase = shared.kafka.long_chase(&name, hunt, formats).await?;
+        Ok((form, chase))
     };
-    let (writing, chase) = match begun.await {
+    let (form, chase) = match begun.await {
         Ok(begun) => begun,
         Err(trouble) => return troubled(&trouble, Wants::of(&headers, Wants::Html), &shared.frame(&headers)),
     };
-    let (kind, ending) = writing.form.kind();
+    let (kind, ending) = form.kind();
     let (mut response, sender) = streamed(kind);
     let disposition = format!("attachment; filename=\"{}.{ending}\"", text::part(&name));
     if let Ok(disposition) = HeaderValue::from_str(&disposition) {
         response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
     }
-    task::spawn(write_all(chase, writing, sender));
+    task::spawn(write_all(chase, form, sender));
     response.into_response()
 }
 
 /// Writes all that is found, until it is over or nobody takes it any more.
-async fn write_all(mut chase: Chase, writing: Writing, sender: Sender) {
+async fn write_all(mut chase: Chase, form: Form, sender: Sender) {
     let end = now() + TIME_MAX;
     let mut piece = Vec::with_capacity(PIECE_BYTES);
-    if writing.form == Form::Csv {
+    if form == Form::Csv {
         piece.extend_from_slice(b"partition,offset,timestamp,key,value,headers\r\n");
     }
     while !chase.hunt.is_over() && !sender.is_closed() {
@@ -175,7 +168,7 @@ async fn write_all(mut chase: Chase, writing: Writing, sender: Sender) {
         match chase.step(end.min(now() + STEP_TIME_MAX)).await {
             Ok(found) => {
                 for record in &found {
-                    writing.write(record, &mut piece);
+                    form.write(record, &chase.formats, &mut piece);
                     if piece.len() >= PIECE_BYTES
                         && sender.send(Ok(Bytes::from(std::mem::take(&mut piece)))).await.is_err()
                     {
@@ -216,7 +209,8 @@ mod tests {
         };
         let written = |form: Form| {
             let mut out = Vec::new();
-            Writing { form, formats: Formats::new("t", Format::Default, Format::Default) }.write(&record, &mut out);
+            let formats = Formats::new("t", Format::Default, Format::Default, None).expect("formats");
+            form.write(&record, &formats, &mut out);
             String::from_utf8(out).expect("text")
         };
         assert_eq!(written(Form::Raw), "a \"b\", c\n");

@@ -75,11 +75,12 @@ pub(super) async fn of_all_partitions(
             reads.insert(TopicPartition::new(&*name, partition.id), Read { records: Vec::new(), next, range });
         }
         let _turn = shared.kafka.read_all(&mut reads, ReadLimits { records: count, bytes: BYTES_MAX }).await?;
-        let (key, value) = (shared.settings.key_format, shared.settings.format);
+        let mut formats = formats(&shared, &name, None, None)?;
+        formats.learn(reads.values().flat_map(|read| &read.records)).await;
         let mut records: Vec<_> = reads.values().flat_map(|read| &read.records).collect();
         records.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
         if Wants::of(&headers, Wants::Html) == Wants::Json {
-            let messages = records.iter().map(|record| Message::new(record, key, value));
+            let messages = records.iter().map(|record| Message::new(record, &formats));
             return Ok(Answer::json(&messages.collect::<Vec<_>>()));
         }
         let is_cut = records.len() > ALL_SHOWN_MAX;
@@ -89,8 +90,8 @@ pub(super) async fn of_all_partitions(
         records.truncate(ALL_SHOWN_MAX);
         let path = format!("/topic/{}/allmessages?count={count}", text::part(&name));
         let frame = shared.frame(&headers).at("topics").with_curl(&path);
-        let formats = &Formats::new(&name, key, value);
-        let list = AllMessages { count, count_max: ALL_COUNT_MAX, newest, is_cut, records: &records, formats };
+        let records = &records;
+        let list = AllMessages { count, count_max: ALL_COUNT_MAX, newest, is_cut, records, formats: &formats };
         Ok(Answer::page(&AllMessagesPage::new(frame, &name, topic, &list)))
     };
     answered(&shared, &headers, Wants::Html, work).await
@@ -104,9 +105,9 @@ async fn document(shared: &Shared, name: &str, query: &MessagesQuery) -> Result<
         let ranges = shared.kafka.topic_ranges(name, topic).await?;
         return Ok(Answer::json(&kafdrop::partition_offsets(topic, &ranges)));
     };
-    let asked = asked(shared, name, query, partition, offset, count.min(JSON_COUNT_MAX))?;
-    let (read, _turn) = read(shared, name, &asked).await?;
-    let messages = read.records.iter().map(|record| Message::new(record, asked.formats.key, asked.formats.value));
+    let mut asked = asked(shared, name, query, partition, offset, count.min(JSON_COUNT_MAX))?;
+    let (read, _turn) = read(shared, name, &mut asked).await?;
+    let messages = read.records.iter().map(|record| Message::new(record, &asked.formats));
     Ok(Answer::json(&messages.collect::<Vec<_>>()))
 }
 
@@ -116,7 +117,7 @@ async fn page(shared: &Shared, headers: &HeaderMap, name: &str, query: &Messages
     let first = topic.partitions.first().map_or(0, |partition| partition.id);
     let count = query.count.unwrap_or(MessagesQuery::COUNT_MAX).min(MessagesQuery::COUNT_MAX);
     let mut asked = asked(shared, name, query, query.partition.unwrap_or(first), query.offset.unwrap_or(0), count)?;
-    let (read, _turn) = read(shared, name, &asked).await?;
+    let (read, _turn) = read(shared, name, &mut asked).await?;
     let said = (asked.offset < read.range.first && query.offset.is_some())
         .then(|| format!("Offset {} is gone: this begins at the first that is left.", asked.offset));
     asked.offset = asked.offset.max(read.range.first);
@@ -148,9 +149,11 @@ fn asked(
     Ok(Asked { partition, offset, count, formats })
 }
 
-async fn read(shared: &Shared, name: &str, asked: &Asked) -> Result<(Read, Turn), Trouble> {
+async fn read(shared: &Shared, name: &str, asked: &mut Asked) -> Result<(Read, Turn), Trouble> {
     let limits = ReadLimits { records: usize::try_from(asked.count).unwrap_or(1), bytes: BYTES_MAX };
-    shared.kafka.read(&TopicPartition::new(name, asked.partition), asked.offset, limits).await
+    let (read, turn) = shared.kafka.read(&TopicPartition::new(name, asked.partition), asked.offset, limits).await?;
+    asked.formats.learn(&read.records).await;
+    Ok((read, turn))
 }
 
 /// How records of a topic are shown: in the formats of these names, or those that were set.
@@ -161,7 +164,8 @@ pub(super) fn formats(
     value: Option<&str>,
 ) -> Result<Formats, Trouble> {
     let key = format(key, shared.settings.key_format)?;
-    Ok(Formats::new(topic, key, format(value, shared.settings.format)?))
+    let value = format(value, shared.settings.format)?;
+    Formats::new(topic, key, value, shared.registry.as_ref()).map_err(Trouble::Bad)
 }
 
 /// The format of this name; the one that was set where none is named.

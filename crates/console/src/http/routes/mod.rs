@@ -1,5 +1,6 @@
 //! The addresses. Those of Kafdrop are as Kafdrop has them.
 
+mod access;
 mod acls;
 mod brokers;
 mod change;
@@ -13,6 +14,7 @@ mod history;
 mod messages;
 mod operations;
 mod record;
+mod replay;
 mod search;
 mod tail;
 mod topic_changes;
@@ -55,6 +57,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/topic/{name}/tail", get(tail::page))
         .route("/topic/{name}/tail/events", get(tail::events))
         .route("/topic/{name}/addmessage", post(changes::add_message))
+        .route("/topic/{name}/replay", post(replay::replay))
         .route("/topic/{name}/delete", post(topic_changes::delete))
         .route("/topic/{name}/configs", post(topic_changes::configs))
         .route("/topic/{name}/partitions", post(topic_changes::partitions))
@@ -64,11 +67,13 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/consumer/{group}", get(groups::one))
         .route("/consumer/{group}/reset", post(group_changes::reset))
         .route("/consumer/{group}/delete", post(group_changes::delete))
-        .route("/acl", get(acls::list))
+        .route("/acl", get(acls::list).post(acls::create))
+        .route("/acl/delete", post(acls::delete))
         .route("/history", get(history::page))
         .route("/quorum", get(operations::quorum))
-        .route("/quota", get(operations::quotas))
-        .route("/user", get(operations::users))
+        .route("/quota", get(access::quotas).post(access::alter_quota))
+        .route("/user", get(access::users).post(access::set_user))
+        .route("/user/delete", post(access::delete_user))
         .route("/reassignment", get(operations::reassignments))
         .route("/transaction", get(operations::transactions))
         .route("/transaction/abort", post(operations::abort))
@@ -102,6 +107,7 @@ fn api() -> Router<Arc<Shared>> {
         .route("/topics/{name}/partitions", post(topic_changes::partitions))
         .route("/topics/{name}/deleterecords", post(topic_changes::records))
         .route("/topics/{name}/addmessage", post(changes::add_message))
+        .route("/topics/{name}/replay", post(replay::replay))
         .route("/topics/{name}/messages", get(messages::of_partition))
         .route("/topics/{name}/newest", get(record::newest))
         .route("/topics/{name}/record", get(record::one))
@@ -114,9 +120,11 @@ fn api() -> Router<Arc<Shared>> {
         .route("/groups/{group}/reset", post(group_changes::reset))
         .route("/groups/{group}/delete", post(group_changes::delete))
         .route("/history", get(history::page))
-        .route("/acls", get(acls::list))
-        .route("/users", get(operations::users))
-        .route("/quotas", get(operations::quotas))
+        .route("/acls", get(acls::list).post(acls::create))
+        .route("/acls/delete", post(acls::delete))
+        .route("/users", get(access::users).post(access::set_user))
+        .route("/users/delete", post(access::delete_user))
+        .route("/quotas", get(access::quotas).post(access::alter_quota))
         .route("/transactions", get(operations::transactions))
         .route("/transactions/abort", post(operations::abort))
         .route("/reassignments", get(operations::reassignments))

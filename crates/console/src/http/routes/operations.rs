@@ -1,4 +1,4 @@
-//! What operators look at: the quorum, transactions, quotas, users, reassignments.
+//! What operators look at: the quorum, transactions, reassignments.
 
 use std::collections::BTreeMap;
 
@@ -20,18 +20,18 @@ use crate::settings::Switch;
 use crate::text;
 use crate::trouble::Trouble;
 
-const TOO_OLD: &str = "The brokers are too old to tell.";
+pub(super) const TOO_OLD: &str = "The brokers are too old to tell.";
 
-fn columns(names: &[(&'static str, &'static str)]) -> Vec<Column> {
+pub(super) fn columns(names: &[(&'static str, &'static str)]) -> Vec<Column> {
     names.iter().map(|(name, head)| Column { name, head }).collect()
 }
 
 /// A page without a search and without forms.
-fn sheet(frame: Frame, title: &'static str, note: String, tables: Vec<Table>) -> SheetPage {
+pub(super) fn sheet(frame: Frame, title: &'static str, note: String, tables: Vec<Table>) -> SheetPage {
     SheetPage { frame, title, note, search: None, troubles: Vec::new(), tables, forms: Vec::new() }
 }
 
-fn in_form(page: &SheetPage, headers: &HeaderMap) -> Answer {
+pub(super) fn in_form(page: &SheetPage, headers: &HeaderMap) -> Answer {
     Answer::in_form(headers, page, || page.document())
 }
 
@@ -96,47 +96,6 @@ fn quorum_rows(quorum: &MetadataQuorum) -> Vec<Vec<Cell>> {
         ]
     };
     quorum.replicas.iter().map(row).collect()
-}
-
-/// All quotas.
-pub(super) async fn quotas(State(shared): Console, headers: HeaderMap) -> Response {
-    let work = async {
-        let quotas = shared.kafka.quotas().await?;
-        let tool = "--describe --entity-type users --entity-type clients";
-        let frame = shared.frame(&headers).at("quotas").with_tool("kafka-configs.sh", tool).with_curl("/quota");
-        let row = |quota: &crate::kafka::Quota| {
-            let plain = |text: &str| Cell::plain(text);
-            vec![plain(&quota.entity), plain(&quota.key), Cell::plain(quota.value)]
-        };
-        let table = Table {
-            title: "Quotas",
-            empty: if quotas.is_some() { "There are no quotas." } else { TOO_OLD },
-            columns: columns(&[("entity", "Of"), ("key", "Quota"), ("value", "Value")]),
-            rows: quotas.iter().flatten().map(row).collect(),
-        };
-        Ok(in_form(&sheet(frame, "Quotas", String::new(), vec![table]), &headers))
-    };
-    answered(&shared, &headers, Wants::Html, work).await
-}
-
-/// The users that log in by SCRAM.
-pub(super) async fn users(State(shared): Console, headers: HeaderMap) -> Response {
-    let work = async {
-        let users = shared.kafka.scram_users().await?;
-        let frame = shared.frame(&headers).at("users");
-        let frame = frame.with_tool("kafka-configs.sh", "--describe --entity-type users").with_curl("/user");
-        let row = |user: &crate::kafka::ScramUser| {
-            vec![Cell::plain(user.name.as_str()), Cell::plain(user.mechanism), Cell::plain(user.iterations)]
-        };
-        let table = Table {
-            title: "Users",
-            empty: if users.is_some() { "No user logs in by SCRAM." } else { TOO_OLD },
-            columns: columns(&[("name", "Name"), ("mechanism", "Mechanism"), ("iterations", "Iterations")]),
-            rows: users.iter().flatten().map(row).collect(),
-        };
-        Ok(in_form(&sheet(frame, "SCRAM users", String::new(), vec![table]), &headers))
-    };
-    answered(&shared, &headers, Wants::Html, work).await
 }
 
 /// So many topics' replicas are measured, to say how far a move has come.
@@ -301,15 +260,10 @@ async fn add_open_in(shared: &Shared, page: &mut SheetPage, name: &str, all: &[T
         return Ok(());
     }
     for (producer, _) in open.iter().filter(|(producer, _)| !is_known(producer)).take(DESCRIBED_MAX) {
-        page.forms.push(ChangeForm {
-            action: "/transaction/abort",
-            button: format!("Dry run of aborting producer {} in partition {}", producer.id, producer.partition),
-            fields: vec![
-                ("topic", name.to_owned()),
-                ("partition", producer.partition.to_string()),
-                ("producerId", producer.id.to_string()),
-            ],
-        });
+        let button = format!("Dry run of aborting producer {} in partition {}", producer.id, producer.partition);
+        let (partition, id) = (producer.partition.to_string(), producer.id.to_string());
+        let fields = [("topic", name), ("partition", &partition), ("producerId", &id)];
+        page.forms.push(ChangeForm::button("/transaction/abort", button, &fields));
     }
     Ok(())
 }

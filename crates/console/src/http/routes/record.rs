@@ -17,7 +17,6 @@ use crate::kafka::{Cursor, Range, ReadLimits};
 use crate::pages::{NewestPage, RecordPage};
 use crate::text;
 use crate::trouble::Trouble;
-use crate::values::Formats;
 
 /// Which offset is asked for.
 #[derive(Clone, Debug, Deserialize)]
@@ -57,7 +56,8 @@ pub(super) async fn one(
         let tool = format!("--topic {} --partition {partition} --offset {offset} --max-messages 1", text::shell(&name));
         let path = format!("/topic/{}/record?partition={partition}&offset={offset}", text::part(&name));
         let frame = shared.frame(&headers).at("topics").with_tool("kafka-console-consumer.sh", &tool).with_curl(&path);
-        let formats = Formats::new(&name, shared.settings.key_format, shared.settings.format);
+        let mut formats = formats(&shared, &name, None, None)?;
+        formats.learn(story.record()).await;
         let page = RecordPage::new(frame, &name, partition, offset, &story, &formats, passed);
         Ok(Answer::in_form(&headers, &page, || page.document()))
     };
@@ -89,7 +89,7 @@ pub(super) async fn newest(
         let snapshot = shared.kafka.snapshot_with(&name).await?;
         let topic = snapshot.topic(&name)?;
         let count = query.count.unwrap_or(50).clamp(1, COUNT_MAX);
-        let formats = formats(&shared, &name, query.key_format.as_deref(), query.format.as_deref())?;
+        let mut formats = formats(&shared, &name, query.key_format.as_deref(), query.format.as_deref())?;
         let cursor = query.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
         let now = shared.kafka.topic_ranges(&name, topic).await?;
         let now = topic.partitions.iter().zip(now).filter_map(|(partition, range)| Some((partition.id, range?)));
@@ -106,8 +106,9 @@ pub(super) async fn newest(
         };
         let limits = ReadLimits { records: usize::try_from(count).unwrap_or(1), bytes: BYTES_MAX };
         let newest = shared.kafka.newest(&name, ends, limits).await?;
+        formats.learn(&newest.records).await;
         if Wants::of(&headers, Wants::Html) == Wants::Json {
-            let messages = newest.records.iter().map(|record| Message::new(record, formats.key, formats.value));
+            let messages = newest.records.iter().map(|record| Message::new(record, &formats));
             let older = newest.older.as_ref().map(ToString::to_string);
             return Ok(Answer::json(&serde_json::json!({ "messages": messages.collect::<Vec<_>>(), "older": older })));
         }

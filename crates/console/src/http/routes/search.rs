@@ -5,6 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
+use thalweg_client::ConsumerRecord;
 use thalweg_sys::time::{Duration, now};
 
 use super::super::{Answer, Wants};
@@ -12,7 +13,7 @@ use super::messages::{self, format};
 use super::{Console, answered, queried, time};
 use crate::console::Shared;
 use crate::kafdrop::Message;
-use crate::kafka::{Cursor, Hunt, JsonCondition, Needle, Place, Turn};
+use crate::kafka::{Chase, Cursor, Hunt, JsonCondition, Needle, Place};
 use crate::pages::{Found, Outcome, SearchForm, SearchPage, Took};
 use crate::text;
 use crate::trouble::Trouble;
@@ -131,11 +132,12 @@ impl SearchQuery {
             key: key.name(),
             value: value.name(),
             fields: self.fields(),
+            filled: self.filled(),
         })
     }
 
-    /// The fields that say what is looked for, as an address has them.
-    fn fields(&self) -> String {
+    /// The fields that say what is looked for.
+    fn filled(&self) -> Vec<(&'static str, String)> {
         let keys = self.keys.as_ref().map(|keys| keys.list().join(","));
         let fields = [
             ("searchText", self.search_text.clone()),
@@ -151,10 +153,13 @@ impl SearchQuery {
             ("header", self.header.clone()),
             ("json", self.json.clone()),
         ];
-        let given =
-            fields.iter().filter_map(|(name, value)| Some((name, value.as_deref().filter(|it| !it.is_empty())?)));
-        let fields: Vec<String> = given.map(|(name, value)| format!("{name}={}", text::part(value))).collect();
-        fields.join("&")
+        fields.into_iter().filter_map(|(name, value)| Some((name, value.filter(|it| !it.is_empty())?))).collect()
+    }
+
+    /// The fields that say what is looked for, as an address has them.
+    fn fields(&self) -> String {
+        let fields = self.filled();
+        fields.iter().map(|(name, value)| format!("{name}={}", text::part(value))).collect::<Vec<_>>().join("&")
     }
 
     /// The address of this search from where `hunt` has come to.
@@ -180,11 +185,11 @@ pub(super) async fn hunt(shared: &Shared, name: &str, query: &SearchQuery, found
 async fn search(
     shared: &Shared,
     name: &str,
-    hunt: Hunt,
+    (hunt, formats): (Hunt, Formats),
     time_max: Duration,
-) -> Result<(Hunt, Vec<thalweg_client::ConsumerRecord>, Turn), Trouble> {
+) -> Result<(Chase, Vec<ConsumerRecord>), Trouble> {
     let deadline = now() + time_max;
-    let mut chase = shared.kafka.chase(name, hunt).await?;
+    let mut chase = shared.kafka.chase(name, hunt, formats).await?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     while !chase.hunt.is_over() && now() < deadline && bytes < FOUND_BYTES_MAX {
         let more = chase.step(deadline).await?;
@@ -192,7 +197,7 @@ async fn search(
         found.extend(more);
     }
     found.sort_by_key(|record| (record.timestamp, record.partition, record.offset));
-    Ok((chase.hunt, found, chase.turn))
+    Ok((chase, found))
 }
 
 /// The page: the form, and what the search has found within two seconds.
@@ -219,18 +224,19 @@ pub(super) async fn form(
         let began = now();
         let hunt = hunt(&shared, &name, &query, form.count).await?;
         let bytes_before = hunt.bytes();
-        let (hunt, records, _turn) = search(&shared, &name, hunt, PAGE_TIME_MAX).await?;
+        let (chase, records) = search(&shared, &name, (hunt, formats), PAGE_TIME_MAX).await?;
+        let hunt = &chase.hunt;
         let took = Took { ms: began.elapsed().as_millis(), bytes: hunt.bytes().saturating_sub(bytes_before) };
         let path = format!("{}/topic/{}/search-messages", shared.base, text::part(&name));
-        let go_on = query.address(&path, &hunt);
-        let outcome = Outcome::new(&hunt, took, go_on);
+        let go_on = query.address(&path, hunt);
+        let outcome = Outcome::new(hunt, took, go_on);
         Ok(Answer::page(&SearchPage::new(
             frame,
             &name,
             topic,
             form,
             Some(outcome),
-            Found::new(&shared.base, &records, &formats),
+            Found::new(&shared.base, &records, &chase.formats),
         )))
     };
     answered(&shared, &headers, Wants::Html, work).await
@@ -251,10 +257,9 @@ pub(super) async fn document(
         let axum::Json(query) = body.map_err(|e| Trouble::Bad(e.body_text()))?;
         let formats = formats(&shared, &name, &query)?;
         let hunt = hunt(&shared, &name, &query, query.found_max(FOUND_MAX)?).await?;
-        let (hunt, records, _turn) = search(&shared, &name, hunt, DOCUMENT_TIME_MAX).await?;
-        let messages: Vec<Message> =
-            records.iter().map(|record| Message::new(record, formats.key, formats.value)).collect();
-        Ok(Answer::json(&serde_json::json!({ "messages": messages, "completionDetails": details(&hunt) })))
+        let (chase, records) = search(&shared, &name, (hunt, formats), DOCUMENT_TIME_MAX).await?;
+        let messages: Vec<Message> = records.iter().map(|record| Message::new(record, &chase.formats)).collect();
+        Ok(Answer::json(&serde_json::json!({ "messages": messages, "completionDetails": details(&chase.hunt) })))
     };
     answered(&shared, &headers, Wants::Json, work).await
 }

@@ -87,7 +87,7 @@ pub(super) async fn events(
 }
 
 /// Sends events until nobody listens, or it is time to stop.
-async fn send_all(mut tail: Tail, needle: Needle, (base, formats): (String, Formats), sender: Sender) {
+async fn send_all(mut tail: Tail, needle: Needle, (base, mut formats): (String, Formats), sender: Sender) {
     let end = now() + TIME_MAX;
     while now() < end && !sender.is_closed() {
         let deadline = now() + EVENT_TIME;
@@ -102,7 +102,11 @@ async fn send_all(mut tail: Tail, needle: Needle, (base, formats): (String, Form
                 }
             };
             event.seen += records.len();
-            for record in records.into_iter().filter(|record| needle.fits(record)) {
+            formats.learn(&records).await;
+            for record in records {
+                if !needle.fits(&record, &formats.decoded(&record)) {
+                    continue;
+                }
                 event.fitting += 1;
                 if shown.len() < SHOWN_MAX {
                     shown.push(record);
