@@ -288,18 +288,21 @@ impl<'a> Decoder<'a> {
                 let branch = *at.and_then(|at| branches.get(at)).ok_or("a union has no such branch")?;
                 self.value(branch, depth + 1)?;
             }
-            Type::Record(fields) => {
-                for (at, (name, kind)) in fields.iter().enumerate() {
-                    self.out.push_str(if at == 0 { "{" } else { "," });
-                    self.quoted(name);
-                    self.out.push(':');
-                    self.value(*kind, depth + 1)?;
-                }
-                self.out.push_str(if fields.is_empty() { "{}" } else { "}" });
-            }
+            Type::Record(fields) => self.record(fields, depth)?,
             Type::Array(items) => self.blocks(*items, ['[', ']'], depth)?,
             Type::Map(values) => self.blocks(*values, ['{', '}'], depth)?,
         }
+        Ok(())
+    }
+
+    fn record(&mut self, fields: &[(String, usize)], depth: usize) -> Result<(), String> {
+        for (at, (name, kind)) in fields.iter().enumerate() {
+            self.out.push_str(if at == 0 { "{" } else { "," });
+            self.quoted(name);
+            self.out.push(':');
+            self.value(*kind, depth + 1)?;
+        }
+        self.out.push_str(if fields.is_empty() { "{}" } else { "}" });
         Ok(())
     }
 
