@@ -40,7 +40,7 @@ mod view;
 
 pub(crate) use self::appended::{AppendRefused, Appended};
 use self::appended::{append_refused, error_of};
-pub(crate) use self::followed::{Fetched, FollowedUp};
+pub(crate) use self::followed::{BeforeNext, Fetched, FollowedUp};
 use self::role::Role;
 pub(crate) use self::view::{LogView, View};
 

@@ -24,7 +24,7 @@ use super::found::Opened;
 use super::leaderships::Leaderships;
 use super::log_dirs::{LogDir, LogDirs, Offsets};
 use super::moves::Moves;
-use super::partition::{FollowedUp, Local, Partition, View};
+use super::partition::{BeforeNext, FollowedUp, Local, Partition, View};
 use super::removing::Removals;
 use super::replication::{FetchingConfig, Replication, WhenCut};
 use super::settings::{BrokerLimits, Settings, value};
@@ -433,9 +433,10 @@ impl Partitions {
     /// The partition takes the part that the metadata gives to this node.
     fn assign(&self, partition: &Arc<Partition>, registration: &PartitionRegistration, image: &MetadataImage) {
         match partition.assign(registration, image.cluster()) {
-            FollowedUp::Next(from) => self.replication.follow(partition, from),
-            FollowedUp::Cut(from) => {
-                self.checkpoint();
+            FollowedUp::Next(from, before) => {
+                if before == BeforeNext::Checkpoint {
+                    self.checkpoint();
+                }
                 self.replication.follow(partition, from);
             }
             FollowedUp::AskForEnds | FollowedUp::Later | FollowedUp::Stop => self.replication.unfollow(partition),

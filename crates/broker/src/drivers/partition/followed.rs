@@ -27,15 +27,28 @@ impl Fetched {
             Self::Diverging(_) | Self::OutOfRange { .. } | Self::Failed(_) => 0,
         }
     }
+
+    /// Whether the log may lose records by it.
+    pub(crate) fn may_cut(&self) -> bool {
+        matches!(self, Self::Diverging(_) | Self::OutOfRange { .. })
+    }
+}
+
+/// What must be done before a partition is asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BeforeNext {
+    Nothing,
+    /// The topic wants the log to be flushed.
+    Flush,
+    /// The log was cut: the checkpoint files are to be written.
+    Checkpoint,
 }
 
 /// What follows from an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FollowedUp {
-    /// To ask on from here.
-    Next(FetchFrom),
-    /// The log was cut: the checkpoints are to be written, then to ask on from here.
-    Cut(FetchFrom),
+    /// To ask on from here, once that was done.
+    Next(FetchFrom, BeforeNext),
     /// To ask the leader where its log begins and ends.
     AskForEnds,
     /// To ask again later.
@@ -45,11 +58,7 @@ pub(crate) enum FollowedUp {
 }
 
 impl FollowedUp {
-    pub(super) fn after(next: Option<FetchFrom>, was_cut: bool) -> Self {
-        match next {
-            None => Self::Stop,
-            Some(next) if was_cut => Self::Cut(next),
-            Some(next) => Self::Next(next),
-        }
+    pub(super) fn after(next: Option<FetchFrom>, before: BeforeNext) -> Self {
+        next.map_or(Self::Stop, |next| Self::Next(next, before))
     }
 }

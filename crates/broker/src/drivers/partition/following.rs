@@ -5,11 +5,11 @@ use thalweg_base::{LeaderEpoch, NodeId, Offset};
 use thalweg_records::BatchHeader;
 use thalweg_replica::epochs::EpochEnd;
 use thalweg_replica::{FetchFrom, Follower, FollowerEffects, LeaderAnswer};
-use thalweg_storage::{AppendError, Fault, Flush, Log};
+use thalweg_storage::{AppendError, Fault, Log};
 use thalweg_wire::ErrorCode;
 use tracing::{info, warn};
 
-use super::followed::{Fetched, FollowedUp};
+use super::followed::{BeforeNext, Fetched, FollowedUp};
 use super::role::Role;
 use super::{Partition, State};
 use crate::drivers::clock::timestamp;
@@ -20,7 +20,7 @@ impl State {
         let Self { log: Some(log), role, .. } = self else { return Ok(FollowedUp::Stop) };
         if let Role::Follower(follower) = role {
             follower.led_by(leader, leader_epoch);
-            return Ok(follower.next_fetch().map_or(FollowedUp::Stop, FollowedUp::Next));
+            return Ok(FollowedUp::after(follower.next_fetch(), BeforeNext::Nothing));
         }
         let mut was_cut = false;
         let mut high_watermark = role.high_watermark().max(log.log_start());
@@ -35,19 +35,19 @@ impl State {
         let next = follower.next_fetch();
         *role = Role::Follower(follower);
         self.wake_all();
-        Ok(FollowedUp::after(next, was_cut))
+        Ok(FollowedUp::after(next, if was_cut { BeforeNext::Checkpoint } else { BeforeNext::Nothing }))
     }
 }
 
 impl Partition {
-    /// Does what the leader's answer to `asked` says. Waits for the disk if the topic asks for that.
+    /// Does what the leader's answer to `asked` says.
     pub(crate) fn follow_up(&self, asked: &FetchFrom, fetched: Fetched) -> FollowedUp {
         let mut state = self.lock();
         let State { log: Some(log), role: Role::Follower(follower), .. } = &mut *state else {
             return FollowedUp::Stop;
         };
         if !follower.is_current(asked) {
-            return follower.next_fetch().map_or(FollowedUp::Stop, FollowedUp::Next);
+            return FollowedUp::after(follower.next_fetch(), BeforeNext::Nothing);
         }
         let done = match fetched {
             Fetched::Records { bytes, high_watermark, log_start } => {
@@ -86,13 +86,13 @@ impl Partition {
         };
         let next = follower.next_fetch();
         let was_cut = effects.truncate_to.is_some() || effects.start_over_at.is_some();
-        let must_sync = log.is_flush_due(timestamp());
+        let before_next = match log.is_flush_due(timestamp()) {
+            _ if was_cut => BeforeNext::Checkpoint,
+            true => BeforeNext::Flush,
+            false => BeforeNext::Nothing,
+        };
         self.take_follower_effects(&mut state, effects);
-        drop(state);
-        if must_sync {
-            self.flush(Flush::All);
-        }
-        FollowedUp::after(next, was_cut)
+        FollowedUp::after(next, before_next)
     }
 
     fn take_follower_effects(&self, state: &mut State, effects: FollowerEffects) {

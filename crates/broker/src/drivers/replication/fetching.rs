@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use thalweg_base::metrics::Counter;
-use thalweg_base::{BrokerEpoch, NodeId, Offset};
+use thalweg_base::{BrokerEpoch, Moment, NodeId, Offset};
 use thalweg_client::{Channel, ChannelOptions, Connection, ConnectionOptions, Peer};
 use thalweg_metadata::MetadataImage;
 use thalweg_replica::{FetchFrom, FetchRound, Fetcher, Followed, SessionError, SessionId};
+use thalweg_storage::Flush;
 use thalweg_sys::net::ConnectOptions;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now, sleep};
@@ -21,8 +23,11 @@ use tracing::{debug, info, warn};
 
 use super::config::FetchingConfig;
 use super::request::{self, BY_ID, LogEnd};
-use crate::drivers::partition::{Fetched, FollowedUp, Local, Partition};
+use crate::drivers::partition::{BeforeNext, Fetched, FollowedUp, Local, Partition};
 
+/// Answers with so many bytes of records are appended at once, as a producer's records are; larger ones where no network worker
+/// waits for them.
+const AT_ONCE_BYTES_MAX: usize = 256 << 10;
 /// A fetcher that has nothing to ask for looks so often whether that is still so. It is woken when that changes.
 const IDLE_LOOK: Duration = Duration::from_secs(3600);
 
@@ -57,6 +62,30 @@ struct State {
     fetcher: Fetcher,
     partitions: BTreeMap<Followed, Arc<Partition>>,
     closed: bool,
+}
+
+/// What the leader has answered about one partition.
+struct Answered {
+    followed: Followed,
+    partition: Arc<Partition>,
+    /// What was asked.
+    from: FetchFrom,
+    fetched: Fetched,
+}
+
+/// What came of an answer.
+struct Done {
+    followed: Followed,
+    partition: Arc<Partition>,
+    from: FetchFrom,
+    outcome: FollowedUp,
+    /// Until when the partition is not asked for: its replication is throttled.
+    pause: Option<Moment>,
+}
+
+/// What a partition is called in fetches.
+pub(super) fn followed(partition: &Partition) -> Followed {
+    Followed { topic: partition.topic_id, partition: partition.id.partition }
 }
 
 /// Why a round came to nothing.
@@ -243,30 +272,23 @@ impl Fetching {
         if asked.is_empty() {
             return;
         }
-        let this = Arc::clone(self);
-        let followed_up = task::blocking(move || {
-            let each = asked.into_iter().filter_map(|(followed, from)| {
-                let partition = this.partition(followed)?;
-                let fetched = request::fetched(answers.remove(&followed)?);
-                let bytes = fetched.bytes();
-                this.local.replicated.bytes_in.add(bytes as u64);
-                let outcome = this.follow_up(&partition, &from, fetched);
-                let pause = if this.is_in_sync(followed) { None } else { partition.fetched_out_of_sync(bytes) };
-                Some((followed, partition, from, outcome, pause))
-            });
-            each.collect::<Vec<_>>()
-        });
+        let mut each = Vec::with_capacity(asked.len());
+        for (followed, from) in asked {
+            if let Some((partition, data)) = self.partition(followed).zip(answers.remove(&followed)) {
+                each.push(Answered { followed, partition, from, fetched: request::fetched(data) });
+            }
+        }
         // Interrupted when the node goes down.
-        let Ok(followed_up) = followed_up.await else { return };
-        for (followed, partition, from, outcome, pause) in followed_up {
+        let Ok(followed_up) = self.follow_up_all(each).await else { return };
+        for Done { followed, partition, from, outcome, pause } in followed_up {
             let outcome = match outcome {
                 FollowedUp::AskForEnds => self.ask_for_ends(connection, &partition, &from).await,
                 other => other,
             };
             let mut state = self.state.lock();
             match outcome {
-                FollowedUp::Next(next) if next.leader == self.leader => state.fetcher.advanced(followed, next),
-                FollowedUp::Next(_) | FollowedUp::Cut(_) | FollowedUp::Stop => state.fetcher.stopped(followed, &from),
+                FollowedUp::Next(next, _) if next.leader == self.leader => state.fetcher.advanced(followed, next),
+                FollowedUp::Next(..) | FollowedUp::Stop => state.fetcher.stopped(followed, &from),
                 FollowedUp::Later | FollowedUp::AskForEnds => state.fetcher.delayed(followed, self.local.moment()),
             }
             if let Some(until) = pause {
@@ -275,15 +297,48 @@ impl Fetching {
         }
     }
 
-    /// Hands one answer to its partition. What was cut off a log is gone for the checkpoint files, too, before more is
-    /// appended: they would vouch for records that were never synced.
-    fn follow_up(&self, partition: &Partition, from: &FetchFrom, fetched: Fetched) -> FollowedUp {
-        match partition.follow_up(from, fetched) {
-            FollowedUp::Cut(next) => {
-                (self.when_cut.0)();
-                FollowedUp::Next(next)
-            }
-            other => other,
+    /// Hands each answer to its partition: at once, if that is no more work than a producer's request, else where it may take its
+    /// time. Waits for the disk where that must come before the next fetch.
+    async fn follow_up_all(self: &Arc<Self>, each: Vec<Answered>) -> io::Result<Vec<Done>> {
+        let bytes: usize = each.iter().map(|answered| answered.fetched.bytes()).sum();
+        let cuts = each.iter().any(|answered| answered.fetched.may_cut());
+        let follow_up = {
+            let this = Arc::clone(self);
+            move || each.into_iter().map(|answered| this.follow_up(answered)).collect::<Vec<_>>()
+        };
+        let done = if bytes <= AT_ONCE_BYTES_MAX && !cuts { follow_up() } else { task::blocking(follow_up).await? };
+        if !done
+            .iter()
+            .any(|done| matches!(done.outcome, FollowedUp::Next(_, BeforeNext::Flush | BeforeNext::Checkpoint)))
+        {
+            return Ok(done);
+        }
+        let this = Arc::clone(self);
+        task::blocking(move || {
+            done.iter().for_each(|done| this.finish(done));
+            done
+        })
+        .await
+    }
+
+    /// Hands one answer to its partition.
+    fn follow_up(&self, answered: Answered) -> Done {
+        let Answered { followed, partition, from, fetched } = answered;
+        let bytes = fetched.bytes();
+        self.local.replicated.bytes_in.add(bytes as u64);
+        let outcome = partition.follow_up(&from, fetched);
+        let pause = if self.is_in_sync(followed) { None } else { partition.fetched_out_of_sync(bytes) };
+        Done { followed, partition, from, outcome, pause }
+    }
+
+    /// Does what must be done before the partition is asked for again. It blocks.
+    fn finish(&self, done: &Done) {
+        match done.outcome {
+            // What was cut off a log is gone for the checkpoint files, too, before more is appended: they would vouch for
+            // records that were never synced.
+            FollowedUp::Next(_, BeforeNext::Checkpoint) => (self.when_cut.0)(),
+            FollowedUp::Next(_, BeforeNext::Flush) => done.partition.flush(Flush::All),
+            _ => {}
         }
     }
 
@@ -309,9 +364,11 @@ impl Fetching {
         let end = self.log_end(connection, partition, from, LogEnd::Last, deadline).await;
         let start = self.log_end(connection, partition, from, LogEnd::First, deadline).await;
         let Some((start, end)) = start.zip(end) else { return FollowedUp::Later };
-        let (this, partition, from) = (Arc::clone(self), Arc::clone(partition), *from);
-        let out_of_range = Fetched::OutOfRange { start, end };
-        task::blocking(move || this.follow_up(&partition, &from, out_of_range)).await.unwrap_or(FollowedUp::Stop)
+        let fetched = Fetched::OutOfRange { start, end };
+        let answered =
+            Answered { followed: followed(partition), partition: Arc::clone(partition), from: *from, fetched };
+        let done = self.follow_up_all(vec![answered]).await.unwrap_or_default();
+        done.first().map_or(FollowedUp::Stop, |done| done.outcome)
     }
 
     async fn log_end(

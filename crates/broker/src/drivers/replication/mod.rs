@@ -15,8 +15,8 @@ use thalweg_replica::{FetchFrom, Followed};
 use thalweg_sys::task;
 
 pub(crate) use self::config::FetchingConfig;
-use self::fetching::Fetching;
 pub(crate) use self::fetching::WhenCut;
+use self::fetching::{Fetching, followed};
 use super::partition::{Local, Partition};
 
 /// The fetchers of this broker: `num.replica.fetchers` for each broker that leads a partition followed here.
@@ -98,8 +98,4 @@ impl Replication {
         state.closed = true;
         std::mem::take(&mut state.fetchers).into_values().for_each(|fetching| fetching.close());
     }
-}
-
-fn followed(partition: &Partition) -> Followed {
-    Followed { topic: partition.topic_id, partition: partition.id.partition }
 }

@@ -19,8 +19,12 @@ struct Replicas {
 
 impl Replicas {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: fn(&mut LogConfig)) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let settings = || settings(|_| {});
+        let settings = || settings(change);
         let (mine, others) = (dir.path().join("1"), dir.path().join("2"));
         let (mine, others) = (hosted(&mine, ME, settings()), hosted(&others, OTHER, settings()));
         Self { _dir: dir, mine, others, next: None }
@@ -29,7 +33,7 @@ impl Replicas {
     fn elect(&mut self, leader: NodeId, epoch: i32) {
         for partition in [&self.mine, &self.others] {
             match partition.assign(&registration(leader, epoch, &BOTH), &ClusterImage::default()) {
-                FollowedUp::Next(next) => self.next = Some(next),
+                FollowedUp::Next(next, BeforeNext::Nothing) => self.next = Some(next),
                 other => assert_eq!(other, FollowedUp::Stop),
             }
         }
@@ -59,7 +63,7 @@ impl Replicas {
             (error, _) => Fetched::Failed(error),
         };
         let done = follower.follow_up(&asked, fetched);
-        if let FollowedUp::Next(next) | FollowedUp::Cut(next) = done {
+        if let FollowedUp::Next(next, _) = done {
             self.next = Some(next);
         }
         done
@@ -137,11 +141,21 @@ async fn what_no_leader_has_is_cut_off() {
     append(&replicas.mine, 2, Acks::Leader);
     replicas.elect(OTHER, 1);
     append(&replicas.others, 1, Acks::Leader);
-    assert!(matches!(replicas.fetch(), FollowedUp::Cut(_)));
+    assert!(matches!(replicas.fetch(), FollowedUp::Next(_, BeforeNext::Checkpoint)));
     assert_eq!(ends(&replicas.mine), offsets(1, 1));
     replicas.fetch();
     assert_eq!(bytes(&replicas.mine), bytes(&replicas.others));
     assert_eq!(ends(&replicas.mine).1, Some(Offset(2)));
+}
+
+#[tokio::test]
+async fn a_follower_flushes_before_it_asks_on_where_the_topic_wants_that() {
+    let mut replicas = Replicas::with(|log| log.flush_messages = 1);
+    replicas.elect(ME, 0);
+    append(&replicas.mine, 0, Acks::All);
+    assert!(matches!(replicas.fetch(), FollowedUp::Next(_, BeforeNext::Flush)));
+    replicas.others.flush(Flush::All);
+    assert!(matches!(replicas.fetch(), FollowedUp::Next(_, BeforeNext::Nothing)));
 }
 
 #[tokio::test]
@@ -153,7 +167,7 @@ async fn an_answer_to_an_older_question_changes_nothing() {
     replicas.fetch();
     let second = replicas.next;
     replicas.next = first;
-    assert_eq!(replicas.fetch(), FollowedUp::Next(second.expect("a question")));
+    assert_eq!(replicas.fetch(), FollowedUp::Next(second.expect("a question"), BeforeNext::Nothing));
     assert_eq!(bytes(&replicas.mine), bytes(&replicas.others));
 }
 
