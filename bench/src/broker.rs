@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
+use crate::tls::Trust;
+
 /// How long a broker may take until it answers.
 const START_MAX: Duration = Duration::from_secs(60);
 /// How long a broker that was asked to end may take before it is killed.
@@ -36,6 +38,8 @@ pub struct Broker {
     pub replicas: i32,
     /// How long it took from its start to its first answer to a client.
     pub started: Option<Duration>,
+    /// The certificate of a listener with TLS.
+    pub trust: Option<Trust>,
     running: Running,
 }
 
@@ -51,12 +55,12 @@ pub struct Cpu(BTreeMap<OsString, u64>);
 
 impl Broker {
     fn new(name: &str, address: String, pid: u32, running: Running) -> Self {
-        Self { name: name.to_owned(), address, pids: vec![pid], replicas: 1, started: None, running }
+        Self { name: name.to_owned(), address, pids: vec![pid], replicas: 1, started: None, trust: None, running }
     }
 
     /// The nodes of a cluster that somebody else starts and stops, for works that do not care how many there are.
     pub fn nodes(name: &str, address: String, pids: Vec<u32>, replicas: i32) -> Self {
-        Self { name: name.to_owned(), address, pids, replicas, started: None, running: Running::Elsewhere }
+        Self { name: name.to_owned(), address, pids, replicas, started: None, trust: None, running: Running::Elsewhere }
     }
 
     /// The process of a broker that is one.
@@ -65,7 +69,7 @@ impl Broker {
     }
 
     /// Starts a Thalweg binary with a directory that vanishes with it, and with some of Kafka's own settings.
-    pub fn thalweg(name: &str, path: &str, settings: &[&str]) -> Result<Self, String> {
+    pub fn thalweg(name: &str, path: &str, settings: &[&str], trust: Option<Trust>) -> Result<Self, String> {
         let began = Instant::now();
         let mut child = Command::new(path)
             .args(["serve", "--ephemeral"])
@@ -81,13 +85,14 @@ impl Broker {
         let address = address.ok_or_else(|| format!("{path} did not say where it listens but {line:?}"))?;
         let pid = child.id();
         let mut broker = Self::new(name, address, pid, Running::Child(child));
+        broker.trust = trust;
         broker.answers()?;
         broker.started = Some(began.elapsed());
         Ok(broker)
     }
 
     /// Formats and starts Apache Kafka with the script that the interoperability tests use, with its own defaults.
-    pub fn kafka(script: &Path, settings: &[&str]) -> Result<Self, String> {
+    pub fn kafka(script: &Path, settings: &[&str], trust: Option<Trust>) -> Result<Self, String> {
         let dir = std::env::temp_dir().join(format!("bench-kafka-{}", std::process::id()));
         let (port, controller) = (free_port()?, free_port()?);
         let properties = format!(
@@ -108,6 +113,7 @@ impl Broker {
         let child = child.map_err(failed)?;
         let (address, pid) = (format!("127.0.0.1:{port}"), child.id());
         let mut broker = Self::new("Kafka", address, pid, Running::Within(child, dir));
+        broker.trust = trust;
         broker.listens()?;
         broker.answers()?;
         broker.started = Some(began.elapsed());
@@ -192,6 +198,9 @@ impl Broker {
     pub fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.address).set("log_level", "3");
+        if let Some(trust) = &self.trust {
+            trust.apply(&mut config);
+        }
         config
     }
 

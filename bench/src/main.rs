@@ -13,6 +13,7 @@ mod load;
 mod pressure;
 mod raw;
 mod report;
+mod tls;
 mod work;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use clap::Parser;
 use broker::Broker;
 use cluster::{Cluster, ClusterWork, Kind};
 use report::Results;
+use tls::Tls;
 use work::{Figure, Work};
 
 /// For the brokers that are started here and take Kafka's settings: the memory that a deleted topic's files had is there
@@ -80,6 +82,9 @@ struct Arguments {
     /// Measures a calm stream's latency while something heavy happens beside it
     #[arg(long)]
     pressure: bool,
+    /// Lets --thalweg and --kafka listen with TLS
+    #[arg(long, conflicts_with_all = ["cluster", "client", "broker", "command"])]
+    tls: bool,
     /// Measures clients beside each other on one Thalweg node: Thalweg's tools, librdkafka, kcat and, with --kafka, Kafka's
     /// own tools
     #[arg(long)]
@@ -136,7 +141,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         return measure_clusters(arguments);
     }
     let works: Vec<Work> = Work::ALL.into_iter().filter(wanted).collect();
-    let brokers = start(arguments)?;
+    let tls = if arguments.tls { Some(Tls::new()?) } else { None };
+    let brokers = start(arguments, tls.as_ref())?;
     if brokers.is_empty() {
         return Err("nothing to measure: name a broker with --thalweg, --kafka, --broker or --command".to_owned());
     }
@@ -264,7 +270,7 @@ fn measure_clients(arguments: &Arguments) -> Result<(), String> {
         return Err("--client needs a --thalweg binary".to_owned());
     };
     let settings = [&[SETTING][..], &clients::SETTINGS].concat();
-    let broker = Broker::thalweg(name, thalweg, &settings)?;
+    let broker = Broker::thalweg(name, thalweg, &settings, None)?;
     let programs = clients::Programs { thalweg, kafka: arguments.kafka.as_deref() };
     let results = clients::run(&broker, &programs, &arguments.works, arguments.rounds, arguments.megabytes)?;
     write(arguments, &results.table(), results.svg())
@@ -281,18 +287,21 @@ fn write(arguments: &Arguments, table: &str, svg: String) -> Result<(), String> 
     write(&arguments.svg, &svg)
 }
 
-fn start(arguments: &Arguments) -> Result<Vec<Broker>, String> {
+fn start(arguments: &Arguments, tls: Option<&Tls>) -> Result<Vec<Broker>, String> {
     let mut brokers = Vec::new();
+    let of_tls = tls.map(Tls::settings).unwrap_or_default();
+    let trust = || tls.map(Tls::trust);
     let mut settings = vec![SETTING];
+    settings.extend(of_tls.iter().map(String::as_str));
     if arguments.pressure {
         settings.extend(pressure::SETTINGS);
     }
     let settings = &settings[..];
     for (name, path) in arguments.thalweg() {
-        brokers.push(Broker::thalweg(name, path, settings)?);
+        brokers.push(Broker::thalweg(name, path, settings, trust())?);
     }
     if let Some(script) = &arguments.kafka {
-        brokers.push(Broker::kafka(script, settings)?);
+        brokers.push(Broker::kafka(script, settings, trust())?);
     }
     for named in &arguments.broker {
         brokers.push(Broker::running(named)?);

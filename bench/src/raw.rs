@@ -1,10 +1,11 @@
 //! Connections without a client library: to hold thousands of them, and to behave badly.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::broker::Broker;
+use crate::tls::Stream;
 
 /// How long a broker may take to answer one small request.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,18 +38,41 @@ pub fn never_finishing(broker: &Broker, count: usize) -> Result<Vec<TcpStream>, 
     idle(broker, count)?.into_iter().map(begin).collect()
 }
 
+/// Connections that ask one thing, are answered, and go, one after the other.
+pub fn coming_and_going(broker: &Broker, count: usize) -> Result<(), String> {
+    for _ in 0..count {
+        let stream = dial(broker)?;
+        match &broker.trust {
+            Some(trust) => ask_versions(broker, &mut *trust.open(stream)?)?,
+            None => ask_versions(broker, &mut { stream })?,
+        }
+    }
+    Ok(())
+}
+
 fn connect(broker: &Broker) -> Result<TcpStream, String> {
-    let mut stream = TcpStream::connect(&broker.address).map_err(|e| e.to_string())?;
-    let asked = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| {
+    let mut stream = dial(broker)?;
+    ask_versions(broker, &mut stream)?;
+    Ok(stream)
+}
+
+fn dial(broker: &Broker) -> Result<TcpStream, String> {
+    let stream = TcpStream::connect(&broker.address).map_err(|e| e.to_string())?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(|e| e.to_string())?;
+    stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    Ok(stream)
+}
+
+fn ask_versions(broker: &Broker, stream: &mut dyn Stream) -> Result<(), String> {
+    let mut ask = || {
         // ApiVersions, version 0: no body.
         stream.write_all(&frame(18, 0, &[]))?;
         let mut len = [0; 4];
         stream.read_exact(&mut len)?;
         let mut answer = vec![0; u32::from_be_bytes(len).min(1 << 20) as usize];
         stream.read_exact(&mut answer)
-    });
-    asked.map_err(|e| format!("{} does not answer: {e}", broker.name))?;
-    Ok(stream)
+    };
+    ask().map_err(|e| format!("{} does not answer: {e}", broker.name))
 }
 
 /// Version 4 is the oldest that brokers of today know, and none of its fields has a variable form.

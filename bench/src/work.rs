@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::broker::Broker;
 use crate::load::{self, Latency, Production};
+use crate::raw;
 
 /// One way to load a broker.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,12 @@ pub enum Work {
     Latency1000,
     /// The same, ten times as many.
     Latency10000,
+    /// Clients that connect, ask one thing and go.
+    Connections,
 }
+
+/// How many connections come and go.
+const CONNECTIONS: usize = 2_000;
 
 /// The partitions of each topic.
 pub const PARTITIONS: i32 = 4;
@@ -32,8 +38,15 @@ const CPU: &str = "CPU s/GB";
 
 impl Work {
     /// Every work, in the order in which a round plays them.
-    pub const ALL: [Self; 6] =
-        [Self::Produce1K, Self::Produce16K, Self::Produce100B, Self::Consume1K, Self::Latency1000, Self::Latency10000];
+    pub const ALL: [Self; 7] = [
+        Self::Produce1K,
+        Self::Produce16K,
+        Self::Produce100B,
+        Self::Consume1K,
+        Self::Latency1000,
+        Self::Latency10000,
+        Self::Connections,
+    ];
 
     /// A name for tables and the command line.
     pub fn name(self) -> &'static str {
@@ -44,6 +57,7 @@ impl Work {
             Self::Consume1K => "consume-1k",
             Self::Latency1000 => "latency-1000",
             Self::Latency10000 => "latency-10000",
+            Self::Connections => "connections-2000",
         }
     }
 
@@ -56,6 +70,7 @@ impl Work {
             Self::Consume1K => "consume records of 1 KiB from the beginning",
             Self::Latency1000 => "1,000 records a second of 100 B from end to end, linger 0",
             Self::Latency10000 => "10,000 records a second of 100 B from end to end, linger 0",
+            Self::Connections => "2,000 connections one after the other, each with one request",
         }
     }
 
@@ -100,8 +115,18 @@ impl Work {
             }
             Self::Latency1000 => latency(broker, topic, 1_000, seconds),
             Self::Latency10000 => latency(broker, topic, 10_000, seconds),
+            Self::Connections => connections(broker),
         }
     }
+}
+
+/// What a new connection costs, once the broker has seen some.
+fn connections(broker: &Broker) -> Result<Vec<Figure>, String> {
+    raw::coming_and_going(broker, CONNECTIONS / 10)?;
+    broker.settle();
+    let before = broker.cpu();
+    raw::coming_and_going(broker, CONNECTIONS)?;
+    Ok(vec![("CPU ms a connection", broker.cpu_seconds_since(&before) * 1000.0 / CONNECTIONS as f64)])
 }
 
 /// The broker's CPU time and the speed of a work that moves so many bytes.

@@ -56,11 +56,14 @@ pub fn all(node: &Path) -> Result<Vec<Figure>, String> {
     Ok(jobs.iter().zip(done).flat_map(|(job, done)| job.figures(&warm, &done)).collect())
 }
 
-/// Prints the system calls of one request by name: where to look when their number has changed.
-pub fn calls(node: &Path, name: &str) -> Result<(), String> {
+/// Prints the instructions and, by name, the system calls of one request to a node that has these properties: where to look when
+/// their number has changed, and what a property costs.
+pub fn calls(node: &Path, name: &str, properties: &[&str]) -> Result<(), String> {
     let ask = Ask::ALL.into_iter().find(|ask| ask.name() == name);
     let ask = ask.ok_or_else(|| format!("there is no request {name}"))?;
-    let (warm, all) = (asked(node, None)?, asked(node, Some(ask))?);
+    let (warm, all) = (asked(node, None, properties)?, asked(node, Some(ask), properties)?);
+    let instructions = all.instructions.saturating_sub(warm.instructions);
+    println!("{:>8.0} instructions", instructions as f64 / f64::from(ask.times()));
     for (name, count) in &all.calls {
         let more = count.saturating_sub(*warm.calls.get(name).unwrap_or(&0));
         println!("{:>8.2} {name}", more as f64 / f64::from(ask.times()));
@@ -148,20 +151,21 @@ impl Drop for Node {
 /// counted again.
 fn patiently(node: &Path, ask: Option<Ask>) -> Result<Work, String> {
     const TRIES: usize = 3;
-    let mut result = asked(node, ask);
+    let mut result = asked(node, ask, &[]);
     for _ in 1..TRIES {
         if result.is_err() {
-            result = asked(node, ask);
+            result = asked(node, ask, &[]);
         }
     }
     result
 }
 
-fn asked(node: &Path, ask: Option<Ask>) -> Result<Work, String> {
+fn asked(node: &Path, ask: Option<Ask>, properties: &[&str]) -> Result<Work, String> {
     let name = format!("node-{}", ask.map_or("warm", Ask::name));
     let options = ["--trace-syscalls=yes"];
-    let patience = ["serve", "--ephemeral", "--override", "broker.session.timeout.ms=120000"];
-    let mut counted = Counted::new(&name, &options, OsStr::new(node), &patience)?;
+    let mut arguments = vec!["serve", "--ephemeral", "--override", "broker.session.timeout.ms=120000"];
+    arguments.extend(properties.iter().flat_map(|property| ["--override", property]));
+    let mut counted = Counted::new(&name, &options, OsStr::new(node), &arguments)?;
     let mut node = Node(counted.command().spawn().map_err(|e| cannot_start(&e))?);
     let mut stdout = BufReader::new(node.0.stdout.take().ok_or("no output")?);
     let mut line = String::new();

@@ -26,7 +26,7 @@ static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::I
 
 const USAGE: &str = "usage: thalweg-work check|record NODE BASELINE   compares with the file, or writes it
        thalweg-work list                          names the pieces and the requests
-       thalweg-work calls NODE REQUEST            the system calls of a request, by name
+       thalweg-work calls NODE REQUEST [KEY=VALUE..] a request's instructions and system calls, by name
        thalweg-work time                          how long the pieces take here, in nanoseconds
        thalweg-work bare PORT DIR                  the least that answers a Kafka client: a floor for comparisons
        thalweg-work load ADDRESS PID SECONDS [REQUEST..] requests to any broker here, as fast as it answers
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             Ask::ALL.iter().for_each(|ask| println!("request  {:<16} {}", ask.name(), ask.sentence()));
             Ok(())
         }
-        ["calls", node, name] => counted::calls(Path::new(node), name),
+        ["calls", node, name, ref properties @ ..] => counted::calls(Path::new(node), name, properties),
         ["time"] => pieces::time(),
         ["bare", port, dir] => match port.parse() {
             Ok(port) => bare::serve(port, Path::new(dir)),
