@@ -120,9 +120,17 @@ impl Client {
     /// # Errors
     /// When the connection ends or the node refuses.
     pub async fn read_all(&mut self, topic: Uuid) -> io::Result<Vec<(i64, Bytes)>> {
+        self.read_from(topic, 0).await
+    }
+
+    /// Every record of partition 0, from this offset on.
+    ///
+    /// # Errors
+    /// When the connection ends or the node refuses.
+    pub async fn read_from(&mut self, topic: Uuid, from: i64) -> io::Result<Vec<(i64, Bytes)>> {
         let mut found: Vec<(i64, Bytes)> = Vec::new();
         loop {
-            let next = found.last().map_or(0, |(offset, _)| offset + 1);
+            let next = found.last().map_or(from, |(offset, _)| offset + 1);
             let records = self.fetch(topic, next).await?;
             let before = found.len();
             for batch in batches(records) {

@@ -173,17 +173,41 @@ pub fn with_node<'a>(seed: u64) -> turmoil::Sim<'a> {
 /// As [`with_node`], with these properties besides.
 #[must_use]
 pub fn with_node_and<'a>(seed: u64, properties: Properties) -> turmoil::Sim<'a> {
-    let mut sim = begin(seed);
     let unsynced = if seed.is_multiple_of(2) { Unsynced::Lost } else { Unsynced::PartlyThere };
-    let host = Host::new(NODE.to_owned(), "/".into(), Some(unsynced));
+    one_node(begin(seed), Some(unsynced), properties).0
+}
+
+/// A simulation of one node on a new disk, for stories that fail at every operation of the disk: nothing is lost but what they take.
+#[must_use]
+pub fn with_node_to_record<'a>(seed: u64, properties: Properties) -> (turmoil::Sim<'a>, Host) {
+    one_node(begin(seed), None, properties)
+}
+
+/// A simulation of one node on the disk as it is.
+#[must_use]
+pub fn with_node_as_left<'a>(seed: u64, properties: Properties) -> turmoil::Sim<'a> {
+    one_node(build(seed), None, properties).0
+}
+
+fn one_node<'a>(
+    mut sim: turmoil::Sim<'a>,
+    always_loses: Option<Unsynced>,
+    properties: Properties,
+) -> (turmoil::Sim<'a>, Host) {
+    let host = Host::new(NODE.to_owned(), "/".into(), always_loses);
     run_node(&mut sim, &host, Vec::new(), vec![properties]);
-    sim
+    (sim, host)
 }
 
 /// An empty simulation on a new disk.
 fn begin<'a>(seed: u64) -> turmoil::Sim<'a> {
-    thalweg_sys::random::seed(seed);
     thalweg_sys::disk::replace();
+    build(seed)
+}
+
+/// An empty simulation on the disk as it is.
+fn build<'a>(seed: u64) -> turmoil::Sim<'a> {
+    thalweg_sys::random::seed(seed);
     thalweg_sys::faults::plan(None);
     let mut builder = turmoil::Builder::new();
     builder

@@ -6,12 +6,13 @@ use crate::disk::{self, Image, Unsynced};
 use crate::random;
 
 /// How often the power fails at one operation with each way of losing what was not synced.
-const FAILURES: [(Unsynced, u64); 3] = [(Unsynced::Lost, 1), (Unsynced::PartlyThere, 2), (Unsynced::AnyOrder, 9)];
+pub type Ways = &'static [(Unsynced, u64)];
+/// For stories of one log.
+pub const MANY_WAYS: Ways = &[(Unsynced::Lost, 1), (Unsynced::PartlyThere, 2), (Unsynced::AnyOrder, 9)];
+/// For stories of a whole node, where each check takes a start.
+pub const FEW_WAYS: Ways = &[(Unsynced::Lost, 1), (Unsynced::AnyOrder, 1)];
 /// Of so many checks one has the power fail again at some of its own operations.
 const AGAIN_OF: u64 = 97;
-/// As [`FAILURES`], when it fails again.
-const FAILURES_AGAIN: [(Unsynced, u64); 2] = [(Unsynced::Lost, 1), (Unsynced::AnyOrder, 1)];
-
 /// The seeds to run: the one of `THALWEG_SEED`, or the first `count`.
 #[must_use]
 pub fn seeds(count: u64) -> Vec<u64> {
@@ -41,7 +42,7 @@ impl<K: Clone> Story<K> {
 
     /// Lets the power fail, or the process end, at every operation of the story, and hands what must be there, and how it
     /// ended, to `check`, which opens everything again. Gives how many operations there were.
-    pub fn fail_everywhere(self, seed: u64, check: impl Fn(&K, &str)) -> usize {
+    pub fn fail_everywhere(self, seed: u64, ways: Ways, check: impl Fn(&K, &str)) -> usize {
         let images = disk::recorded();
         for (at, image) in images.iter().enumerate() {
             // What was known when the image was taken: later entries count from later images on.
@@ -50,7 +51,7 @@ impl<K: Clone> Story<K> {
             disk::restore(image);
             check(known, &format!("the process ended at {at}"));
             let seed_here = seed.wrapping_mul(10_007).wrapping_add(at as u64);
-            fail(image, &FAILURES, seed_here, &format!("at {at}"), |how, draw| {
+            fail(image, ways, seed_here, &format!("at {at}"), |how, draw| {
                 if draw % AGAIN_OF == 0 {
                     fail_again(draw, how, known, &check);
                 } else {
@@ -63,7 +64,7 @@ impl<K: Clone> Story<K> {
 }
 
 /// The power fails in each way while the disk is as in `image`; `then` goes on with what is left.
-fn fail(image: &Image, ways: &[(Unsynced, u64)], seed: u64, what: &str, mut then: impl FnMut(&str, u64)) {
+fn fail(image: &Image, ways: Ways, seed: u64, what: &str, mut then: impl FnMut(&str, u64)) {
     for (unsynced, times) in ways.iter().copied() {
         for time in 0..times {
             random::seed(seed.wrapping_mul(1009).wrapping_add(time));
@@ -83,6 +84,6 @@ fn fail_again<K>(seed: u64, how: &str, known: &K, check: &impl Fn(&K, &str)) {
     for (at, image) in disk::recorded().iter().enumerate().filter(|(at, _)| *at as u64 % 3 == seed % 3) {
         disk::restore(image);
         check(known, &format!("{how}, then the process ended at {at}"));
-        fail(image, &FAILURES_AGAIN, seed ^ at as u64, &format!("{how}, then at {at}"), |how, _| check(known, how));
+        fail(image, FEW_WAYS, seed ^ at as u64, &format!("{how}, then at {at}"), |how, _| check(known, how));
     }
 }

@@ -12,7 +12,7 @@ use harness::{Appender, Known, LOG_DIR, NOW, clean, compacted, deleting, open_as
 use thalweg_base::{Offset, TopicPartition};
 use thalweg_storage::checkpoints::{RECOVERY_POINTS, mark_clean_shutdown, read_offsets, write_offsets};
 use thalweg_storage::{Flush, Log};
-use thalweg_sys::power::{Story, seeds};
+use thalweg_sys::power::{MANY_WAYS, Story, seeds};
 
 /// Everything is durable: nothing may change for a reader, whatever a cleaning has come to.
 #[test]
@@ -29,7 +29,7 @@ fn a_compaction_that_ends_anywhere_loses_nothing() {
         let story = Story::begin(known.clone());
         clean(&mut log);
         known.check_last_values(&log, "cleaned");
-        let operations = story.fail_everywhere(seed, |known, how| {
+        let operations = story.fail_everywhere(seed, MANY_WAYS, |known, how| {
             let mut log = open_at(known.recovery_point, compacted(), how);
             known.check_last_values(&log, how);
             clean(&mut log);
@@ -62,7 +62,7 @@ fn what_was_flushed_is_there_whatever_follows() {
             story.now(Known::up_to(&log, log.recovery_point()));
         }
         log.close().expect("a close");
-        story.fail_everywhere(seed, |known, how| {
+        story.fail_everywhere(seed, MANY_WAYS, |known, how| {
             let mut log = open_at(known.recovery_point, small(), how);
             known.check_beginning(&log, how);
             let mut appender = Appender::new(seed + 1000);
@@ -94,7 +94,7 @@ fn segments_that_are_deleted_take_nothing_along() {
         log.delete_old_segments(end, NOW).expect("a deletion");
         log.take_doomed().sync_and_remove().expect("a removal");
         append_and_flush(&mut log, &mut appender, &mut story, 6);
-        story.fail_everywhere(seed, |known, how| {
+        story.fail_everywhere(seed, MANY_WAYS, |known, how| {
             known.check_beginning(&open_at(known.recovery_point, deleting(), how), how);
         });
     }
@@ -119,7 +119,7 @@ fn a_truncation_leaves_what_it_keeps_and_nothing_comes_back_beside_what_follows(
         story.now(Known::up_to(&log, cut));
         appender.after_truncation(cut);
         append_and_flush(&mut log, &mut appender, &mut story, 10);
-        story.fail_everywhere(seed, |known, how| {
+        story.fail_everywhere(seed, MANY_WAYS, |known, how| {
             known.check_beginning(&open_at(known.recovery_point, small(), how), how);
         });
     }
@@ -144,7 +144,7 @@ fn the_mark_of_a_clean_shutdown_never_stands_beside_a_log_that_was_not_closed() 
             known.check_beginning(&log, "again");
         }
         append_and_flush(&mut log, &mut appender, &mut story, 3);
-        story.fail_everywhere(seed, |known, how| {
+        story.fail_everywhere(seed, MANY_WAYS, |known, how| {
             known.check_beginning(&open_as_left(known.recovery_point, small(), how), how);
         });
     }
@@ -161,7 +161,7 @@ fn a_checkpoint_is_the_old_one_or_the_new_one() {
         write_offsets(&path, &offsets(offset)).expect("a checkpoint");
         story.now(vec![offsets(offset)]);
     }
-    story.fail_everywhere(1, |known, how| {
+    story.fail_everywhere(1, MANY_WAYS, |known, how| {
         let found = read_offsets(&path).unwrap_or_else(|fault| panic!("{how}: {fault}"));
         assert!(known.contains(&found), "{how}: {found:?} is none of {known:?}");
     });
