@@ -15,6 +15,7 @@ VENV = TARGET / "interop-venv"
 PACKAGES = {  # command -> Debian package
     "kcat": "kcat",
     "java": "openjdk-17-jre-headless",
+    "javac": "openjdk-17-jdk-headless",
     "mvn": "maven",
     "node": "nodejs",
     "npm": "npm",
@@ -75,6 +76,14 @@ def kafka_jars():
     if got.returncode != 0:
         raise SystemExit("interop: could not fetch Kafka's jars with mvn")
     return Path(got.stdout.split()[-1])
+
+
+def streams_program():
+    """Compiles the Kafka Streams application; returns the command that starts an instance, without its arguments."""
+    home, out = kafka_jars(), TARGET / "interop-streams"
+    quiet(["javac", "--release", "17", "-cp", f"{home / 'lib'}/*", "-d", out, INTEROP / "streams" / "StreamsWork.java"])
+    options = ["-Xmx256M", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={INTEROP / 'streams' / 'log4j2.properties'}"]
+    return ["java", *options, "-cp", f"{out}:{home / 'lib'}/*", "StreamsWork"]
 
 
 def quiet(command, cwd=None):
