@@ -385,8 +385,8 @@ def keys_at_an_address(it):
         "listener.name.sasl.sasl.enabled.mechanisms=OAUTHBEARER",
         f"listener.name.sasl.oauthbearer.sasl.jaas.config={module}",
         f"listener.name.sasl.oauthbearer.sasl.server.callback.handler.class={validator}",
-        f"sasl.oauthbearer.jwks.endpoint.url={provider.url}",
-        "sasl.oauthbearer.expected.audience=kafka",
+        f"listener.name.sasl.oauthbearer.sasl.oauthbearer.jwks.endpoint.url={provider.url}",
+        "listener.name.sasl.oauthbearer.sasl.oauthbearer.expected.audience=kafka",
         "sasl.oauthbearer.expected.issuer=provider",
         env={**os.environ, "KAFKA_OPTS": f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={provider.url}"},
     )

@@ -41,6 +41,9 @@ pub(crate) struct SecurityError {
 /// Where the keys of tokens are: `file:`, `http:` or `https:`.
 const JWKS_URL: &str = "sasl.oauthbearer.jwks.endpoint.url";
 
+/// The mechanism of tokens.
+const TOKENS: SaslMechanism = SaslMechanism::OAuthBearer;
+
 /// All listeners' security by their names.
 pub(crate) type Securities = BTreeMap<Arc<str>, Arc<ListenerSecurity>>;
 
@@ -133,10 +136,13 @@ impl<'a> Own<'a> {
         self.configs.get(&format!("{}{key}", self.prefix))
     }
 
-    fn reauth_max_ms(&self, mechanism: SaslMechanism) -> i64 {
-        const KEY: &str = "connections.max.reauth.ms";
-        let of_mechanism = self.own(&format!("{}.{KEY}", mechanism.name().to_lowercase()));
-        of_mechanism.and_then(|text| text.trim().parse().ok()).unwrap_or_else(|| self.number(KEY))
+    /// A property of a mechanism: behind the listener's prefix and its name, or else as `get` finds it.
+    fn of_mechanism(&self, mechanism: SaslMechanism, key: &str) -> Option<String> {
+        self.own(&behind(mechanism, key)).map(str::to_owned).or_else(|| self.get(key))
+    }
+
+    fn number_of_mechanism(&self, mechanism: SaslMechanism, key: &str) -> i64 {
+        self.of_mechanism(mechanism, key).and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
 
     fn number(&self, key: &str) -> i64 {
@@ -255,7 +261,7 @@ impl SaslSettings {
                 jwks = keys_at_address(own)?;
             }
             verifiers.push(verifier(mechanism, own, jwks.as_deref(), decoy_key)?);
-            reauth_max_ms.insert(mechanism.name(), own.reauth_max_ms(mechanism));
+            reauth_max_ms.insert(mechanism.name(), own.number_of_mechanism(mechanism, "connections.max.reauth.ms"));
         }
         if verifiers.is_empty() {
             return Err("sasl.enabled.mechanisms names no mechanism".to_owned());
@@ -298,9 +304,14 @@ impl SaslSettings {
     }
 }
 
+/// A key of a mechanism, behind the listener's prefix.
+fn behind(mechanism: SaslMechanism, key: &str) -> String {
+    format!("{}.{key}", mechanism.name().to_lowercase())
+}
+
 /// The key of a mechanism's JAAS line, behind the listener's prefix.
 fn jaas_key(mechanism: SaslMechanism) -> String {
-    format!("{}.sasl.jaas.config", mechanism.name().to_lowercase())
+    behind(mechanism, "sasl.jaas.config")
 }
 
 /// The login module of a mechanism: what clients log in with, and this node at others.
@@ -328,25 +339,56 @@ fn verifier(
             let token_key = own.get("delegation.token.secret.key").filter(|key| !key.is_empty()).map(Secret::new);
             Verifier::Scram(scram, Arc::new(ScramSettings { decoy_key: decoy_key.clone(), token_key }))
         }
-        SaslMechanism::OAuthBearer => {
-            let validator = match (jwks, own.get(JWKS_URL).filter(|url| !url.is_empty())) {
-                (Some(jwks), _) => jwks.tokens(),
-                (None, Some(url)) => Arc::new(TokenValidator::Signed(signed(own, &url)?)),
-                (None, None) => Arc::new(TokenValidator::Unsecured(match &module {
-                    Some(module) => UnsecuredTokens::from_module(module)?,
-                    None => UnsecuredTokens::default(),
-                })),
-            };
-            Verifier::OAuthBearer(validator)
-        }
+        SaslMechanism::OAuthBearer => Verifier::OAuthBearer(token_validator(own, jwks, module.as_ref())?),
     })
+}
+
+/// What tokens are checked with: keys where there are any, or else nothing but what they say of themselves.
+fn token_validator(
+    own: &Own<'_>,
+    jwks: Option<&Jwks>,
+    module: Option<&LoginModule>,
+) -> Result<Arc<TokenValidator>, String> {
+    let url = keys_url(own);
+    no_class_checks_tokens(own, url.is_some())?;
+    Ok(match (jwks, url) {
+        (Some(jwks), _) => jwks.tokens(),
+        (None, Some(url)) => Arc::new(TokenValidator::Signed(signed(own, &url)?)),
+        (None, None) => Arc::new(TokenValidator::Unsecured(match module {
+            Some(module) => UnsecuredTokens::from_module(module)?,
+            None => UnsecuredTokens::default(),
+        })),
+    })
+}
+
+/// Tokens are not taken unsigned, or checked for less, where a Java class was to check them.
+fn no_class_checks_tokens(own: &Own<'_>, has_keys: bool) -> Result<(), String> {
+    const PACKAGE: &str = "org.apache.kafka.common.security.oauthbearer.";
+    let key = behind(TOKENS, "sasl.server.callback.handler.class");
+    let Some(class) = own.own(&key).map(str::trim).filter(|class| !class.is_empty()) else { return Ok(()) };
+    let (prefix, name) = (&own.prefix, class.strip_prefix(PACKAGE).and_then(|rest| rest.rsplit('.').next()));
+    match name {
+        Some("OAuthBearerUnsecuredValidatorCallbackHandler") => Ok(()),
+        Some("OAuthBearerValidatorCallbackHandler") if has_keys => Ok(()),
+        Some("OAuthBearerValidatorCallbackHandler") => {
+            Err(format!("{prefix}{key} is {class}, which needs {JWKS_URL} to check the signatures of tokens"))
+        }
+        _ => Err(format!(
+            "{prefix}{key} is {class}, a Java class that cannot run in this process, so tokens would not be checked as it \
+             does: use {PACKAGE}OAuthBearerValidatorCallbackHandler with {JWKS_URL}"
+        )),
+    }
+}
+
+/// Where the keys of tokens are, if anywhere.
+fn keys_url(own: &Own<'_>) -> Option<String> {
+    own.of_mechanism(TOKENS, JWKS_URL).map(|url| url.trim().to_owned()).filter(|url| !url.is_empty())
 }
 
 /// Where keys come from an address.
 fn keys_at_address(own: &Own<'_>) -> Result<Option<Arc<Jwks>>, String> {
-    let url = own.get(JWKS_URL).filter(|url| !url.is_empty() && !url.starts_with("file:"));
-    let Some(url) = url else { return Ok(None) };
-    Ok(Some(Arc::new(Jwks::read(own, url.trim(), checks(own, SignedTokens::without_keys()))?)))
+    let Some(url) = keys_url(own).filter(|url| !url.starts_with("file:")) else { return Ok(None) };
+    Ok(Some(Arc::new(Jwks::read(own, &url, checks(own, SignedTokens::without_keys()))?)))
 }
 
 /// Tokens that are checked with the keys of a JWKS file, at `file:PATH` or `file://PATH`.
@@ -361,11 +403,14 @@ fn checks(own: &Own<'_>, mut tokens: SignedTokens) -> SignedTokens {
     let list = |text: String| -> Vec<String> {
         text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
     };
-    tokens.audiences = own.get("sasl.oauthbearer.expected.audience").map(list).unwrap_or_default();
-    tokens.issuer = own.get("sasl.oauthbearer.expected.issuer").filter(|issuer| !issuer.is_empty());
-    tokens.clock_skew_ms = own.number("sasl.oauthbearer.clock.skew.seconds").saturating_mul(1000);
-    let claim = |key: &str, default: &str| own.get(key).unwrap_or_else(|| default.to_owned());
+    tokens.audiences = own.of_mechanism(TOKENS, "sasl.oauthbearer.expected.audience").map(list).unwrap_or_default();
+    tokens.issuer = own.of_mechanism(TOKENS, "sasl.oauthbearer.expected.issuer").filter(|issuer| !issuer.is_empty());
+    tokens.clock_skew_ms = own.number_of_mechanism(TOKENS, "sasl.oauthbearer.clock.skew.seconds").saturating_mul(1000);
+    let claim = |key: &str, default: &str| own.of_mechanism(TOKENS, key).unwrap_or_else(|| default.to_owned());
     tokens.scope_claim = claim("sasl.oauthbearer.scope.claim.name", "scope");
     tokens.principal_claim = claim("sasl.oauthbearer.sub.claim.name", "sub");
     tokens
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,9 @@ impl Jwks {
         if parsed.host().is_none() {
             return Err(format!("{KEY}: {url} names no host"));
         }
-        let ms = |key: &str| Duration::from_millis(u64::try_from(own.number(key)).unwrap_or(0).max(100));
+        let ms = |key: &str| {
+            Duration::from_millis(u64::try_from(own.number_of_mechanism(super::TOKENS, key)).unwrap_or(0).max(100))
+        };
         Ok(Self {
             url: parsed,
             encryption,

@@ -142,7 +142,7 @@ fn sasl(own: &Own<'_>, mechanism_key: &str) -> Result<SaslConfig, String> {
         let key = format!("{}{}", own.prefix, jaas_key(mechanism));
         format!("{key} is not set: it says how this node logs in at others ({mechanism_key}={name})")
     })?;
-    let token_url = own.get("sasl.oauthbearer.token.endpoint.url").filter(|url| !url.is_empty());
+    let token_url = own.of_mechanism(mechanism, "sasl.oauthbearer.token.endpoint.url").filter(|url| !url.is_empty());
     SaslConfig::from_module(mechanism, &module, token_url.as_deref())
         .map_err(|why| format!("the login of this node at others: {why}"))
 }
