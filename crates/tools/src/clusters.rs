@@ -4,12 +4,13 @@
 //! the current one. Without the file nothing changes.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use thalweg_client::Peer;
 use thalweg_sys::fs;
+use toml_edit::{Document, DocumentMut, Item, Table, TableLike, TomlError, Value};
 
 use crate::argparse;
 use crate::jopt;
@@ -17,6 +18,12 @@ use crate::out::Out;
 
 /// The environment variable that names a cluster for one command or shell.
 pub const CLUSTER_VARIABLE: &str = "THALWEG_CLUSTER";
+
+/// The keys of the file.
+const CURRENT: &str = "current";
+const CLUSTERS: &str = "clusters";
+const BOOTSTRAP_SERVER: &str = "bootstrap-server";
+const COMMAND_CONFIG: &str = "command-config";
 
 /// Options and properties with which a line says itself which cluster it is for.
 const SAYS_ITSELF: [&str; 6] = [
@@ -46,6 +53,23 @@ impl NamedCluster {
         Peer::parse_list(&bootstrap_server).map_err(|e| e.to_string())?;
         Ok(Self { bootstrap_server, command_config })
     }
+
+    fn of_table(text: &str, name: &str, item: &Item) -> Result<Self, String> {
+        let table =
+            item.as_table_like().ok_or_else(|| wrong(text, item, format_args!("clusters.{name} is a table")))?;
+        let mut cluster = Self::default();
+        for (key, value) in table.iter() {
+            match key {
+                BOOTSTRAP_SERVER => cluster.bootstrap_server = string(text, key, value)?,
+                COMMAND_CONFIG => cluster.command_config = Some(string(text, key, value)?),
+                _ => return Err(wrong(text, value, format_args!("unknown key {key}"))),
+            }
+        }
+        if cluster.bootstrap_server.is_empty() {
+            return Err(wrong(text, item, format_args!("cluster {name} has no {BOOTSTRAP_SERVER}")));
+        }
+        Ok(cluster)
+    }
 }
 
 /// The clusters of the file.
@@ -73,43 +97,27 @@ impl Clusters {
     /// When it cannot be read, with the line at fault.
     pub fn load(path: &Path) -> Result<Self, String> {
         match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map_err(|error| format!("{}:{error}", path.display())),
+            Ok(text) => Self::parse(&text).map_err(|error| format!("{}: {error}", path.display())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(e) => Err(format!("{}: {e}", path.display())),
         }
     }
 
-    /// Reads TOML with tables and strings, which is all that the file needs.
     fn parse(text: &str) -> Result<Self, String> {
+        let document = Document::parse(text).map_err(|e| e.to_string().trim_end().to_owned())?;
         let mut clusters = Self::default();
-        let mut table: Option<String> = None;
-        for (at, line) in text.lines().enumerate() {
-            let wrong = |what: &str| format!("{}: {what}", at + 1);
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            if let Some(rest) = line.strip_prefix('[') {
-                let name = rest.split_once(']').map(|(name, _)| name.trim());
-                let name = name.and_then(|name| name.strip_prefix("clusters.")).map(|name| name.trim_matches('"'));
-                let name = name.filter(|name| is_name(name)).ok_or_else(|| wrong("expected [clusters.NAME]"))?;
-                clusters.named.entry(name.to_owned()).or_default();
-                table = Some(name.to_owned());
-                continue;
-            }
-            let (key, value) = line.split_once('=').ok_or_else(|| wrong("expected key = \"value\""))?;
-            let value = string(value.trim()).ok_or_else(|| wrong("expected a string in quotation marks"))?;
-            match (table.as_ref().and_then(|name| clusters.named.get_mut(name)), key.trim()) {
-                (None, "current") => clusters.current = Some(value),
-                (Some(cluster), "bootstrap-server") => cluster.bootstrap_server = value,
-                (Some(cluster), "command-config") => cluster.command_config = Some(value),
-                (_, key) => return Err(wrong(&format!("unknown key {key}"))),
+        for (key, item) in document.iter() {
+            match (key, item.as_table_like()) {
+                (CURRENT, _) => clusters.current = Some(string(text, key, item)?),
+                (CLUSTERS, Some(tables)) => {
+                    for (name, table) in tables.iter() {
+                        clusters.named.insert(name.to_owned(), NamedCluster::of_table(text, name, table)?);
+                    }
+                }
+                _ => return Err(wrong(text, item, format_args!("unknown key {key}"))),
             }
         }
-        match clusters.named.iter().find(|(_, cluster)| cluster.bootstrap_server.is_empty()) {
-            Some((name, _)) => Err(format!("1: cluster {name} has no bootstrap-server")),
-            None => Ok(clusters),
-        }
+        Ok(clusters)
     }
 
     /// Replaces the file.
@@ -121,7 +129,34 @@ impl Clusters {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).map_err(failed)?;
         }
-        fs::write_atomic(path, self.to_string().as_bytes()).map_err(failed)
+        let before = match fs::read_to_string(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            text => text.map_err(failed)?,
+        };
+        let text = self.written_into(&before).map_err(|error| format!("{}: {error}", path.display()))?;
+        fs::write_atomic(path, text.as_bytes()).map_err(failed)
+    }
+
+    /// A file that says this, with the comments and the order of the one before.
+    fn written_into(&self, before: &str) -> Result<String, String> {
+        let mut document: DocumentMut = before.parse().map_err(|e: TomlError| e.to_string())?;
+        put(document.as_table_mut(), CURRENT, self.current.as_deref());
+        let mut tables = Table::new();
+        // The head of the table of tables says nothing.
+        tables.set_implicit(true);
+        let clusters = document.entry(CLUSTERS).or_insert(Item::Table(tables));
+        let clusters = clusters.as_table_like_mut().ok_or("clusters is no table")?;
+        let gone: Vec<String> = clusters.iter().map(|(name, _)| name.to_owned()).collect();
+        for name in gone.iter().filter(|name| !self.named.contains_key(*name)) {
+            clusters.remove(name);
+        }
+        for (name, cluster) in &self.named {
+            let table = clusters.entry(name).or_insert(Item::Table(Table::new()));
+            let table = table.as_table_like_mut().ok_or_else(|| format!("clusters.{name} is no table"))?;
+            put(table, BOOTSTRAP_SERVER, Some(&cluster.bootstrap_server));
+            put(table, COMMAND_CONFIG, cluster.command_config.as_deref());
+        }
+        Ok(document.to_string())
     }
 
     /// The cluster that is used: the one that the environment names, or the current one.
@@ -137,70 +172,36 @@ impl Clusters {
     }
 }
 
-impl std::fmt::Display for Clusters {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(current) = &self.current {
-            writeln!(f, "current = {}", quoted(current))?;
-        }
-        for (name, cluster) in &self.named {
-            writeln!(f, "\n[clusters.{name}]\nbootstrap-server = {}", quoted(&cluster.bootstrap_server))?;
-            if let Some(file) = &cluster.command_config {
-                writeln!(f, "command-config = {}", quoted(file))?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Whether a cluster may be called so: letters, digits, `_` and `-`, as a bare key of TOML.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+/// Says what is wrong with a part of the file, behind the number of its line.
+fn wrong(text: &str, item: &Item, what: impl Display) -> String {
+    let at = item.span().map_or(0, |span| span.start);
+    format!("line {}: {what}", text[..at].matches('\n').count() + 1)
+}
+
+/// Sets a key, or removes it. What stands around a value stays there.
+fn put(table: &mut dyn TableLike, key: &str, text: Option<&str>) {
+    let Some(text) = text else { return drop(table.remove(key)) };
+    match table.get_mut(key) {
+        Some(item) if item.as_str() == Some(text) => {}
+        Some(item) => {
+            let mut value = Value::from(text);
+            if let Some(before) = item.as_value() {
+                *value.decor_mut() = before.decor().clone();
             }
-            c => quoted.push(c),
+            *item = Item::Value(value);
         }
-    }
-    quoted + "\""
-}
-
-/// A string of TOML at the end of a line: in single quotation marks as it stands, in double ones with escapes.
-fn string(text: &str) -> Option<String> {
-    if let Some(rest) = text.strip_prefix('\'') {
-        let (value, rest) = rest.split_once('\'')?;
-        return is_rest(rest).then(|| value.to_owned());
-    }
-    let mut value = String::new();
-    let mut chars = text.strip_prefix('"')?.chars();
-    loop {
-        match chars.next()? {
-            '"' => return is_rest(chars.as_str()).then_some(value),
-            '\\' => match chars.next()? {
-                'n' => value.push('\n'),
-                't' => value.push('\t'),
-                'u' => {
-                    let digits: String = chars.by_ref().take(4).collect();
-                    value.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
-                }
-                c @ ('"' | '\\') => value.push(c),
-                _ => return None,
-            },
-            c => value.push(c),
-        }
+        None => drop(table.insert(key, toml_edit::value(text))),
     }
 }
 
-fn is_rest(text: &str) -> bool {
-    let text = text.trim_start();
-    text.is_empty() || text.starts_with('#')
+fn string(text: &str, key: &str, item: &Item) -> Result<String, String> {
+    item.as_str().map(str::to_owned).ok_or_else(|| wrong(text, item, format_args!("{key} is a string")))
 }
 
 /// The words of a tool of jopt-simple with the cluster that is used, where they name none.
@@ -243,7 +244,8 @@ pub fn complete_argparse(program: &argparse::Command, words: &[String], out: &mu
 /// Whether a line asks for something, and does not say of which cluster.
 fn needs_cluster(words: &[String]) -> bool {
     let is_help = |word: &String| matches!(word.trim_start_matches('-'), "help" | "h" | "version");
-    let says = |word: &String| SAYS_ITSELF.iter().any(|name| word.trim_start_matches('-').starts_with(name));
+    let says =
+        |word: &String| word == "-b" || SAYS_ITSELF.iter().any(|name| word.trim_start_matches('-').starts_with(name));
     !words.is_empty() && !words.iter().any(is_help) && !words.iter().any(says)
 }
 
@@ -284,22 +286,39 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let clusters = two();
-        assert_eq!(Clusters::parse(&clusters.to_string()), Ok(clusters));
-        let by_hand = "# mine\ncurrent = 'x' # now\n[clusters.\"x\"]\n  bootstrap-server=\"h:1\"\n";
-        let read = Clusters::parse(by_hand).expect("clusters");
+        let text = clusters.written_into("").expect("a file");
+        assert_eq!(Clusters::parse(&text), Ok(clusters));
+        assert!(text.starts_with("current = \"prod\"\n\n[clusters.prod]\n"), "{text}");
+    }
+
+    #[test]
+    fn what_stands_there_by_hand_stays() {
+        let by_hand = "# mine\ncurrent = 'x' # now\n\n[clusters.x]\n# the old ones\nbootstrap-server = \"h:1\"\n\n[clusters.y]\nbootstrap-server = \"i:1\"\n";
+        let mut read = Clusters::parse(by_hand).expect("clusters");
         assert_eq!((read.current.as_deref(), &*read.named["x"].bootstrap_server), (Some("x"), "h:1"));
+        read.named.remove("y");
+        read.named.insert("z".into(), NamedCluster { bootstrap_server: "j:1".into(), command_config: None });
+        let text = read.written_into(by_hand).expect("a file");
+        for kept in ["# mine\n", "# the old ones\n", "[clusters.z]\nbootstrap-server = \"j:1\"\n"] {
+            assert!(text.contains(kept), "{text}");
+        }
+        assert_eq!(Clusters::parse(&text), Ok(read));
+        assert!(Clusters::parse("clusters.x = { bootstrap-server = 'h:1' }").is_ok(), "any TOML will do");
     }
 
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (text, error) in [
-            ("current = prod", "1: expected a string in quotation marks"),
-            ("\n[servers.x]", "2: expected [clusters.NAME]"),
-            ("[clusters.x]\nport = \"1\"", "2: unknown key port"),
-            ("[clusters.x]\n", "1: cluster x has no bootstrap-server"),
+            ("\ncurrent = 1", "line 2: current is a string"),
+            ("\n[servers.x]", "line 2: unknown key servers"),
+            ("[clusters.x]\nport = \"1\"", "line 2: unknown key port"),
+            ("\n[clusters.x]\n", "line 2: cluster x has no bootstrap-server"),
+            ("[clusters]\nx = 'h:1'", "line 2: clusters.x is a table"),
         ] {
             assert_eq!(Clusters::parse(text).expect_err("no clusters"), error);
         }
+        let error = Clusters::parse("\ncurrent = prod").expect_err("no TOML");
+        assert!(error.starts_with("TOML parse error at line 2, column 11"), "{error}");
     }
 
     #[test]
