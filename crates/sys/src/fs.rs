@@ -366,6 +366,18 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     opened(|| imp::read(path))
 }
 
+/// Reads a file from its beginning to its end, piece by piece.
+///
+/// # Errors
+/// As the operating system says.
+pub fn reader(path: &Path) -> io::Result<Box<dyn io::BufRead>> {
+    #[cfg(not(sim))]
+    let reader = Box::new(io::BufReader::new(std::fs::File::open(path)?));
+    #[cfg(sim)]
+    let reader = Box::new(io::Cursor::new(read(path)?));
+    Ok(reader)
+}
+
 /// A file's whole content as text.
 ///
 /// # Errors

@@ -20,5 +20,7 @@ pub mod power;
 pub mod process;
 pub mod random;
 pub mod task;
+#[cfg(not(sim))]
+pub mod terminal;
 pub mod time;
 pub mod watch;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use thalweg_tools::completions::{Shell, script};
+use thalweg_tools::out::Out;
 
 /// Print a script with which a shell completes the command lines of thalweg and Kafka's tools, topics and groups included.
 #[derive(Args)]
@@ -26,7 +27,9 @@ impl Completions {
             Name::Zsh => Shell::Zsh,
             Name::Fish => Shell::Fish,
         };
-        print!("{}", script(shell, crate::TOOLS));
+        let mut out = Out::default();
+        out.text(script(shell, crate::TOOLS));
+        out.finish();
         ExitCode::SUCCESS
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use thalweg_broker::config::reference;
+use thalweg_tools::out::Out;
 
 /// Look up configs.
 #[derive(Args)]
@@ -30,25 +31,33 @@ enum Command {
 impl Config {
     /// Prints what was asked for. An unknown key makes the exit code 1.
     pub(crate) fn run(self) -> ExitCode {
-        match self.command {
-            Command::List => print!("{}", reference::list()),
-            Command::Page => print!("{}", reference::page()),
-            Command::Explain { keys } => return explain(&keys),
-        }
-        ExitCode::SUCCESS
+        let mut out = Out::default();
+        let code = match self.command {
+            Command::List => {
+                out.text(reference::list());
+                ExitCode::SUCCESS
+            }
+            Command::Page => {
+                out.text(reference::page());
+                ExitCode::SUCCESS
+            }
+            Command::Explain { keys } => explain(&keys, &mut out),
+        };
+        out.finish();
+        code
     }
 }
 
-fn explain(keys: &[String]) -> ExitCode {
+fn explain(keys: &[String], out: &mut Out) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for key in keys {
         match reference::explain(key) {
-            Ok(text) => print!("{text}"),
+            Ok(text) => out.text(text),
             Err(near) => {
                 code = ExitCode::FAILURE;
                 match near.is_empty() {
-                    true => eprintln!("{key} is no known config"),
-                    false => eprintln!("{key} is no known config; did you mean {}?", near.join(" or ")),
+                    true => out.error(format_args!("{key} is no known config")),
+                    false => out.error(format_args!("{key} is no known config; did you mean {}?", near.join(" or "))),
                 }
             }
         }

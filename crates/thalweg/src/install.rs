@@ -32,7 +32,7 @@ impl Install {
         fs::create_dir_all(&self.directory)?;
         let mut count = 0;
         for tool in thalweg_tools::TOOLS.iter().chain(crate::TOOLS) {
-            for name in [tool.script.to_owned(), format!("{}.sh", tool.script)] {
+            for name in tool.links() {
                 fs::replace_link(&program, &self.directory.join(name))?;
                 count += 1;
             }

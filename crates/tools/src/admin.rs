@@ -12,6 +12,7 @@ mod topics;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 
 use thalweg_base::{NodeId, TopicPartition};
 use thalweg_client::{
@@ -85,6 +86,8 @@ fn run_on<T>(
 ) -> Result<T, Failure> {
     let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|e| Failure::Message(format!("cannot start: {e}")))?;
+    // Behind a pointer the tool's work is compiled once, and not for each of the ways in which a runtime may poll it.
+    let work: Pin<Box<dyn Future<Output = Result<T, Failure>> + '_>> = Box::pin(work);
     runtime.block_on(work)
 }
 

@@ -135,6 +135,10 @@ pub struct Command {
     pub commands: &'static [Command],
     /// How usage calls the command; empty: by all their names.
     pub command_label: &'static str,
+    /// What else the help says.
+    pub notes: &'static str,
+    /// Command lines that show its use.
+    pub examples: &'static [&'static str],
 }
 
 impl Command {
@@ -148,6 +152,8 @@ impl Command {
         words_min: 0,
         commands: &[],
         command_label: "",
+        notes: "",
+        examples: &[],
     };
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &'static Opt> + use<> {
@@ -393,7 +399,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a word is an option and no value: negative numbers are values.
+/// Whether a word is an option and no value: negative numbers are values, and what begins as one, such as `-2h`.
 fn is_option(word: &str) -> bool {
-    word.len() > 1 && word.starts_with('-') && java::number::<f64>(word).is_err()
+    let behind = word.strip_prefix('-').unwrap_or_default();
+    !behind.is_empty()
+        && !behind.starts_with(|first: char| first.is_ascii_digit())
+        && java::number::<f64>(word).is_err()
 }

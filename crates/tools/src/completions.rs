@@ -132,8 +132,8 @@ fn bash(tools: &[&Tool]) -> String {
     text.push('\n');
     text += BASH_COMPLETE;
     text += "\ncomplete -o default -F _thalweg thalweg";
-    for tool in tools {
-        let _ = write!(text, " {0} {0}.sh", tool.script);
+    for name in tools.iter().flat_map(|tool| tool.links()) {
+        let _ = write!(text, " {name}");
     }
     text.push('\n');
     text
@@ -164,7 +164,7 @@ fn fish(tools: &[&Tool]) -> String {
                 text,
                 "complete -c thalweg -n '__fish_seen_subcommand_from {name}' -l {option} -d {help}{names}"
             );
-            for script in [tool.script.to_owned(), format!("{}.sh", tool.script)] {
+            for script in tool.links() {
                 let _ = writeln!(text, "complete -c {script} -l {option} -d {help}{names}");
             }
         }

@@ -4,6 +4,7 @@
 //! ([`jopt`], [`argparse`]), Java's exceptions and habits as far as Kafka's output shows them ([`thrown`], [`java`]),
 //! standard output and log lines ([`out`]).
 
+mod absent;
 mod acls;
 pub mod admin;
 mod api_versions;
@@ -16,6 +17,7 @@ mod configs;
 mod console_consumer;
 mod console_producer;
 mod console_share_consumer;
+mod consume;
 mod consumer_groups;
 mod consumer_perf;
 pub mod date;
@@ -23,6 +25,7 @@ mod delegation_tokens;
 mod delete_records;
 mod dump_log;
 mod e2e_latency;
+mod envelope;
 pub mod failure;
 pub mod features;
 mod get_offsets;
@@ -36,12 +39,16 @@ pub mod legacy;
 mod log_dirs;
 pub mod man;
 mod metadata_quorum;
+mod metadata_shell;
 pub mod options;
 pub mod out;
 mod perf;
+mod plain;
 pub mod principal;
+mod produce;
 mod producer_perf;
 mod reassign;
+mod replica_verification;
 mod share_consumer_perf;
 mod share_groups;
 mod signals;
@@ -55,6 +62,7 @@ mod topics;
 mod transactions;
 mod verifiable_consumer;
 mod verifiable_producer;
+mod verifiable_share_consumer;
 mod zookeeper;
 
 use std::process::ExitCode;
@@ -87,16 +95,27 @@ pub const TOOLS: &[Tool] = &[
     leader_election::TOOL,
     reassign::TOOL,
     dump_log::TOOL,
+    metadata_shell::TOOL,
     producer_perf::TOOL,
     consumer_perf::TOOL,
     share_consumer_perf::TOOL,
     e2e_latency::TOOL,
     verifiable_producer::TOOL,
     verifiable_consumer::TOOL,
+    verifiable_share_consumer::TOOL,
+    replica_verification::TOOL,
     streams_reset::TOOL,
+    produce::TOOL,
+    consume::TOOL,
     zookeeper::START,
     zookeeper::STOP,
     zookeeper::SHELL,
+    absent::CONNECT_DISTRIBUTED,
+    absent::CONNECT_STANDALONE,
+    absent::CONNECT_MIRROR_MAKER,
+    absent::CONNECT_PLUGIN_PATH,
+    absent::JMX,
+    absent::TROGDOR,
 ];
 
 /// The tool that a program name stands for: a command of `thalweg`, or Kafka's script with or without its ending.

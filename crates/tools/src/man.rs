@@ -33,21 +33,23 @@ fn page(tool: &Tool) -> Page {
     );
     let _ = writeln!(text, ".SH SYNOPSIS\n.B {}\n{}", escaped(tool.script), synopsis(tool));
     let _ = writeln!(text, ".SH DESCRIPTION\n{}", escaped(tool.about));
-    let _ = writeln!(text, ".PP\nThe same as\n.B thalweg {}\nand {}.sh.", escaped(tool.name), escaped(tool.script));
+    let script = if tool.is_kafkas() { format!(" and {}.sh", escaped(tool.script)) } else { String::new() };
+    let _ = writeln!(text, ".PP\nThe same as \\fBthalweg {}\\fR{script}.", escaped(tool.name));
     match tool.grammar {
         Grammar::Jopt(jopt) => {
             text += ".SH OPTIONS\n";
             let mut options: Vec<&jopt::Opt> = jopt.options.iter().chain([&jopt::HELP, &jopt::VERSION]).collect();
             options.sort_by_key(|option| option.name);
             options.into_iter().for_each(|option| text += &of_jopt(option));
-            if !jopt.examples.is_empty() {
-                text += ".SH EXAMPLES\n";
-            }
-            for example in jopt.examples {
-                let _ = writeln!(text, ".PP\n.nf\n.RS\n{}\n.RE\n.fi", escaped(example));
-            }
+            examples(jopt.examples, &mut text);
         }
-        Grammar::Argparse(program) => of_command(program, "OPTIONS", &mut text),
+        Grammar::Argparse(program) => {
+            of_command(program, "OPTIONS", &mut text);
+            if !program.notes.is_empty() {
+                let _ = writeln!(text, ".SH NOTES\n{}", escaped(program.notes));
+            }
+            examples(program.examples, &mut text);
+        }
         Grammar::Words => {}
     }
     Page { file: format!("{}.{SECTION}", tool.script), text }
@@ -74,6 +76,15 @@ fn of_jopt(option: &jopt::Opt) -> String {
         Takes::Optional(label) | Takes::OptionalNumber(label) => format!(" [\\fI{}\\fR]", escaped(label)),
     };
     entry(&format!("\\fB{}\\fR{value}", escaped(&format!("--{}", option.name))), option.help, option.required)
+}
+
+fn examples(lines: &[&str], text: &mut String) {
+    if !lines.is_empty() {
+        *text += ".SH EXAMPLES\n";
+    }
+    for line in lines {
+        let _ = writeln!(text, ".PP\n.nf\n.RS\n{}\n.RE\n.fi", escaped(line));
+    }
 }
 
 /// The options of a program or of one of its commands, and then those of its commands.

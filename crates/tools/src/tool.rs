@@ -246,3 +246,20 @@ pub struct Tool {
     /// How its command line is read.
     pub grammar: Grammar,
 }
+
+impl Tool {
+    /// The names that links to the program have, so that they call this tool: those of Kafka's script, or its own where
+    /// Kafka has no such tool.
+    #[must_use]
+    pub fn links(&self) -> Vec<String> {
+        let own = !self.is_kafkas();
+        let names = [self.script.to_owned(), format!("{}.sh", self.script)];
+        names.into_iter().take(if own { 1 } else { 2 }).collect()
+    }
+
+    /// Whether Kafka has such a tool.
+    #[must_use]
+    pub fn is_kafkas(&self) -> bool {
+        !self.script.starts_with("thalweg-")
+    }
+}

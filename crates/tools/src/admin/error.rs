@@ -3,6 +3,7 @@
 use thalweg_client::Error;
 use thalweg_wire::ErrorCode;
 
+use crate::out::Out;
 use crate::thrown::{Thrown, authentication_failed};
 
 /// The exception for a request that has no answer.
@@ -23,6 +24,25 @@ pub(super) fn thrown(call: &str, error: &Error) -> Thrown {
         Error::TimedOut { .. } | Error::Disconnected { .. } => {
             Thrown::of_code(ErrorCode::RequestTimedOut, Some(&format!("Call {call} timed out: {error}")))
         }
+        Error::Unreachable { tried } => {
+            say_unreachable(tried);
+            super::no_node(call)
+        }
         _ => super::no_node(call),
+    }
+}
+
+/// Says of each address why it could not be reached, in the words of Kafka's client, which says it again and again.
+fn say_unreachable(tried: &[Error]) {
+    // What it writes goes to standard error.
+    let mut out = Out::default();
+    for error in tried {
+        let error = error.to_string();
+        let why = error.split(" (os error").next().unwrap_or_default();
+        let text = format!(
+            "[AdminClient clientId=adminclient-1] Connection to node -1 ({why}) could not be established. Node may not be \
+             available."
+        );
+        out.log("WARN", text, "org.apache.kafka.clients.NetworkClient");
     }
 }

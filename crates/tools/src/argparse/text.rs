@@ -106,6 +106,15 @@ pub(super) fn help(path: &[&'static Command]) -> String {
         let short = option.short.map_or(String::new(), |letter| format!(", -{letter}"));
         text += &format!("  {}{short}\n      {}\n", written(option), option.help);
     }
+    if !command.notes.is_empty() {
+        text += &format!("\n{}\n", command.notes);
+    }
+    if !command.examples.is_empty() {
+        text += "\nexamples:\n";
+    }
+    for example in command.examples {
+        text += &format!("  {example}\n");
+    }
     text
 }
 
