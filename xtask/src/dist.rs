@@ -109,9 +109,23 @@ fn archive(release: &Release) -> Result<PathBuf, String> {
         install(&root().join(file), &dir.join(&name).join(file), 0o644)?;
     }
     run_command(Command::new("cp").arg("-r").arg(root().join("contrib")).arg(dir.join(&name)))?;
+    man_pages(release, &dir.join(&name).join("man/man1"))?;
     let file = release.file(".tar.gz");
     run_command(tar(&dir, &file).arg("--gzip").arg(name))?;
     Ok(file)
+}
+
+/// Writes the man pages of the tools, as the program has them: the one of the release where it runs on this machine, and else one
+/// that is built for it.
+fn man_pages(release: &Release, dir: &Path) -> Result<(), String> {
+    let mut program = if release.processor.name == env::consts::ARCH {
+        Command::new(&release.binary)
+    } else {
+        let mut run = cargo();
+        run.args(["run", "--quiet", "--package", "thalweg", "--"]);
+        run
+    };
+    run_command(program.arg("man").arg(dir))
 }
 
 /// `tar` that writes the same bytes for the same files, whoever runs it. What goes in is named behind it.

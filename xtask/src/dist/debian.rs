@@ -1,11 +1,11 @@
-//! The Debian package: the binary, the links named like Kafka's tools, a systemd unit with a user of its own, and
+//! The Debian package: the binary, the links named like Kafka's tools, their man pages, a systemd unit with a user of its own, and
 //! `/etc/thalweg/server.properties`.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{Release, install, run_command, write};
+use super::{Release, install, man_pages, run_command, write};
 use crate::test::root;
 
 /// What the node of the package is configured with, until somebody writes something else.
@@ -52,7 +52,7 @@ const PRERM: &str = "\
 set -e
 if [ \"$1\" = remove ]; then
   if [ -d /run/systemd/system ]; then systemctl disable --now thalweg; fi
-  for link in /usr/bin/kafka-* /usr/bin/zookeeper-* /usr/bin/connect-*; do
+  for link in /usr/bin/kafka-* /usr/bin/zookeeper-* /usr/bin/connect-* /usr/bin/trogdor* /usr/bin/thalweg-*; do
     if [ \"$(readlink -f \"$link\")\" = /usr/bin/thalweg ]; then rm -f \"$link\"; fi
   done
 fi
@@ -64,6 +64,9 @@ pub(super) fn package(release: &Release) -> Result<PathBuf, String> {
     install(&release.binary, &dir.join("usr/bin/thalweg"), 0o755)?;
     install(&root().join("contrib/systemd/thalweg.service"), &dir.join("lib/systemd/system/thalweg.service"), 0o644)?;
     install(&root().join("LICENSE"), &dir.join("usr/share/doc/thalweg/copyright"), 0o644)?;
+    let pages = dir.join("usr/share/man/man1");
+    man_pages(release, &pages)?;
+    run_command(Command::new("gzip").args(["--best", "--no-name", "--recursive"]).arg(&pages))?;
     write(&dir.join("etc/thalweg/server.properties"), PROPERTIES, 0o644)?;
     let bytes = fs::metadata(&release.binary).map_or(0, |metadata| metadata.len());
     let control = format!(
