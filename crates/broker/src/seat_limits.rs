@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thalweg_metadata::MetadataImage;
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_metadata::image::{ClientQuotasImage, ConfigResource, ConfigResourceType};
-use thalweg_network::{ListenerLimits, NO_RATE, SeatLimits};
+use thalweg_network::{ListenerLimits, NO_RATE, RateWindows, SeatLimits};
 use thalweg_sys::time::{Duration, Instant, now, timeout_at};
 use tracing::warn;
 
@@ -105,6 +105,10 @@ fn without_hosts(network: &NetworkConfig, configs: &BrokerConfigs<'_>) -> SeatLi
         ip_rates: BTreeMap::new(),
         ip_rate_default: None,
         protected: inter_broker.cloned().chain(controllers).collect(),
+        rate_windows: RateWindows {
+            count: number(configs, "quota.window.num").unsigned_abs(),
+            size: Duration::from_secs(number(configs, "quota.window.size.seconds").unsigned_abs().into()),
+        },
         listeners: names.iter().map(|name| (Arc::clone(name), of_listener(configs, name))).collect(),
     }
 }
@@ -163,6 +167,7 @@ mod tests {
             ip_rate_default: None,
             listeners: BTreeMap::new(),
             protected: Vec::new(),
+            rate_windows: RateWindows::default(),
         };
         let limits = NamedLimits { limits, overrides: Vec::new(), ip_rates };
         let (resolved, all_found) = limits.resolved().await;

@@ -24,7 +24,7 @@ mod stream;
 
 pub use frame::{FileRange, Frame, ReadAt};
 pub use kind::{ListenerName, ListenerType};
-pub use limits::{ConnectionLimits, ListenerLimits, NO_RATE, SeatLimits};
+pub use limits::{ConnectionLimits, ListenerLimits, NO_RATE, RateWindows, SeatLimits};
 pub use listener::Listener;
 pub use network::Network;
 pub use origin::Origin;

@@ -69,6 +69,31 @@ pub struct SeatLimits {
     /// The listener of the brokers, when clients have others, and those of the quorum: the node's limits do not hold for
     /// them, so that clients cannot keep nodes apart.
     pub protected: Vec<Arc<str>>,
+    /// Over how long rates are measured.
+    pub rate_windows: RateWindows,
+}
+
+/// `quota.window.num` windows of `quota.window.size.seconds`, over which rates of new connections are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateWindows {
+    /// How many, the current one among them.
+    pub count: u32,
+    /// How long each is. A new connection waits no longer for its turn.
+    pub size: Duration,
+}
+
+impl RateWindows {
+    /// So many seconds' connections may come at once when none came before: those of all windows but the current one.
+    pub(crate) fn burst_seconds(self) -> f64 {
+        f64::from(self.count.saturating_sub(1)) * self.size.as_secs_f64()
+    }
+}
+
+impl Default for RateWindows {
+    /// As Kafka's configs are unless they are set.
+    fn default() -> Self {
+        Self { count: 11, size: Duration::from_secs(1) }
+    }
 }
 
 /// What one listener may have.
@@ -96,6 +121,7 @@ impl SeatLimits {
             ip_rate_default: None,
             listeners: BTreeMap::new(),
             protected: Vec::new(),
+            rate_windows: RateWindows::default(),
         }
     }
 }

@@ -11,13 +11,7 @@ use parking_lot::Mutex;
 use thalweg_sys::time::{Duration, Instant, now, sleep};
 use tokio::sync::Notify;
 
-use crate::limits::{NO_RATE, SeatLimits};
-
-/// A new connection waits no longer than this for its turn because of a rate: Kafka's `quota.window.size.seconds`.
-const RATE_WAIT_MAX: Duration = Duration::from_secs(1);
-/// So many seconds' connections may come at once when none came before: Kafka's window of eleven samples, the current
-/// one aside.
-const BURST_SECONDS: f64 = 10.0;
+use crate::limits::{NO_RATE, RateWindows, SeatLimits};
 
 /// So many addresses with a rate are counted at once. Beyond that, those that have come slowly lately are forgotten, and if
 /// there are none, new addresses are not limited.
@@ -228,13 +222,15 @@ impl State {
         let Some(per_second) = self.limits.ip_rates.get(&ip).copied().or(self.limits.ip_rate_default) else {
             return Ok(());
         };
+        let windows = self.limits.rate_windows;
         if self.ip_rates.len() >= RATED_IPS_MAX && !self.ip_rates.contains_key(&ip) {
-            self.ip_rates.retain(|_, rate| rate.counted.is_some_and(|at| (now - at).as_secs_f64() < BURST_SECONDS));
+            let burst = windows.burst_seconds();
+            self.ip_rates.retain(|_, rate| rate.counted.is_some_and(|at| (now - at).as_secs_f64() < burst));
             if self.ip_rates.len() >= RATED_IPS_MAX {
                 return Ok(());
             }
         }
-        let turn = self.ip_rates.entry(ip).or_default().try_turn(per_second, now);
+        let turn = self.ip_rates.entry(ip).or_default().try_turn(per_second, windows, now);
         if turn.is_err() {
             self.listeners.entry(Arc::clone(listener)).or_default().throttled += 1;
         }
@@ -245,8 +241,9 @@ impl State {
     fn wait_for_turn(&mut self, listener: &Arc<str>, now: Instant) -> Duration {
         let of_node = if self.is_protected(listener) { NO_RATE } else { self.limits.creation_rate };
         let of_listener = self.limits.listeners.get(listener).map_or(NO_RATE, |limits| limits.creation_rate);
-        let own = self.listeners.entry(Arc::clone(listener)).or_default().rate.wait(of_listener, now);
-        self.rate.wait(of_node, now).max(own)
+        let windows = self.limits.rate_windows;
+        let own = self.listeners.entry(Arc::clone(listener)).or_default().rate.wait(of_listener, windows, now);
+        self.rate.wait(of_node, windows, now).max(own)
     }
 
     fn has_room(&self, listener: &Arc<str>) -> bool {
@@ -280,33 +277,33 @@ impl State {
 
 impl Rate {
     /// Takes a turn if there is one, or says when there will be.
-    fn try_turn(&mut self, per_second: u32, now: Instant) -> Result<(), Duration> {
+    fn try_turn(&mut self, per_second: u32, windows: RateWindows, now: Instant) -> Result<(), Duration> {
         let rate = f64::from(per_second);
-        let full = rate * BURST_SECONDS;
+        // A rate of zero lets nobody in; any other one lets one in after the other.
+        let full = if per_second == 0 { 0.0 } else { (rate * windows.burst_seconds()).max(1.0) };
         self.left = self.counted.map_or(full, |at| (self.left + (now - at).as_secs_f64() * rate).min(full));
         self.counted = Some(now);
         if self.left >= 1.0 {
             self.left -= 1.0;
             return Ok(());
         }
-        // A rate of zero lets nobody in.
-        Err(Duration::try_from_secs_f64((1.0 - self.left) / rate).unwrap_or(RATE_WAIT_MAX).min(RATE_WAIT_MAX))
+        Err(Duration::try_from_secs_f64((1.0 - self.left) / rate).unwrap_or(windows.size).min(windows.size))
     }
 
-    fn wait(&mut self, per_second: u32, now: Instant) -> Duration {
+    fn wait(&mut self, per_second: u32, windows: RateWindows, now: Instant) -> Duration {
         if per_second >= NO_RATE {
             return Duration::ZERO;
         }
         let rate = f64::from(per_second.max(1));
-        let full = rate * BURST_SECONDS;
+        let full = (rate * windows.burst_seconds()).max(1.0);
         self.left = self.counted.map_or(full, |at| (self.left + (now - at).as_secs_f64() * rate).min(full)) - 1.0;
         self.counted = Some(now);
         if self.left >= 0.0 {
             return Duration::ZERO;
         }
         // What has waited its time counts as its turn.
-        self.left = self.left.max(-rate);
-        Duration::from_secs_f64(-self.left / rate).min(RATE_WAIT_MAX)
+        self.left = self.left.max(-rate * windows.size.as_secs_f64());
+        Duration::from_secs_f64(-self.left / rate).min(windows.size)
     }
 }
 

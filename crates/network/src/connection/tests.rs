@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::kind::ListenerType;
-use crate::limits::{ConnectionLimits, NO_RATE, SeatLimits};
+use crate::limits::{ConnectionLimits, NO_RATE, RateWindows, SeatLimits};
 use crate::listener::Listener;
 
 /// A service whose requests wait until the connection ends, holding as many bytes as the test says.
@@ -86,6 +86,7 @@ impl<S: Service> Node<S> {
             ip_rate_default: None,
             listeners: std::collections::BTreeMap::new(),
             protected: Vec::new(),
+            rate_windows: RateWindows::default(),
         };
         let network = Network::new(ConnectionLimits::new(1 << 20, memory, idle_max, 100), seats);
         let (address, close) = (listener.local, Close::new());

@@ -101,15 +101,30 @@ async fn a_limit_that_is_lowered_closes_connections_and_one_that_is_raised_lets_
 #[test]
 fn a_burst_is_let_in_and_then_one_at_a_time() {
     let begin = now();
+    let windows = RateWindows::default();
     let mut rate = Rate::default();
     for _ in 0..20 {
-        assert_eq!(rate.wait(2, begin), Duration::ZERO);
+        assert_eq!(rate.wait(2, windows, begin), Duration::ZERO);
     }
-    assert_eq!(rate.wait(2, begin), Duration::from_millis(500));
-    assert_eq!(rate.wait(2, begin), RATE_WAIT_MAX);
-    assert_eq!(rate.wait(2, begin), RATE_WAIT_MAX, "nobody waits longer");
-    assert_eq!(rate.wait(2, begin + Duration::from_secs(3)), Duration::ZERO);
-    assert_eq!(rate.wait(NO_RATE, begin), Duration::ZERO);
+    assert_eq!(rate.wait(2, windows, begin), Duration::from_millis(500));
+    assert_eq!(rate.wait(2, windows, begin), windows.size);
+    assert_eq!(rate.wait(2, windows, begin), windows.size, "nobody waits longer");
+    assert_eq!(rate.wait(2, windows, begin + Duration::from_secs(3)), Duration::ZERO);
+    assert_eq!(rate.wait(NO_RATE, windows, begin), Duration::ZERO);
+}
+
+#[test]
+fn fewer_and_longer_windows_let_in_other_bursts() {
+    let begin = now();
+    let burst = |count, seconds| {
+        let windows = RateWindows { count, size: Duration::from_secs(seconds) };
+        let (mut waiting, mut turned_away) = (Rate::default(), Rate::default());
+        let waits = (0..100).take_while(|_| waiting.wait(3, windows, begin).is_zero()).count();
+        let turns = (0..100).take_while(|_| turned_away.try_turn(3, windows, begin).is_ok()).count();
+        assert_eq!(waits, turns);
+        waits
+    };
+    assert_eq!([burst(2, 1), burst(2, 5), burst(11, 1), burst(1, 1)], [3, 15, 30, 1]);
 }
 
 #[tokio::test(start_paused = true)]
