@@ -2,7 +2,7 @@
 
 use m::create_topics_request::CreatableTopic;
 use m::describe_quorum_request::{PartitionData, TopicData};
-use thalweg_base::Timestamp;
+use thalweg_base::{Timestamp, Uuid};
 use thalweg_broker::config::NodeConfig;
 use thalweg_broker::format::{FirstVoters, FormatRequest, format};
 use thalweg_broker::{Loggers, Node};
@@ -15,11 +15,25 @@ use crate::client::exchange;
 
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
 
-/// Three nodes, which know each other by `controller.quorum.voters`.
+/// How three nodes know who votes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum VotersBy {
+    /// `controller.quorum.voters`
+    Config,
+    /// `--initial-controllers`: they may change.
+    Format,
+}
+
+/// Three nodes.
 struct ThreeNodes {
     nodes: Vec<Option<Node>>,
     configs: Vec<NodeConfig>,
     _dir: tempfile::TempDir,
+}
+
+/// The id of the metadata directory of a node that was a voter when it was formatted.
+fn directory(id: u8) -> Uuid {
+    Uuid([id; 16])
 }
 
 /// A port that nobody listens at, as far as the kernel knows.
@@ -37,16 +51,29 @@ async fn start(config: NodeConfig) -> Node {
 
 impl ThreeNodes {
     async fn start() -> Self {
+        Self::start_with(VotersBy::Config).await
+    }
+
+    async fn start_with(by: VotersBy) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let ports = [free_port().await, free_port().await, free_port().await];
         let voters: Vec<String> = (1..).zip(ports).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
+        let named = voters.iter().zip(1..).map(|(voter, id)| format!("{voter}:{}", directory(id)));
+        let (found_by, first) = match by {
+            VotersBy::Config => (("controller.quorum.voters", voters.join(",")), FirstVoters::Unsaid),
+            VotersBy::Format => {
+                let servers: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+                let named: Vec<String> = named.collect();
+                (("controller.quorum.bootstrap.servers", servers.join(",")), FirstVoters::Named(named.join(",")))
+            }
+        };
         let config = |(id, port): (i32, u16)| {
             let entries = [
                 ("process.roles", "broker,controller".to_owned()),
                 ("node.id", id.to_string()),
                 ("listeners", format!("PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:{port}")),
                 ("controller.listener.names", "CONTROLLER".to_owned()),
-                ("controller.quorum.voters", voters.join(",")),
+                found_by.clone(),
                 ("log.dirs", dir.path().join(id.to_string()).display().to_string()),
             ];
             let entries = entries.map(|(name, text)| (name.to_owned(), text));
@@ -59,7 +86,7 @@ impl ThreeNodes {
                 release_version: None,
                 features: Vec::new(),
                 scram: Vec::new(),
-                voters: FirstVoters::Unsaid,
+                voters: first.clone(),
                 ignore_formatted: false,
             };
             format(config, &request, Timestamp(0), &mut Vec::new()).expect("formatted directories");
@@ -156,5 +183,28 @@ async fn another_controller_takes_over_and_the_old_one_comes_back_as_a_follower(
     eventually("it follows", async || cluster.partitions(old, "during").await == 3).await;
     assert_eq!(cluster.create(old, "after").await, ErrorCode::None);
     assert_ne!(cluster.quorum(old).await.leader_id, led.leader_id);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_removed_says_so_before_it_steps_down() {
+    let cluster = ThreeNodes::start_with(VotersBy::Format).await;
+    // What was decided in an epoch may change once something of it is committed.
+    assert_eq!(cluster.create(0, "before").await, ErrorCode::None);
+    let led = cluster.quorum(0).await.leader_id;
+    let request = m::RemoveRaftVoterRequest {
+        cluster_id: None,
+        voter_id: led,
+        voter_directory_id: directory(u8::try_from(led).expect("a node")),
+    };
+    let asked = usize::try_from(led % 3).expect("a node");
+    let removed = exchange(&mut cluster.connect(asked).await, &request, 0).await;
+    assert_eq!(ErrorCode::from_code(removed.error_code), ErrorCode::None, "{:?}", removed.error_message);
+    let others = async || {
+        let quorum = cluster.quorum(asked).await;
+        let voters: Vec<i32> = quorum.current_voters.iter().map(|voter| voter.replica_id).collect();
+        quorum.error_code == 0 && quorum.leader_id != led && voters.len() == 2 && !voters.contains(&led)
+    };
+    eventually("another node leads the two that are left", others).await;
     cluster.stop().await;
 }

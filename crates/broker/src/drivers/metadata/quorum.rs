@@ -357,6 +357,8 @@ impl QuorumDriver {
                 Effect::LostLeadership => {
                     info!(epoch = %self.quorum.epoch(), "this node leads the metadata quorum no longer");
                     self.elected_at = None;
+                    // A leader that removed itself steps down because that is committed, and says so to who asked for it.
+                    self.reveal();
                     if let Some(active) = self.active.take() {
                         active.end();
                     }
