@@ -1,7 +1,7 @@
 //! DescribeCluster (KIP-700): the brokers, or the controllers (KIP-919), and the cluster's id.
 
 use bytestring::ByteString;
-use thalweg_metadata::MetadataImage;
+use thalweg_metadata::{MetadataImage, MetadataVersion};
 use thalweg_network::ListenerType;
 use thalweg_wire::ErrorCode;
 use thalweg_wire::messages::DescribeClusterRequest;
@@ -16,7 +16,9 @@ const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;
 
 pub(crate) fn handle(call: &Call, request: DescribeClusterRequest) -> DescribeClusterResponse {
-    if let Err((error, message)) = check_type(call, request.endpoint_type) {
+    let image = call.broker.image();
+    let checked = check_version(call, &image).and_then(|()| check_type(call, request.endpoint_type));
+    if let Err((error, message)) = checked {
         return DescribeClusterResponse {
             error_code: error.code(),
             error_message: Some(message),
@@ -25,7 +27,6 @@ pub(crate) fn handle(call: &Call, request: DescribeClusterRequest) -> DescribeCl
             ..DescribeClusterResponse::default()
         };
     }
-    let image = call.broker.image();
     let (controller_id, shown) = match call.listener_type {
         ListenerType::Broker => (controller_id(&image), live_brokers(call, &image, request.include_fenced_brokers)),
         ListenerType::Controller => (call.broker.metadata.quorum().leader.0, controllers(call, &image)),
@@ -41,6 +42,17 @@ pub(crate) fn handle(call: &Call, request: DescribeClusterRequest) -> DescribeCl
         },
         ..DescribeClusterResponse::default()
     }
+}
+
+/// A controller knows the other ones from the metadata version on by which they register.
+fn check_version(call: &Call, image: &MetadataImage) -> Result<(), (ErrorCode, ByteString)> {
+    if call.listener_type == ListenerType::Broker
+        || image.metadata_version() >= MetadataVersion::CONTROLLER_REGISTRATION
+    {
+        return Ok(());
+    }
+    let text = "Direct-to-controller communication is not supported with the current MetadataVersion.";
+    Err((ErrorCode::UnsupportedVersion, text.into()))
 }
 
 /// A listener tells about nodes of its own kind only.

@@ -1,8 +1,9 @@
 //! A node and a connection to it.
 
 use bytes::{BufMut as _, BytesMut};
-use thalweg_base::Uuid;
+use thalweg_base::{Timestamp, Uuid};
 use thalweg_broker::config::NodeConfig;
+use thalweg_broker::format::{FirstVoters, FormatRequest, format};
 use thalweg_broker::{Loggers, Node};
 use thalweg_sys::net::TcpStream;
 use thalweg_wire::messages as m;
@@ -51,6 +52,23 @@ impl Cluster {
         let stream = TcpStream::connect(&node.bootstrap_servers()).await.expect("a connection");
         let controller = TcpStream::connect(&node.bootstrap_controllers()).await.expect("a connection");
         Self { node, stream, controller, dir }
+    }
+
+    /// A node whose metadata has an older version.
+    pub(crate) async fn of_version(release: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log_dirs = dir.path().display().to_string();
+        let properties = [("log.dirs", &*log_dirs)];
+        let request = FormatRequest {
+            cluster_id: "4L6g3nShT-eMCtK--X86sw".to_owned(),
+            release_version: Some(release.to_owned()),
+            features: Vec::new(),
+            scram: Vec::new(),
+            voters: FirstVoters::Standalone,
+            ignore_formatted: false,
+        };
+        format(&config(&properties), &request, Timestamp(0), &mut Vec::new()).expect("formatted directories");
+        Self::start_in(dir, &properties).await
     }
 
     /// The directory that the node's directories are in.

@@ -56,6 +56,19 @@ async fn a_controller_tells_about_controllers_only() {
 }
 
 #[tokio::test]
+async fn a_controller_tells_about_no_controllers_before_they_register() {
+    let mut cluster = Cluster::of_version("3.6-IV2").await;
+    let request = m::DescribeClusterRequest { endpoint_type: 2, ..m::DescribeClusterRequest::default() };
+    let refused = cluster.ask_controller(&request, 1).await;
+    let text = "Direct-to-controller communication is not supported with the current MetadataVersion.";
+    assert_eq!(refused.error_code, ErrorCode::UnsupportedVersion.code());
+    assert_eq!(refused.error_message.as_deref(), Some(text));
+    let brokers = m::DescribeClusterRequest { endpoint_type: 1, ..request };
+    assert_eq!(cluster.ask(&brokers, 1).await.error_code, 0);
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn the_only_voter_stays_and_no_other_comes() {
     let mut cluster = Cluster::start().await;
     let directory = Uuid([7; 16]);
