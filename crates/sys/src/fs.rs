@@ -456,6 +456,23 @@ pub fn space(path: &Path) -> io::Result<Space> {
     }
 }
 
+/// Whether files can be made in a directory, without making one: it is there, and its file system has not become read-only.
+///
+/// # Errors
+/// Why not, as the operating system says.
+pub fn check_writable(dir: &Path) -> io::Result<()> {
+    #[cfg(not(sim))]
+    {
+        use rustix::fs::{Access, access};
+        // With the dot a file that stands in its place is none.
+        Ok(access(dir.join("."), Access::WRITE_OK | Access::EXEC_OK)?)
+    }
+    #[cfg(sim)]
+    {
+        imp::metadata(dir).map(drop)
+    }
+}
+
 /// Renames a file or directory; an existing file at `to` is replaced.
 ///
 /// # Errors

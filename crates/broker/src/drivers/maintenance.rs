@@ -97,7 +97,10 @@ impl Worker {
                     next[due] = now() + every[due];
                     let partitions = Arc::clone(&self.partitions);
                     blocking(move || match due {
-                        0 => partitions.checkpoint(),
+                        0 => {
+                            partitions.look_at_disks();
+                            partitions.checkpoint();
+                        }
                         1 => each(&partitions, retain),
                         2 => each(&partitions, flush_if_due),
                         _ => each(&partitions, expire_producers),

@@ -569,6 +569,15 @@ impl Partitions {
         }
     }
 
+    /// A directory that nobody writes to has failed all the same when its disk is gone or takes nothing any more.
+    pub(crate) fn look_at_disks(&self) {
+        for dir in self.dirs.iter().filter(|dir| !dir.health.is_failed()) {
+            if let Err(fault) = fs::check_writable(&dir.path) {
+                dir.health.fail(&fault);
+            }
+        }
+    }
+
     /// Brings the checkpoint files up to date. While nothing changes, nothing is written.
     pub(crate) fn checkpoint(&self) {
         let mut last = self.checkpointed.lock();

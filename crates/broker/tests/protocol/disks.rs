@@ -129,6 +129,25 @@ async fn a_directory_that_fails_later_takes_its_partitions_offline_and_no_others
 }
 
 #[tokio::test]
+async fn a_directory_that_nobody_writes_to_is_found_lost_all_the_same() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log_dirs_of = format!("{0}/a,{0}/b", dir.path().display());
+    let checkpoints = ("replica.high.watermark.checkpoint.interval.ms", "10");
+    let first = ("log.initial.task.delay.ms", "0");
+    let mut cluster = Cluster::start_in(dir, &[("log.dirs", &log_dirs_of), checkpoints, first]).await;
+    let [_, (last, _)] = one_in_each(&mut cluster).await;
+    // Until the checkpoints tell of the topics, so that nothing is left to be written.
+    let checkpoint = cluster.dir().join("b/replication-offset-checkpoint");
+    while !fs::read_to_string(&checkpoint).is_ok_and(|text| text.contains(&last)) {
+        tokio::task::yield_now().await;
+    }
+    lose(&cluster.dir().join("b"));
+    while log_dirs(&mut cluster).await.iter().all(|(_, error, _)| *error == 0) {}
+    assert_eq!(log_dirs(&mut cluster).await, [("a".to_owned(), 0, 2), ("b".to_owned(), STORAGE_ERROR, 0)]);
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_without_its_metadata_directory_does_not_go_on() {
     let mut cluster = two_dirs(tempfile::tempdir().expect("a directory")).await;
     let a = cluster.dir().join("a");
