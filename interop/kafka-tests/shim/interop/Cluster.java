@@ -10,24 +10,45 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 
+import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.message.DescribeQuorumResponseData;
 import org.apache.kafka.common.message.DescribeQuorumResponseData.ReplicaState;
 import org.apache.kafka.common.security.auth.SecurityProtocol;
 import org.apache.kafka.common.test.api.ClusterConfig;
 import org.apache.kafka.common.test.api.TestKitDefaults;
+import org.apache.kafka.raft.LeaderAndEpoch;
 import org.apache.kafka.server.common.MetadataVersion;
 
 /** The nodes of a test, each a process of its own. Ids, roles and settings are those that Kafka's own test kit gives. */
 public final class Cluster {
     private final Path home;
-    private final String clusterId = org.apache.kafka.common.Uuid.randomUuid().toString();
+    private final String clusterId;
     private final TreeMap<Integer, Node> nodes = new TreeMap<>();
+
+    /**
+     * What a test's own kit gives.
+     *
+     * @param clusterId the cluster's id
+     * @param dirs      the directories of nodes
+     * @param voters    controllers that are voters when they are formatted, with the ids of their directories
+     */
+    record Given(String clusterId, Map<Integer, List<String>> dirs, Map<Integer, Uuid> voters) {
+        static Given nothing() {
+            return new Given(Uuid.randomUuid().toString(), Map.of(), Map.of());
+        }
+    }
 
     /** A cluster without nodes. */
     public Cluster() {
+        this(Given.nothing().clusterId());
+    }
+
+    private Cluster(String clusterId) {
+        this.clusterId = clusterId;
         try {
             home = Files.createTempDirectory("kafka-tests-");
         } catch (IOException e) {
@@ -37,7 +58,14 @@ public final class Cluster {
 
     /** The nodes that a test's annotation asks for, formatted. */
     public static Cluster formatted(ClusterConfig config, boolean combined) {
-        Cluster cluster = new Cluster();
+        Cluster cluster = of(config, combined, Given.nothing());
+        cluster.format();
+        return cluster;
+    }
+
+    /** Nodes that are neither formatted nor started. */
+    static Cluster of(ClusterConfig config, boolean combined, Given given) {
+        Cluster cluster = new Cluster(given.clusterId());
         int brokers = Wanted.isOne() ? 1 : config.numBrokers();
         TreeMap<Integer, String> roles = new TreeMap<>();
         for (int at = 0; at < brokers; at++) {
@@ -49,13 +77,17 @@ public final class Cluster {
             roles.merge(first + at, "controller", (before, more) -> before + "," + more);
             controllers.put(first + at, Node.freePort());
         }
-        roles.forEach((id, role) -> cluster.add(id, role, config, brokers, controllers));
-        cluster.nodes.values().forEach(Node::format);
+        roles.forEach((id, role) -> cluster.add(id, role, config, brokers, controllers, given));
         Measures.register(cluster);
         return cluster;
     }
 
-    private void add(int id, String roles, ClusterConfig config, int brokers, Map<Integer, Integer> controllers) {
+    /** Formats what is not formatted yet. */
+    void format() {
+        nodes.values().forEach(Node::format);
+    }
+
+    private void add(int id, String roles, ClusterConfig config, int brokers, Map<Integer, Integer> controllers, Given given) {
         Path place = place(id);
         Map<String, String> all = new HashMap<>(config.serverProperties());
         Map<String, Integer> ports = new TreeMap<>();
@@ -67,7 +99,7 @@ public final class Cluster {
         for (int disk = 0; disk < disks; disk++) {
             dirs.add(place.resolve("data" + disk).toString());
         }
-        all.put("log.dirs", String.join(",", dirs));
+        all.put("log.dirs", String.join(",", given.dirs().getOrDefault(id, dirs)));
         listeners(all, ports, config, controllers.get(id));
         security(all, config);
         voters(all, config, controllers);
@@ -76,6 +108,7 @@ public final class Cluster {
             all.remove("controller.quorum.auto.join.enable");
         }
         all.putAll(config.perServerOverrideProperties().getOrDefault(id, Map.of()));
+        ownListeners(all, ports, config, id);
         all.putIfAbsent("log.cleaner.dedupe.buffer.size", "2097152");
         all.putIfAbsent("unstable.feature.versions.enable", "true");
         all.putIfAbsent("unstable.api.versions.enable", "true");
@@ -86,7 +119,7 @@ public final class Cluster {
         }
         Door.allowed(all);
         Measures.shown(all);
-        put(new Node(place, clusterId, all, ports, door, formatting(config, id, controllers.containsKey(id), first(controllers))));
+        put(new Node(place, clusterId, all, ports, door, formatting(config, id, controllers, given.voters())));
     }
 
     /** A directory for a node's properties and its log. */
@@ -101,10 +134,6 @@ public final class Cluster {
     /** Takes a node in. */
     public void put(Node node) {
         nodes.put(node.id(), node);
-    }
-
-    private static int first(Map<Integer, Integer> controllers) {
-        return controllers.keySet().stream().findFirst().orElse(-1);
     }
 
     private static void listeners(
@@ -122,10 +151,26 @@ public final class Cluster {
         }
         all.put("listeners", String.join(",", at));
         all.put("advertised.listeners", String.join(",", at));
-        all.put("listener.security.protocol.map", "%s:%s,%s:%s".formatted(
+        all.putIfAbsent("listener.security.protocol.map", "%s:%s,%s:%s".formatted(
             clients, config.brokerSecurityProtocol(), control, config.controllerSecurityProtocol()));
-        all.put("inter.broker.listener.name", clients);
-        all.put("controller.listener.names", control);
+        all.putIfAbsent("inter.broker.listener.name", clients);
+        all.putIfAbsent("controller.listener.names", control);
+    }
+
+    /** Listeners that the test names itself; ports that it leaves open are chosen. */
+    private static void ownListeners(Map<String, String> all, Map<String, Integer> ports, ClusterConfig config, int id) {
+        Map<String, String> asked = new HashMap<>(config.serverProperties());
+        asked.putAll(config.perServerOverrideProperties().getOrDefault(id, Map.of()));
+        if (!asked.containsKey("listeners")) {
+            return;
+        }
+        all.remove("advertised.listeners");
+        ports.keySet().remove(config.brokerListenerName().value());
+        for (String key : List.of("listeners", "advertised.listeners")) {
+            if (asked.containsKey(key)) {
+                all.put(key, Harness.given(asked.get(key), ports));
+            }
+        }
     }
 
     /** What Kafka's test kit sets for a node of which a listener asks for a login. */
@@ -171,10 +216,18 @@ public final class Cluster {
         all.put(key, Integer.toString(Math.min(wanted, Math.max(brokers, 1))));
     }
 
-    private static List<String> formatting(ClusterConfig config, int id, boolean controls, int first) {
+    private static List<String> formatting(
+            ClusterConfig config, int id, Map<Integer, Integer> controllers, Map<Integer, Uuid> voters) {
         List<String> arguments = new ArrayList<>();
-        if (config.standalone() && controls) {
-            arguments.add(id == first ? "--standalone" : "--no-initial-controllers");
+        if (config.standalone() && controllers.containsKey(id)) {
+            int first = controllers.keySet().iterator().next();
+            if (voters.containsKey(id)) {
+                arguments.addAll(List.of("--initial-controllers", voters.entrySet().stream()
+                    .map(each -> "%d@localhost:%d:%s".formatted(each.getKey(), controllers.get(each.getKey()), each.getValue()))
+                    .collect(Collectors.joining(","))));
+            } else {
+                arguments.add(voters.isEmpty() && id == first ? "--standalone" : "--no-initial-controllers");
+            }
         }
         Map<String, String> levels = new TreeMap<>();
         levels.put(MetadataVersion.FEATURE_NAME, Short.toString(config.metadataVersion().featureLevel()));
@@ -189,11 +242,16 @@ public final class Cluster {
         nodes.values().forEach(Node::awaitReady);
     }
 
-    /** Stops the brokers, then the controllers, and removes their directories. */
+    /** Stops the brokers, then the controllers, which brokers ask before they stop, and removes their directories. */
     public void remove() {
-        nodes.values().stream().filter(Node::isBroker).forEach(Node::stop);
-        nodes.values().forEach(Node::stop);
+        stop(nodes.values().stream().filter(node -> !node.isController()).toList());
+        stop(nodes.values());
         Node.remove(home);
+    }
+
+    private static void stop(Collection<Node> some) {
+        some.forEach(Node::signal);
+        some.forEach(Node::stop);
     }
 
     public String clusterId() {
@@ -213,7 +271,7 @@ public final class Cluster {
     }
 
     public Collection<Node> controllers() {
-        return nodes.values().stream().filter(node -> node.properties().get("process.roles").contains("controller")).toList();
+        return nodes.values().stream().filter(Node::isController).toList();
     }
 
     /** What a broker that runs says. */
@@ -234,6 +292,13 @@ public final class Cluster {
     /** The id of the active controller, or -1. */
     int active() {
         return view().quorum().map(DescribeQuorumResponseData.PartitionData::leaderId).orElse(-1);
+    }
+
+    /** The active controller, if there is one, and its epoch. */
+    LeaderAndEpoch leaderAndEpoch() {
+        return view().quorum().map(quorum -> new LeaderAndEpoch(
+            quorum.leaderId() < 0 ? OptionalInt.empty() : OptionalInt.of(quorum.leaderId()), quorum.leaderEpoch()))
+            .orElse(LeaderAndEpoch.UNKNOWN);
     }
 
     private static Map<Integer, Long> states(DescribeQuorumResponseData.PartitionData quorum) {

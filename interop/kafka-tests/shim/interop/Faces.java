@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 
@@ -26,6 +27,7 @@ import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseBrok
 import org.apache.kafka.common.message.MetadataResponseData.MetadataResponseTopic;
 import org.apache.kafka.common.network.ListenerName;
 import org.apache.kafka.controller.Controller;
+import org.apache.kafka.controller.QuorumController;
 import org.apache.kafka.controller.ResultOrError;
 import org.apache.kafka.coordinator.group.GroupCoordinator;
 import org.apache.kafka.image.loader.MetadataLoader;
@@ -33,7 +35,9 @@ import org.apache.kafka.metadata.BrokerState;
 import org.apache.kafka.metadata.KRaftMetadataCache;
 import org.apache.kafka.metadata.LeaderAndIsr;
 import org.apache.kafka.metadata.LeaderRecoveryState;
+import org.apache.kafka.raft.KafkaRaftClient;
 import org.apache.kafka.raft.RaftLog;
+import org.apache.kafka.storage.internals.log.LogDirFailureChannel;
 import org.mockito.Mockito;
 import org.mockito.stubbing.Answer;
 
@@ -59,7 +63,10 @@ public final class Faces {
         MetadataLoader loader = face(MetadataLoader.class, Map.of(
             "lastAppliedOffset", arguments -> cluster.brokers().size() == 1 ? Long.MAX_VALUE
                 : Measures.applied(node).orElseGet(() -> cluster.applied(node.id()))));
-        SharedServer shared = face(SharedServer.class, Map.of("loader", arguments -> loader));
+        KafkaRaftManager<?> raft = raft(cluster, node);
+        SharedServer shared = face(SharedServer.class, Map.of(
+            "loader", arguments -> loader,
+            "raftManager", arguments -> raft));
         LogManager logs = Replicas.logs(node);
         Map<String, Function<Object[], Object>> known = new HashMap<>();
         known.put("config", arguments -> config(node));
@@ -68,7 +75,10 @@ public final class Faces {
         known.put("dataPlaneRequestProcessor", arguments -> apis);
         known.put("sharedServer", arguments -> shared);
         known.put("clusterId", arguments -> node.clusterId());
-        known.put("brokerState", arguments -> node.isAlive() ? BrokerState.RUNNING : BrokerState.NOT_RUNNING);
+        known.put("brokerState", arguments -> node.isAlive() ? BrokerState.RUNNING
+            : node.hasEnded() ? BrokerState.SHUTTING_DOWN : BrokerState.NOT_RUNNING);
+        known.put("logDirFailureChannel", arguments -> face(LogDirFailureChannel.class, Map.of(
+            "hasOfflineLogDir", asked -> !node.view().onlineDirs().contains((String) asked[0]))));
         known.put("isShutdown", arguments -> !node.isAlive());
         known.put("authorizerPlugin", arguments -> Rights.authorizer(cluster, node));
         known.put("credentialProvider", arguments -> Rights.credentials(cluster));
@@ -77,7 +87,7 @@ public final class Faces {
         known.put("startup", arguments -> run(node::start));
         known.put("shutdown", arguments -> run(node::stop));
         known.put("awaitShutdown", arguments -> null);
-        known.put("replicaManager", arguments -> Replicas.manager(node));
+        known.put("replicaManager", arguments -> Replicas.manager(node, cache));
         known.put("logManager", arguments -> logs);
         known.put("groupCoordinator", arguments -> groups());
         known.put("metrics", arguments -> Measures.of(node));
@@ -89,21 +99,52 @@ public final class Faces {
     public static ControllerServer controller(Cluster cluster, Node node) {
         KafkaConfig config = config(node);
         SocketServer sockets = sockets(node);
-        RaftLog log = face(RaftLog.class, Map.of("endOffset", arguments ->
-            new org.apache.kafka.raft.LogOffsetMetadata(cluster.brokers().size() == 1 ? 0 : cluster.committed())));
-        KafkaRaftManager<?> raft = face(KafkaRaftManager.class, Map.of("raftLog", arguments -> log));
-        Controller controller = face(Controller.class, Map.of(
-            "isActive", arguments -> cluster.active() == node.id(),
+        KafkaRaftManager<?> raft = raft(cluster, node);
+        SharedServer shared = face(SharedServer.class, Map.of(
+            "raftManager", arguments -> raft,
+            "controllerConfig", arguments -> config));
+        Controller controller = face(QuorumController.class, Map.of(
+            "nodeId", arguments -> node.id(),
+            "isActive", arguments -> node.isAlive() && cluster.active() == node.id(),
+            "waitForReadyBrokers", arguments -> CompletableFuture.supplyAsync(() -> awaitBrokers(cluster, (Integer) arguments[0])),
             "findAllTopicIds", arguments -> CompletableFuture.completedFuture(ids(cluster.view())),
             "findTopicIds", arguments -> CompletableFuture.completedFuture(found(cluster.view(), (Iterable<?>) arguments[1]))));
-        return face(ControllerServer.class, Map.of(
-            "config", arguments -> config,
-            "socketServer", arguments -> sockets,
-            "clusterId", arguments -> node.clusterId(),
-            "raftManager", arguments -> raft,
-            "controller", arguments -> controller,
-            "authorizerPlugin", arguments -> Rights.authorizer(cluster, node),
+        Map<String, Function<Object[], Object>> known = new HashMap<>();
+        known.put("config", arguments -> config);
+        known.put("socketServer", arguments -> sockets);
+        known.put("clusterId", arguments -> node.clusterId());
+        known.put("raftManager", arguments -> raft);
+        known.put("sharedServer", arguments -> shared);
+        known.put("controller", arguments -> controller);
+        known.put("authorizerPlugin", arguments -> Rights.authorizer(cluster, node));
+        // A controller describes no quotas: a broker does, which reads the same metadata.
+        known.put("quotaManagers", arguments -> Quotas.managers(cluster.brokers().iterator().next()));
+        known.put("startup", arguments -> run(node::start));
+        known.put("awaitShutdown", arguments -> null);
+        known.put("shutdown", arguments -> run(node::stop));
+        return face(ControllerServer.class, known);
+    }
+
+    /** The node's part in the quorum. Its shutdown is that of the node. */
+    private static KafkaRaftManager<?> raft(Cluster cluster, Node node) {
+        RaftLog log = face(RaftLog.class, Map.of("endOffset", arguments ->
+            new org.apache.kafka.raft.LogOffsetMetadata(cluster.brokers().size() == 1 ? 0 : cluster.committed())));
+        KafkaRaftClient<?> client = face(KafkaRaftClient.class, Map.of("leaderAndEpoch", arguments -> cluster.leaderAndEpoch()));
+        return face(KafkaRaftManager.class, Map.of(
+            "raftLog", arguments -> log,
+            "client", arguments -> client,
             "shutdown", arguments -> run(node::stop)));
+    }
+
+    private static Void awaitBrokers(Cluster cluster, int wanted) {
+        try {
+            while (cluster.view().registrations().values().stream().filter(each -> !each).count() < wanted) {
+                TimeUnit.MILLISECONDS.sleep(20);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        return null;
     }
 
     private static Map<String, Uuid> ids(View view) {
@@ -129,6 +170,8 @@ public final class Faces {
     private static SocketServer sockets(Node node) {
         return face(SocketServer.class, Map.of(
             "config", arguments -> config(node),
+            "connectionCount", arguments -> Measures.connections(node),
+            "connectionQuotas", arguments -> Quotas.connections(node),
             "boundPort", arguments -> node.port(((ListenerName) arguments[0]).value())));
     }
 
@@ -155,6 +198,9 @@ public final class Faces {
         known.put("hasAliveBroker", arguments -> alive(node).stream().anyMatch(broker -> arguments[0].equals(broker.nodeId())));
         known.put("getAliveBrokerNodes", arguments -> alive(node).stream()
             .map(broker -> new org.apache.kafka.common.Node(broker.nodeId(), broker.host(), broker.port(), broker.rack())).toList());
+        known.put("getAliveBrokerNode", arguments -> alive(node).stream().filter(broker -> arguments[0].equals(broker.nodeId()))
+            .map(broker -> new org.apache.kafka.common.Node(broker.nodeId(), broker.host(),
+                cluster.node(broker.nodeId()).port(((ListenerName) arguments[1]).value()), broker.rack())).findFirst());
         known.put("contains", arguments -> arguments[0] instanceof TopicPartition partition
             ? leader(seen(cluster, node), partition.topic(), partition.partition()).isPresent()
             : seen(cluster, node).topic((String) arguments[0]).isPresent());
@@ -167,12 +213,15 @@ public final class Faces {
             String listener = ((ListenerName) arguments[1]).value();
             return endpoints(cluster, node, asked, listener);
         });
+        known.put("getTopicMetadata", arguments -> seen(cluster, node).topics().stream()
+            .filter(topic -> ((Collection<?>) arguments[0]).contains(topic.name())).toList());
         known.put("topicConfig", arguments -> {
             Properties configs = new Properties();
             configs.putAll(seen(cluster, node).topicConfigs((String) arguments[0]));
             return configs;
         });
         known.put("getLeaderAndIsr", arguments -> leader(seen(cluster, node), (String) arguments[0], (Integer) arguments[1]));
+        known.put("currentImage", arguments -> Images.of(seen(cluster, node)));
         return face(KRaftMetadataCache.class, known);
     }
 

@@ -103,7 +103,7 @@ public final class Harness {
         return all;
     }
 
-    private static String string(Object value) {
+    static String string(Object value) {
         if (value instanceof Password password) {
             return password.value();
         }
@@ -146,6 +146,7 @@ public final class Harness {
         Door door = some.isEmpty() ? door(all, ports) : Door.added(all, ports);
         Door.allowed(all);
         Measures.shown(all);
+        all.put(Replicas.CHECKPOINT, Long.toString(Replicas.CHECKPOINT_MS));
         int id = Integer.parseInt(all.get("node.id"));
         Node node = new Node(cluster.place(id), cluster.clusterId(), all, ports, door, levels);
         cluster.put(node);
@@ -158,12 +159,12 @@ public final class Harness {
     }
 
     /** Listeners with the ports that they are given. */
-    private static String given(String listeners, Map<String, Integer> ports) {
-        return Arrays.stream(listeners.split(",")).map(each -> {
+    static String given(String listeners, Map<String, Integer> ports) {
+        return Arrays.stream(listeners.split(",")).map(String::strip).map(each -> {
             String name = each.substring(0, each.indexOf("://"));
             int asked = Integer.parseInt(each.substring(each.lastIndexOf(':') + 1));
             int chosen = ports.computeIfAbsent(name, key -> asked == 0 ? Node.freePort() : asked);
-            return each.substring(0, each.lastIndexOf(':') + 1) + chosen;
+            return asked == 0 ? each.substring(0, each.lastIndexOf(':') + 1) + chosen : each;
         }).collect(Collectors.joining(","));
     }
 

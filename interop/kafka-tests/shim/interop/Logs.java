@@ -1,6 +1,8 @@
 package interop;
 
 import java.io.File;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -60,10 +62,12 @@ final class Logs {
         Map<String, Function<Object[], Object>> known = new HashMap<>();
         known.put("dir", arguments -> directory(node, name));
         known.put("parentDir", arguments -> directory(node, name).getParent());
+        known.put("renameDir", arguments -> renamed(directory(node, name), (String) arguments[0]));
         known.put("topicPartition", arguments -> partition);
         known.put("logStartOffset", arguments -> offset(node, partition, ListOffsetsRequest.EARLIEST_TIMESTAMP));
         known.put("logEndOffset", arguments -> offset(node, partition, ListOffsetsRequest.LATEST_TIMESTAMP));
-        known.put("config", arguments -> new LogConfig(node.view().allTopicConfigs(partition.topic())));
+        known.put("config", arguments -> new LogConfig(
+            node.view().allTopicConfigs(partition.topic()), node.view().topicConfigs(partition.topic()).keySet()));
         known.put("highWatermark", arguments -> highWatermark(node, partition));
         known.put("producerStateManager", arguments -> Faces.face(ProducerStateManager.class, Map.of(
             "activeProducers", asked -> producers(node, partition))));
@@ -74,6 +78,16 @@ final class Logs {
     private static File directory(Node node, String name) {
         return node.logDirs().stream().map(dir -> dir.toAbsolutePath().resolve(name)).filter(Files::exists).map(Path::toFile).findFirst()
             .orElse(new File(name));
+    }
+
+    /** Tests rename a directory while its node is stopped. */
+    private static Object renamed(File directory, String name) {
+        try {
+            Files.move(directory.toPath(), directory.toPath().resolveSibling(name));
+            return null;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static long offset(Node node, TopicPartition partition, long timestamp) {

@@ -24,6 +24,7 @@ import org.apache.kafka.common.MetricName;
 import org.apache.kafka.common.metrics.KafkaMetric;
 import org.apache.kafka.common.metrics.MetricConfig;
 import org.apache.kafka.common.metrics.Metrics;
+import org.apache.kafka.common.utils.Sanitizer;
 import org.apache.kafka.common.utils.Time;
 import org.apache.kafka.server.metrics.KafkaYammerMetrics;
 import org.apache.kafka.server.quota.QuotaType;
@@ -58,7 +59,12 @@ final class Measures {
         return Faces.face(Metrics.class, Map.of(
             "metrics", arguments -> metrics(node),
             "metricName", arguments -> new MetricName((String) arguments[0], (String) arguments[1], "",
-                arguments[2] instanceof Map<?, ?> tags ? tagged(tags) : Map.of())));
+                arguments[arguments.length - 1] instanceof Map<?, ?> tags ? tagged(tags) : Map.of())));
+    }
+
+    /** How many connections a broker has. Asking by its page makes none. */
+    static int connections(Node node) {
+        return (int) sum(node, "kafka_server_socket_server_metrics_connection_count{");
     }
 
     /** The offset of the last metadata record that a broker has acted upon, if it shows its page. */
@@ -146,7 +152,7 @@ final class Measures {
      */
     private static void addThrottled(Node node, String page, Map<MetricName, KafkaMetric> all) {
         page.lines().map(THROTTLED::matcher).filter(Matcher::matches).forEach(sample -> {
-            Map<String, String> tags = Map.of("user", sample.group(2), "client-id", sample.group(3));
+            Map<String, String> tags = Map.of("user", Sanitizer.sanitize(sample.group(2)), "client-id", sample.group(3));
             MetricName name = new MetricName("throttle-time", QUOTAS.get(sample.group(1)).toString(), "", tags);
             String begin = sample.group().substring(0, sample.start(4));
             org.apache.kafka.common.metrics.Gauge<Double> gauge = (config, now) -> throttled(node, begin);

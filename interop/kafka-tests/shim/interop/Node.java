@@ -52,6 +52,7 @@ public final class Node {
     private final List<String> formatting;
     private boolean formatted;
     private Process process;
+    private boolean stopped;
 
     /**
      * A node that has neither been formatted nor started.
@@ -69,7 +70,8 @@ public final class Node {
         this.clusterId = clusterId;
         this.properties = new TreeMap<>(properties);
         this.id = Integer.parseInt(properties.get("node.id"));
-        this.ports = new TreeMap<>(ports);
+        this.ports = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
+        this.ports.putAll(ports);
         this.door = door;
         this.formatting = List.copyOf(formatting);
     }
@@ -146,6 +148,7 @@ public final class Node {
                 builder.environment().put("KAFKA_OPTS", "-D" + LOGIN_FILE + "=" + System.getProperty(LOGIN_FILE));
             }
             process = builder.start();
+            stopped = false;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -197,11 +200,18 @@ public final class Node {
 
     /** A clean shutdown. */
     public void stop() {
-        if (process == null) {
-            return;
+        signal();
+        if (process != null) {
+            waitFor(process);
         }
-        process.destroy();
-        waitFor(process);
+    }
+
+    /** Begins a clean shutdown. */
+    void signal() {
+        if (process != null) {
+            stopped = true;
+            process.destroy();
+        }
     }
 
     private static int waitFor(Process process) {
@@ -229,8 +239,17 @@ public final class Node {
         return process != null && process.isAlive();
     }
 
+    /** Whether it ended by itself. */
+    boolean hasEnded() {
+        return process != null && !process.isAlive() && !stopped;
+    }
+
     public boolean isBroker() {
         return properties.get("process.roles").contains("broker");
+    }
+
+    public boolean isController() {
+        return properties.get("process.roles").contains("controller");
     }
 
     public int id() {

@@ -16,6 +16,8 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.message.DescribeClusterRequestData;
+import org.apache.kafka.common.message.DescribeClusterResponseData.DescribeClusterBroker;
 import org.apache.kafka.common.message.DescribeConfigsRequestData;
 import org.apache.kafka.common.message.DescribeConfigsRequestData.DescribeConfigsResource;
 import org.apache.kafka.common.message.DescribeConfigsResponseData.DescribeConfigsResourceResult;
@@ -29,6 +31,10 @@ import org.apache.kafka.common.message.SaslHandshakeRequestData;
 import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.requests.AbstractRequest;
 import org.apache.kafka.common.requests.AbstractResponse;
+import org.apache.kafka.common.requests.ApiVersionsRequest;
+import org.apache.kafka.common.requests.ApiVersionsResponse;
+import org.apache.kafka.common.requests.DescribeClusterRequest;
+import org.apache.kafka.common.requests.DescribeClusterResponse;
 import org.apache.kafka.common.requests.DescribeConfigsRequest;
 import org.apache.kafka.common.requests.DescribeConfigsResponse;
 import org.apache.kafka.common.requests.DescribeConfigsResponse.ConfigSource;
@@ -118,6 +124,20 @@ public final class View {
             return Optional.empty();
         }
         return Optional.of(said.data().topics().get(0).partitions().get(0)).filter(each -> each.errorCode() == Errors.NONE.code());
+    }
+
+    /** Which brokers are registered, and whether they are fenced. */
+    Map<Integer, Boolean> registrations() {
+        DescribeClusterRequestData asked = new DescribeClusterRequestData().setIncludeFencedBrokers(true);
+        DescribeClusterResponse said = (DescribeClusterResponse) send(new DescribeClusterRequest.Builder(asked).build((short) 2));
+        return said.data().brokers().stream().collect(Collectors.toMap(DescribeClusterBroker::brokerId, DescribeClusterBroker::isFenced));
+    }
+
+    /** The levels of features that the cluster has in use. */
+    Map<String, Short> features() {
+        ApiVersionsResponse said = (ApiVersionsResponse) send(new ApiVersionsRequest.Builder().build());
+        return said.data().finalizedFeatures().stream()
+            .collect(Collectors.toMap(each -> each.name(), each -> each.maxVersionLevel()));
     }
 
     /** Sends a request. */
