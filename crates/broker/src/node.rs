@@ -345,6 +345,7 @@ impl Starting {
         // Controllers serve one another before any of them knows a leader: else nobody could be elected.
         let (controllers, brokers): (Vec<_>, Vec<_>) =
             listeners.into_iter().partition(|listener| listener.name.kind == ListenerType::Controller);
+        security::follow_keys(&broker.securities, &closing()).await;
         let mut serving = self.serve(&broker, controllers);
         let joined = tokio::select! {
             biased;
@@ -359,7 +360,6 @@ impl Starting {
             task::spawn(in_sync.run(proposed, closing()));
         }
         let maintenance = flushes.start(Arc::clone(&broker.partitions), intervals(config), closing());
-        security::follow_keys(&broker.securities, &closing());
         let live = task::spawn(live::follow(Arc::clone(&broker), closing()));
         serving.extend(self.serve(&broker, brokers));
         broker.warn_of_impossible_topics();

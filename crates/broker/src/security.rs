@@ -18,7 +18,7 @@ use thalweg_access::{Principal, Secret};
 use thalweg_metadata::config::{BrokerConfigs, ConfigMap, ConfigTable};
 use thalweg_network::{Encryption, Origin};
 use thalweg_sys::closing::Closing;
-use thalweg_sys::time::Duration;
+use thalweg_sys::time::{Duration, timeout};
 use thalweg_sys::{fs, task};
 use thalweg_tls::{Peers, TlsError, TlsSettings, distinguished_name};
 use tracing::{error, info};
@@ -41,6 +41,8 @@ pub(crate) struct SecurityError {
 /// Where the keys of tokens are: `file:`, `http:` or `https:`.
 const JWKS_URL: &str = "sasl.oauthbearer.jwks.endpoint.url";
 
+/// For how long a start waits for the keys of tokens.
+const FIRST_KEYS_WAIT_MAX: Duration = Duration::from_secs(10);
 /// The mechanism of tokens.
 const TOKENS: SaslMechanism = SaslMechanism::OAuthBearer;
 
@@ -184,11 +186,20 @@ pub(crate) fn read(config: &NodeConfig, jaas: &JaasFile) -> Result<Securities, S
     Ok(all)
 }
 
-/// Fetches the keys of tokens from their addresses, until `closing` says so.
-pub(crate) fn follow_keys(securities: &Securities, closing: &Closing) {
-    for jwks in securities.values().filter_map(|security| security.sasl.as_ref()?.jwks.as_ref()) {
+/// Fetches the keys of tokens from their addresses, until `closing` says so. Returns when all providers were asked: a client that
+/// came before there are keys would be refused, and Kafka's own do not try again. A provider that is slow is not waited for.
+pub(crate) async fn follow_keys(securities: &Securities, closing: &Closing) {
+    let all = || securities.values().filter_map(|security| security.sasl.as_ref()?.jwks.as_ref());
+    for jwks in all() {
         task::spawn(Arc::clone(jwks).follow(closing.clone()));
     }
+    let asked = async {
+        for jwks in all() {
+            jwks.asked().await;
+        }
+    };
+    // A start goes on without keys, as it does where a provider fails.
+    let _ = timeout(FIRST_KEYS_WAIT_MAX, asked).await;
 }
 
 fn prefix(listener: &str) -> String {

@@ -15,7 +15,7 @@ use thalweg_client::{Encryption, Peer, open_stream};
 use thalweg_sys::closing::Closing;
 use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now, sleep, timeout};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use super::Own;
@@ -43,6 +43,8 @@ pub(super) struct Jwks {
     /// A token was signed by a key that is not known.
     wanted: Notify,
     fetched_at: Mutex<Option<Instant>>,
+    /// Whether the provider was asked, and has answered or failed.
+    asked: watch::Sender<bool>,
 }
 
 impl Jwks {
@@ -81,6 +83,7 @@ impl Jwks {
             checks,
             wanted: Notify::new(),
             fetched_at: Mutex::new(None),
+            asked: watch::Sender::new(false),
         })
     }
 
@@ -125,6 +128,7 @@ impl Jwks {
                 }
             };
             *self.fetched_at.lock() = Some(now());
+            self.asked.send_replace(true);
             tokio::select! {
                 biased;
                 () = closing.begun() => return,
@@ -132,6 +136,12 @@ impl Jwks {
                 () = sleep(wait) => {}
             }
         }
+    }
+
+    /// Until the provider was asked once, and has answered or failed.
+    pub(super) async fn asked(&self) {
+        // The sender is this value's own, so that the wait does not fail.
+        let _ = self.asked.subscribe().wait_for(|asked| *asked).await;
     }
 
     async fn fetch(&self) -> Result<String, String> {
@@ -213,6 +223,7 @@ mod tests {
             checks,
             wanted: Notify::new(),
             fetched_at: Mutex::new(None),
+            asked: watch::Sender::new(false),
         })
     }
 
@@ -244,6 +255,19 @@ mod tests {
         assert!(lacks_key_of(&jwks, &token("two")));
         close.now();
         following.await.expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_fails_is_waited_for_no_longer_than_one_that_answers() {
+        let key = r#"{"keys":[{"kty":"RSA","kid":"one","n":"AQAB","e":"AQAB"}]}"#;
+        for (answer, is_there) in [(ok(key), true), (ok("no JWKS"), false)] {
+            let (jwks, close) = (jwks(&provider(vec![answer]).await), Close::new());
+            let following = task::spawn(Arc::clone(&jwks).follow(close.closing()));
+            jwks.asked().await;
+            assert_eq!(lacks_key_of(&jwks, &token("one")), !is_there);
+            close.now();
+            following.await.expect("it ends");
+        }
     }
 
     #[tokio::test]
