@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::java::{self, Number};
 use crate::thrown::Thrown;
 
+pub(crate) use help::wrapped;
 pub use help::{long_help, option_table};
 
 /// What follows an option.

@@ -1,6 +1,7 @@
 //! Usage, help, and lines filled up to their width.
 
 use super::{Command, Group, OUTPUT, Opt, Takes};
+use crate::jopt::wrapped;
 
 /// How wide a line may be.
 const WIDTH: usize = 75;
@@ -94,7 +95,7 @@ fn laid_out(head: &str, parts: &[String]) -> String {
 /// The help of the last command of a path.
 pub(super) fn help(path: &[&'static Command]) -> String {
     let Some(command) = path.last() else { return String::new() };
-    let mut text = format!("{}\n{}\n", usage(path), command.about);
+    let mut text = format!("{}\n{}\n", usage(path), wrapped(command.about, WIDTH).join("\n"));
     if !command.commands.is_empty() {
         text += "\ncommands:\n";
     }
@@ -104,10 +105,11 @@ pub(super) fn help(path: &[&'static Command]) -> String {
     text += "\noptions:\n  -h, --help\n      show this help\n";
     for option in command.all() {
         let short = option.short.map_or(String::new(), |letter| format!(", -{letter}"));
-        text += &format!("  {}{short}\n      {}\n", written(option), option.help);
+        let help = wrapped(option.help, WIDTH - 6).join("\n      ");
+        text += &format!("  {}{short}\n      {help}\n", written(option));
     }
     if !command.notes.is_empty() {
-        text += &format!("\n{}\n", command.notes);
+        text += &format!("\n{}\n", wrapped(command.notes, WIDTH).join("\n"));
     }
     if !command.examples.is_empty() {
         text += "\nexamples:\n";

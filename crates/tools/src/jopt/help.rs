@@ -55,7 +55,8 @@ fn entry(option: &Opt) -> String {
     text
 }
 
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+/// Text in lines of at most so many characters.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line_len = lines.last().map_or(0, String::len);
