@@ -48,6 +48,9 @@ impl Tls {
         vec![
             "ssl.keystore.type=PEM".to_owned(),
             format!("ssl.keystore.location={}", keystore.display()),
+            // Kafka connects to itself with its own certificate before it starts.
+            "ssl.truststore.type=PEM".to_owned(),
+            format!("ssl.truststore.location={}", self.certificate().display()),
             "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:PLAINTEXT".to_owned(),
         ]
     }
