@@ -2,11 +2,12 @@
 
 use std::any::Any;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use thalweg_access::Principal;
 use thalweg_access::quotas::QuotaKind;
+use thalweg_access::{Asker, Principal};
 use thalweg_base::Uuid;
 use thalweg_network::{FileRange, Frame, ListenerType, Origin};
 use thalweg_sys::time::Duration;
@@ -36,17 +37,36 @@ pub(crate) struct Call {
     /// What the answer needs, since the client may not do all that it asked for.
     pub(crate) amendment: Option<Amendment>,
     /// Who the client is.
-    pub(crate) principal: Arc<Principal>,
-    /// Whether it has logged in with a delegation token.
-    pub(crate) by_token: bool,
+    pub(crate) identity: Arc<Identity>,
 }
 
 /// Who a client is, and how it has shown that.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Identity {
-    pub(crate) principal: Arc<Principal>,
+    pub(crate) principal: Principal,
+    /// As ACLs name it: written once for all of its requests.
+    pub(crate) asker: Asker,
     /// It has logged in with a delegation token.
     pub(crate) by_token: bool,
+}
+
+impl Identity {
+    /// A principal at an address.
+    pub(crate) fn new(principal: Principal, address: IpAddr, by_token: bool) -> Arc<Self> {
+        let asker = Asker::new(&principal, host_address(address));
+        Arc::new(Self { principal, asker, by_token })
+    }
+}
+
+/// An address as Java's `getHostAddress` prints it: no part of an IPv6 address is left out.
+pub(crate) fn host_address(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let parts: Vec<String> = address.segments().iter().map(|part| format!("{part:x}")).collect();
+            parts.join(":")
+        }
+    }
 }
 
 /// Changes an answer, whatever its type.
@@ -90,12 +110,12 @@ impl Call {
 
     /// Who the client is.
     pub(crate) fn principal(&self) -> Principal {
-        Principal::clone(&self.principal)
+        self.identity.principal.clone()
     }
 
     /// Whose quotas count.
     pub(crate) fn user(&self) -> User<'_> {
-        User { principal: &self.principal, client_id: self.client_id.as_deref().unwrap_or_default() }
+        User { principal: &self.identity.principal, client_id: self.client_id.as_deref().unwrap_or_default() }
     }
 
     /// Whether the time that the request takes counts against nobody's quota: none is set, or only nodes ask so. What fetches
@@ -162,5 +182,22 @@ impl Call {
     fn failed(&self, e: &EncodeError) -> Frame {
         error!(api = self.api.name(), version = self.version, error = %e, "an answer cannot be encoded");
         Frame::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_java_writes_them() {
+        for (address, expected) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("::1", "0:0:0:0:0:0:0:1"),
+            ("fe80::ab:1", "fe80:0:0:0:0:0:ab:1"),
+        ] {
+            assert_eq!(host_address(address.parse().expect("an address")), expected);
+        }
     }
 }

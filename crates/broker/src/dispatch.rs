@@ -100,7 +100,7 @@ fn envelope(mut call: Call, body: &mut Reader) -> Result<Reply, DecodeError> {
     let listener = ListenerName { name: Arc::clone(&call.listener), kind: call.listener_type };
     let inner = h::envelope::open(request).map(|forwarded| {
         let origin = Arc::new(call.origin.forwarded((forwarded.address, call.origin.address.port()).into()));
-        let identity = Identity { principal: Arc::new(forwarded.principal), by_token: forwarded.by_token };
+        let identity = Identity::new(forwarded.principal, forwarded.address, forwarded.by_token);
         open(&call.broker, &listener, &origin, &identity, forwarded.request).map_or_else(|reply| reply, handle)
     });
     Ok(Reply::Exclusive(Box::pin(async move {
@@ -259,7 +259,7 @@ pub(crate) fn open(
     broker: &Arc<Broker>,
     listener: &ListenerName,
     origin: &Arc<Origin>,
-    identity: &Identity,
+    identity: &Arc<Identity>,
     frame: Bytes,
 ) -> Result<Opened, Reply> {
     let close = |why: String| Err(Reply::Close(why));
@@ -297,8 +297,7 @@ pub(crate) fn open(
         listener_type: listener.kind,
         origin: Arc::clone(origin),
         amendment: None,
-        principal: Arc::clone(&identity.principal),
-        by_token: identity.by_token,
+        identity: Arc::clone(identity),
     };
     debug!(
         api = key.name(),
@@ -306,7 +305,7 @@ pub(crate) fn open(
         correlation = call.correlation_id,
         client = call.client_id.as_deref(),
         listener = %listener.name,
-        principal = %call.principal,
+        principal = %call.identity.principal,
         "a request"
     );
     Ok(Opened { call, body, served, is_supported })

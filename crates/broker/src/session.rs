@@ -30,7 +30,7 @@ struct ClientSession {
     listener: ListenerName,
     origin: Arc<Origin>,
     security: Arc<ListenerSecurity>,
-    identity: Identity,
+    identity: Arc<Identity>,
     login: Login,
     /// When the client has last begun to log in again.
     renewal_begun: Option<Instant>,
@@ -82,7 +82,7 @@ impl Service for Broker {
         let security = self.securities.get(&listener.name).ok_or("the listener is unknown")?;
         let security = Arc::clone(security);
         let principal = match security.principal(origin) {
-            Ok(principal) => Arc::new(principal),
+            Ok(principal) => principal,
             Err(why) => {
                 security.logins.failed(LoginKind::First);
                 return Err(why);
@@ -92,7 +92,7 @@ impl Service for Broker {
             security.logins.succeeded(LoginKind::First);
         }
         Ok(Box::new(ClientSession {
-            identity: Identity { principal, by_token: false },
+            identity: Identity::new(principal, origin.address.ip(), false),
             login: if security.sasl.is_some() { Login::Awaited } else { Login::NotNeeded },
             renewal_begun: None,
             broker: self,
@@ -284,7 +284,7 @@ impl ClientSession {
             sasl.refused(mechanism, message);
             return Ok((step.challenge, 0));
         };
-        if kind == LoginKind::Renewal && authenticated.principal != *self.identity.principal {
+        if kind == LoginKind::Renewal && authenticated.principal != self.identity.principal {
             let why = format!(
                 "Cannot change principals during re-authentication from {} to {}",
                 self.identity.principal, authenticated.principal
@@ -308,7 +308,7 @@ impl ClientSession {
         let ends = lifetime_ms.map(|ms| now() + Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
         self.login = Login::Done(Done { mechanism, ends });
         let Authenticated { principal, by_token, .. } = authenticated;
-        self.identity = Identity { principal: Arc::new(principal), by_token };
+        self.identity = Identity::new(principal, self.origin.address.ip(), by_token);
         lifetime_ms.unwrap_or(0)
     }
 }

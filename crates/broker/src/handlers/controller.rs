@@ -32,7 +32,7 @@ fn client_id(call: &Call) -> ByteString {
 }
 
 fn principal(call: &Call) -> Principal {
-    Principal { kind: (&*call.principal.kind).into(), name: (&*call.principal.name).into() }
+    Principal { kind: (&*call.identity.principal.kind).into(), name: (&*call.identity.principal.name).into() }
 }
 
 /// Has the controller decide a request, and waits until that is committed. What reaches a controller is decided there or

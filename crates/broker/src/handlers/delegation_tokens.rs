@@ -33,10 +33,10 @@ fn may_ask(call: &Call) -> bool {
     let is_authenticated = match protocol {
         _ if call.origin.is_forwarded => true,
         None | Some(SecurityProtocol::Plaintext) => false,
-        Some(SecurityProtocol::Ssl) => !call.principal.is_anonymous(),
+        Some(SecurityProtocol::Ssl) => !call.identity.principal.is_anonymous(),
         Some(SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl) => true,
     };
-    is_authenticated && !call.by_token
+    is_authenticated && !call.identity.by_token
 }
 
 pub(crate) async fn create(call: Call, request: CreateDelegationTokenRequest) -> CreateDelegationTokenResponse {
@@ -51,8 +51,8 @@ pub(crate) async fn create(call: Call, request: CreateDelegationTokenRequest) ->
         error_code: error.code(),
         principal_type: (&*owner.kind).into(),
         principal_name: (&*owner.name).into(),
-        token_requester_principal_type: (&*call.principal.kind).into(),
-        token_requester_principal_name: (&*call.principal.name).into(),
+        token_requester_principal_type: (&*call.identity.principal.kind).into(),
+        token_requester_principal_name: (&*call.identity.principal.name).into(),
         issue_timestamp_ms: NO_TIME,
         expiry_timestamp_ms: NO_TIME,
         max_timestamp_ms: NO_TIME,
@@ -65,7 +65,7 @@ pub(crate) async fn create(call: Call, request: CreateDelegationTokenRequest) ->
     };
     let mut response = if !may_ask(&call) {
         refused(ErrorCode::DelegationTokenRequestNotAllowed)
-    } else if owner != *call.principal && !may_for_others() {
+    } else if owner != call.identity.principal && !may_for_others() {
         refused(ErrorCode::DelegationTokenAuthorizationFailed)
     } else if request.renewers.iter().any(|renewer| &*renewer.principal_type != Principal::USER) {
         refused(ErrorCode::InvalidPrincipalType)
@@ -137,7 +137,7 @@ fn visible<'a>(
     image: &'a MetadataImage,
     owners: Option<&'a [String]>,
 ) -> impl Iterator<Item = (&'a str, &'a DelegationToken)> {
-    let (gate, asker) = (Gate::of(call), call.principal.to_string());
+    let (gate, asker) = (Gate::of(call), call.identity.principal.to_string());
     image.delegation_tokens().iter().map(|(id, token)| (&**id, &**token)).filter(move |(id, token)| {
         if owners.is_some_and(|owners| !owners.iter().any(|owner| is_own(token, owner))) {
             return false;

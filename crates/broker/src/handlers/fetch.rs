@@ -7,7 +7,7 @@
 mod answer;
 mod lent;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -281,19 +281,20 @@ fn quota_bytes_max(call: &Call) -> i32 {
 /// Takes away what the client may not read: topics without READ, and all of them from a follower without CLUSTER_ACTION.
 fn refuse_unreadable(gate: &Gate, is_follower: bool, targets: &mut [Target]) {
     let may_follow = is_follower && gate.may(Operation::ClusterAction, Resource::CLUSTER);
-    let mut counts: BTreeMap<Topic, usize> = BTreeMap::new();
-    targets.iter().for_each(|target| *counts.entry(target.topic.clone()).or_default() += 1);
-    let may_read = |(topic, references): (&Topic, &usize)| {
+    let mut counts: BTreeMap<&Topic, usize> = BTreeMap::new();
+    targets.iter().for_each(|target| *counts.entry(&target.topic).or_default() += 1);
+    let may_read = |(topic, references): &(&Topic, usize)| {
         let name = match topic {
             Topic::Name(name) => Some(name),
             Topic::Id(id) => gate.image.topics().by_id(*id).map(|topic| &topic.name),
         };
         // An unknown id stays unknown.
         let may = |name| gate.decides(Operation::Read, Resource::topic(name), Attempt::Explicit, *references);
-        (topic.clone(), may_follow || name.is_none_or(|name| !is_follower && may(name)))
+        may_follow || name.is_none_or(|name| !is_follower && may(name))
     };
-    let readable: BTreeMap<Topic, bool> = counts.iter().map(may_read).collect();
-    for target in targets.iter_mut().filter(|target| readable.get(&target.topic) == Some(&false)) {
+    let refused = counts.into_iter().filter(|counted| !may_read(counted)).map(|(topic, _)| topic.clone());
+    let refused: BTreeSet<Topic> = refused.collect();
+    for target in targets.iter_mut().filter(|target| refused.contains(&target.topic)) {
         target.place = Err(ErrorCode::TopicAuthorizationFailed);
     }
 }

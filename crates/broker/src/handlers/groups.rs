@@ -8,8 +8,8 @@ use thalweg_sys::closing::Closing;
 use thalweg_wire::{Codec, ErrorCode};
 use tokio::sync::oneshot;
 
-use super::authorization::{Gate, host_address};
-use crate::call::Call;
+use super::authorization::Gate;
+use crate::call::{Call, host_address};
 use crate::drivers::groups::{Asked, Outcome};
 
 /// What everybody may do with a group while there is no authorizer, as bits by ACL operation: read, delete, describe,

@@ -17,11 +17,11 @@ mod topics_changes;
 mod transactions;
 mod views;
 
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use thalweg_access::acl::{Operation, Resource, ResourceType};
-use thalweg_access::{Asker, Authorizer, Decision};
+use thalweg_access::{Authorizer, Decision};
 use thalweg_metadata::MetadataImage;
 use thalweg_wire::{ErrorCode, Request};
 use tracing::{debug, enabled, info, trace};
@@ -43,15 +43,13 @@ pub(crate) struct Gate {
     pub(crate) call: Call,
     pub(crate) image: Arc<MetadataImage>,
     authorizer: Arc<Authorizer>,
-    asker: Asker,
 }
 
 impl Gate {
     /// The gate that a request has to pass; none without an authorizer.
     pub(crate) fn of(call: &Call) -> Option<Arc<Self>> {
         let authorizer = Arc::clone(call.broker.authorizer.as_ref()?);
-        let asker = Asker::new(&call.principal(), host_address(call.origin.address.ip()));
-        Some(Arc::new(Self { call: call.clone(), image: call.broker.image(), authorizer, asker }))
+        Some(Arc::new(Self { call: call.clone(), image: call.broker.image(), authorizer }))
     }
 
     /// Whether the client may do that.
@@ -72,8 +70,9 @@ impl Gate {
         attempt: Attempt,
         references: usize,
     ) -> bool {
-        let verdict = self.authorizer.authorize(self.image.acls(), &self.asker, operation, resource);
-        let line = || verdict.audit_line(&self.asker, operation, resource, self.call.api.name(), references);
+        let verdict = self.authorizer.authorize(self.image.acls(), &self.call.identity.asker, operation, resource);
+        let line =
+            || verdict.audit_line(&self.call.identity.asker, operation, resource, self.call.api.name(), references);
         match (verdict.decision, attempt) {
             (Decision::Allowed, _) if enabled!(tracing::Level::DEBUG) => {
                 debug!("{}", line());
@@ -87,17 +86,16 @@ impl Gate {
 
     /// Whether there can be a resource of that type with which the client may do that.
     pub(crate) fn may_with_some(&self, operation: Operation, kind: ResourceType) -> bool {
-        self.authorizer.authorize_by_type(self.image.acls(), &self.asker, operation, kind) == Decision::Allowed
+        self.authorizer.authorize_by_type(self.image.acls(), &self.call.identity.asker, operation, kind)
+            == Decision::Allowed
     }
 
     /// What the client may do with a resource, as bits by operation (KIP-430).
     pub(crate) fn operations(&self, resource: Resource<'_>) -> i32 {
         let acls = self.image.acls();
-        let allowed = resource
-            .kind
-            .operations()
-            .iter()
-            .filter(|operation| self.authorizer.authorize(acls, &self.asker, **operation, resource).is_allowed());
+        let allowed = resource.kind.operations().iter().filter(|operation| {
+            self.authorizer.authorize(acls, &self.call.identity.asker, **operation, resource).is_allowed()
+        });
         allowed.map(|operation| 1 << operation.number()).sum()
     }
 
@@ -105,17 +103,6 @@ impl Gate {
     fn needs(&self, operation: Operation) -> String {
         let (api, version) = (self.call.api.name(), self.call.version);
         format!("Request Request(api={api}, version={version}) needs {} permission.", operation.name())
-    }
-}
-
-/// An address as Java's `getHostAddress` prints it: no part of an IPv6 address is left out.
-pub(crate) fn host_address(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let parts: Vec<String> = address.segments().iter().map(|part| format!("{part:x}")).collect();
-            parts.join(":")
-        }
     }
 }
 
@@ -146,12 +133,20 @@ impl<R> Restricted<R> {
 
 /// A request that says what its client needs for it.
 pub(crate) trait Guarded: Request<Response: Clone + 'static> {
+    /// Whether everybody may ask this, so that there is nothing to decide.
+    fn is_open(_call: &Call) -> bool {
+        false
+    }
+
     /// Takes out what the client may not do.
     fn restrict(&mut self, gate: &Arc<Gate>) -> Restricted<Self::Response>;
 }
 
 /// Restricts a request to what its client may do. Returns the answer if nothing is left to do.
 pub(crate) fn guard<Q: Guarded>(call: &mut Call, request: &mut Q) -> Option<Q::Response> {
+    if Q::is_open(call) {
+        return None;
+    }
     let gate = Gate::of(call)?;
     match request.restrict(&gate) {
         Restricted::Allowed => None,
@@ -170,18 +165,19 @@ fn split<T>(
     items: Vec<T>,
     resource: impl Fn(&T) -> Resource<'_>,
 ) -> (Vec<T>, Vec<T>) {
-    let mut counts: std::collections::BTreeMap<(ResourceType, String), usize> = std::collections::BTreeMap::new();
+    let mut counts: BTreeMap<(ResourceType, &str), usize> = BTreeMap::new();
     for item in &items {
         let resource = resource(item);
-        *counts.entry((resource.kind, resource.name.to_owned())).or_default() += 1;
+        *counts.entry((resource.kind, resource.name)).or_default() += 1;
     }
-    let refused: std::collections::BTreeSet<String> = counts
-        .into_iter()
-        .filter(|((kind, name), references)| {
-            !gate.decides(operation, Resource { kind: *kind, name }, Attempt::Explicit, *references)
-        })
-        .map(|((_, name), _)| name)
-        .collect();
+    let is_refused = |((kind, name), references): &((ResourceType, &str), usize)| {
+        !gate.decides(operation, Resource { kind: *kind, name }, Attempt::Explicit, *references)
+    };
+    let refused = counts.into_iter().filter(is_refused).map(|((_, name), _)| name.to_owned());
+    let refused: BTreeSet<String> = refused.collect();
+    if refused.is_empty() {
+        return (items, Vec::new());
+    }
     items.into_iter().partition(|item| !refused.contains(resource(item).name))
 }
 
@@ -192,22 +188,5 @@ fn refusal(kind: ResourceType) -> ErrorCode {
         ResourceType::Group => ErrorCode::GroupAuthorizationFailed,
         ResourceType::TransactionalId => ErrorCode::TransactionalIdAuthorizationFailed,
         _ => ErrorCode::ClusterAuthorizationFailed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_written_as_java_writes_them() {
-        for (address, expected) in [
-            ("127.0.0.1", "127.0.0.1"),
-            ("::ffff:10.1.2.3", "10.1.2.3"),
-            ("::1", "0:0:0:0:0:0:0:1"),
-            ("fe80::ab:1", "fe80:0:0:0:0:0:ab:1"),
-        ] {
-            assert_eq!(host_address(address.parse().expect("an address")), expected);
-        }
     }
 }

@@ -8,10 +8,15 @@ use thalweg_wire::ErrorCode;
 use thalweg_wire::messages as m;
 
 use super::{Gate, Guarded, Restricted};
+use crate::call::Call;
 
 macro_rules! open {
     ($($request:ident)*) => {
         $(impl Guarded for m::$request {
+            fn is_open(_: &Call) -> bool {
+                true
+            }
+
             fn restrict(&mut self, _: &Arc<Gate>) -> Restricted<Self::Response> {
                 Restricted::Allowed
             }
@@ -27,9 +32,12 @@ open! {
 /// On a broker's listener the handler asks for each partition: those of a session are not in the request. From controllers
 /// only nodes of the cluster fetch.
 impl Guarded for m::FetchRequest {
+    fn is_open(call: &Call) -> bool {
+        call.listener_type == ListenerType::Broker
+    }
+
     fn restrict(&mut self, gate: &Arc<Gate>) -> Restricted<Self::Response> {
-        let of_broker = gate.call.listener_type == ListenerType::Broker;
-        if of_broker || gate.may(Operation::ClusterAction, Resource::CLUSTER) {
+        if gate.may(Operation::ClusterAction, Resource::CLUSTER) {
             return Restricted::Allowed;
         }
         let error_code = ErrorCode::ClusterAuthorizationFailed.code();

@@ -1,6 +1,6 @@
 //! APIs that read and write the records of topics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -31,31 +31,33 @@ impl Guarded for m::ProduceRequest {
                 response.responses.clone_from(&responses);
             }));
         }
-        let mut allowed: BTreeMap<(Uuid, ByteString), bool> = BTreeMap::new();
+        let mut decided: BTreeMap<(Uuid, &str), bool> = BTreeMap::new();
         for topic in &self.topic_data {
-            let key = (topic.topic_id, topic.name.clone());
-            if allowed.contains_key(&key) {
-                continue;
-            }
             let name = match gate.call.version {
                 PRODUCE_BY_ID.. => gate.image.topics().by_id(topic.topic_id).map(|topic| &*topic.name),
                 _ => Some(&*topic.name),
             };
             // The handler says that an id is unknown.
-            let may = name.is_none_or(|name| {
-                let references = topic.partition_data.len();
-                gate.decides(Operation::Write, Resource::topic(name), Attempt::Explicit, references)
-            });
-            allowed.insert(key, may);
+            let may = || {
+                name.is_none_or(|name| {
+                    let references = topic.partition_data.len();
+                    gate.decides(Operation::Write, Resource::topic(name), Attempt::Explicit, references)
+                })
+            };
+            decided.entry((topic.topic_id, &topic.name)).or_insert_with(may);
+        }
+        let refused = decided.into_iter().filter(|(_, may)| !may).map(|((id, name), _)| (id, ByteString::from(name)));
+        let refused: BTreeSet<(Uuid, ByteString)> = refused.collect();
+        if refused.is_empty() {
+            return Restricted::Allowed;
         }
         let topics = std::mem::take(&mut self.topic_data);
-        let (rest, refused): (Vec<_>, Vec<_>) = topics
-            .into_iter()
-            .partition(|topic| allowed.get(&(topic.topic_id, topic.name.clone())).is_none_or(|allowed| *allowed));
+        let (refused, rest): (Vec<_>, Vec<_>) =
+            topics.into_iter().partition(|topic| refused.contains(&(topic.topic_id, topic.name.clone())));
         self.topic_data = rest;
         let refused = produce_refused(&refused, FAILED);
-        Restricted::amended(!refused.is_empty(), move |response: &mut m::ProduceResponse| {
-            response.responses.extend(refused.iter().cloned());
+        Restricted::filtered(move |response: &mut m::ProduceResponse| {
+            response.responses.extend(refused.iter().cloned())
         })
     }
 }
