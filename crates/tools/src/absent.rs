@@ -13,7 +13,11 @@ pub(crate) const CONNECT_STANDALONE: Tool =
     absent("connect-standalone", &["org.apache.kafka.connect.cli.ConnectStandalone"], |_, out| refuse(CONNECT, out));
 /// `connect-mirror-maker.sh`.
 pub(crate) const CONNECT_MIRROR_MAKER: Tool =
-    absent("connect-mirror-maker", &["org.apache.kafka.connect.mirror.MirrorMaker"], |_, out| refuse(CONNECT, out));
+    absent("connect-mirror-maker", &["org.apache.kafka.connect.mirror.MirrorMaker"], |_, out| {
+        refuse(CONNECT, out);
+        // The exit code of Kafka's when its line is wrong.
+        255
+    });
 /// `connect-plugin-path.sh`.
 pub(crate) const CONNECT_PLUGIN_PATH: Tool =
     absent("connect-plugin-path", &["org.apache.kafka.tools.ConnectPluginPath"], |_, out| refuse(CONNECT, out));

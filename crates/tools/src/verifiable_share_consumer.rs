@@ -44,11 +44,11 @@ const PROGRAM: Command = Command {
     about: "Reads a topic as a member of a share group, and prints each event as a line of JSON: records, acknowledgements.",
     options: &[
         value("topic", "TOPIC", "The topic.").required(),
-        value("group-id", "GROUP_ID", "The share group.").required(),
+        value("group-id", "GROUP-ID", "The share group.").required(),
         value("max-messages", "MAX-MESSAGES", "How many records; without end if -1, the default.").kind(Kind::Int),
         flag("verbose", "Print each record."),
-        value("acknowledgement-mode", "ACKNOWLEDGEMENTMODE", "auto, which is the default, sync or async."),
-        value("offset-reset-strategy", "OFFSETRESETSTRATEGY", "Let the group begin at earliest or latest."),
+        value("acknowledgement-mode", "ACKNOWLEDGEMENT-MODE", "auto, which is the default, sync or async."),
+        value("offset-reset-strategy", "OFFSET-RESET-STRATEGY", "Let the group begin at earliest or latest."),
         value("command-config", "CONFIG-FILE", "A properties file for the consumer."),
     ],
     groups: &[Group {
