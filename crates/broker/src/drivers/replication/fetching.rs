@@ -28,6 +28,8 @@ use crate::drivers::partition::{BeforeNext, Fetched, FollowedUp, Local, Partitio
 /// Answers with so many bytes of records are appended at once, as a producer's records are; larger ones where no network worker
 /// waits for them.
 const AT_ONCE_BYTES_MAX: usize = 256 << 10;
+/// Answers about more partitions than these are never appended at once, however few records they have.
+const AT_ONCE_PARTITIONS_MAX: usize = 64;
 /// A fetcher that has nothing to ask for looks so often whether that is still so. It is woken when that changes.
 const IDLE_LOOK: Duration = Duration::from_secs(3600);
 
@@ -301,15 +303,14 @@ impl Fetching {
     /// time. Waits for the disk where that must come before the next fetch.
     async fn follow_up_all(self: &Arc<Self>, each: Vec<Answered>) -> io::Result<Vec<Done>> {
         let bytes: usize = each.iter().map(|answered| answered.fetched.bytes()).sum();
-        let cuts = each.iter().any(|answered| answered.fetched.may_cut());
+        let is_short = bytes <= AT_ONCE_BYTES_MAX && each.len() <= AT_ONCE_PARTITIONS_MAX;
+        let at_once = is_short && !each.iter().any(|answered| answered.fetched.may_cut());
         let follow_up = {
             let this = Arc::clone(self);
             move || each.into_iter().map(|answered| this.follow_up(answered)).collect::<Vec<_>>()
         };
-        let done = if bytes <= AT_ONCE_BYTES_MAX && !cuts { follow_up() } else { task::blocking(follow_up).await? };
-        if !done
-            .iter()
-            .any(|done| matches!(done.outcome, FollowedUp::Next(_, BeforeNext::Flush | BeforeNext::Checkpoint)))
+        let done = if at_once { follow_up() } else { task::blocking(follow_up).await? };
+        if done.iter().all(|done| !matches!(done.outcome, FollowedUp::Next(_, before) if before != BeforeNext::Nothing))
         {
             return Ok(done);
         }
