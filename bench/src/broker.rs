@@ -290,6 +290,11 @@ pub fn format(storage: &mut Command, properties: &Path) -> Result<(), String> {
 /// Asks a process to end, and ends it when it does not.
 pub fn stop(child: &mut Child) {
     ask_to_end(child);
+    wait_for_end(child);
+}
+
+/// Waits for a process that was asked to end, and ends it when it does not. It is not asked twice: a second time means at once.
+pub fn wait_for_end(child: &mut Child) {
     let asked = Instant::now();
     while asked.elapsed() < END_MAX && matches!(child.try_wait(), Ok(None)) {
         thread::sleep(Duration::from_millis(10));

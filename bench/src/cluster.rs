@@ -136,7 +136,7 @@ impl Cluster {
     fn stop(&mut self, places: &[Place]) {
         let mut children: Vec<Child> = places.iter().filter_map(|place| self.nodes[*place].child.take()).collect();
         children.iter().for_each(broker::ask_to_end);
-        children.iter_mut().for_each(broker::stop);
+        children.iter_mut().for_each(broker::wait_for_end);
     }
 
     /// Waits until every node is a broker of the cluster, and all replicas of `topic` are in sync.
