@@ -170,13 +170,14 @@ class BadDisk:
     CALLS = "pwrite64,pwritev,pwritev2,fdatasync,fsync"
 
     def __init__(self, node, rule):
-        self.pid, self.rule = node.process.pid, rule
+        self.node, self.pid, self.rule = node, node.process.pid, rule
 
     def __enter__(self):
         options = ["-f", "-qq", "-o", "/dev/null", "-e", f"trace={self.CALLS}", "-e", f"inject={self.CALLS}:{self.rule}"]
         self.tracer = subprocess.Popen(["strace", *options, "-p", str(self.pid)], stderr=subprocess.DEVNULL)
         traced = lambda: f"TracerPid:\t{self.tracer.pid}\n" in open(f"/proc/{self.pid}/status").read()
-        eventually(traced, "strace is attached to the node", 20)
+        # A node may end at the first call that fails.
+        eventually(lambda: not self.node.alive() or traced(), "strace is attached to the node", 20)
 
     def __exit__(self, *_):
         self.tracer.terminate()
