@@ -2,7 +2,10 @@
 //!
 //! A [`Server`] accepts connections, hands each one's request to a [`Handler`] and sends its answer. It has no encryption and
 //! no passwords. Each connection serves one request and has limits, so that no visitor can hold the server for long.
+//!
+//! [`document`] asks somebody else's server.
 
+mod asking;
 mod body;
 
 use std::convert::Infallible;
@@ -24,8 +27,9 @@ use thalweg_sys::time::{Duration, sleep, timeout};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
+pub use asking::{NoDocument, document, host_and_port};
 pub use body::{Body, Failure};
-pub use hyper::{Method, StatusCode, header};
+pub use hyper::{Method, StatusCode, Uri, header};
 
 /// A request.
 pub type Request = hyper::Request<Incoming>;

@@ -1,19 +1,12 @@
 //! The keys of an identity provider, which signs the tokens of OAUTHBEARER: fetched from its address, again and again.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, HOST};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
 use parking_lot::{Mutex, RwLock};
 use thalweg_access::sasl::{SignedTokens, TokenValidator, bearer_token};
 use thalweg_client::{Encryption, Peer, open_stream};
+use thalweg_http::{NoDocument, Uri, document, host_and_port};
 use thalweg_sys::closing::Closing;
-use thalweg_sys::task;
 use thalweg_sys::time::{Duration, Instant, now, sleep, timeout};
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
@@ -145,38 +138,17 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<String, String> {
-        let host = self.url.host().unwrap_or_default();
-        let port = self.url.port_u16().unwrap_or(if self.encryption.is_some() { 443 } else { 80 });
-        let peer = Peer::new(host.trim_matches(['[', ']']), port);
+        let (host, port) = host_and_port(&self.url);
+        let peer = Peer::new(host, port);
         let stream = open_stream(&peer, self.encryption.clone(), now() + TIME_MAX).await.map_err(|e| e.to_string())?;
-        let failed = |e: hyper::Error| e.to_string();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        let connection = task::spawn(async move { drop(connection.await) });
         let path = self.url.path_and_query().map_or("/", |path| path.as_str());
-        let authority = self.url.authority().map_or(host, |authority| authority.as_str());
-        let request = Request::get(path).header(HOST, authority).header(ACCEPT, "application/json");
-        let request = request.body(String::new()).map_err(|e| e.to_string())?;
-        let response = sender.send_request(request).await.map_err(failed)?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("the answer is {}", response.status()));
-        }
-        let text = body(response.into_body()).await;
-        connection.abort();
-        text
+        let answer = document(stream, (&self.url, path), None, BYTES_MAX).await.map_err(|why| match why {
+            NoDocument::Failed(why) => why,
+            NoDocument::Status(status) => format!("the answer is {status}"),
+            NoDocument::TooLong => format!("the answer is longer than {BYTES_MAX} bytes"),
+        })?;
+        String::from_utf8(answer).map_err(|_| "the answer is no text".to_owned())
     }
-}
-
-/// All of an answer, unless it is too long.
-async fn body(mut incoming: Incoming) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(|e| e.to_string())?.into_data() else { continue };
-        if bytes.len() + data.len() > BYTES_MAX {
-            return Err(format!("the answer is longer than {BYTES_MAX} bytes"));
-        }
-        bytes.extend_from_slice(&data);
-    }
-    String::from_utf8(bytes).map_err(|_| "the answer is no text".to_owned())
 }
 
 /// Whether options of a Java machine list this address.
@@ -192,6 +164,7 @@ mod tests {
     use thalweg_base::base64;
     use thalweg_sys::closing::Close;
     use thalweg_sys::net::TcpListener;
+    use thalweg_sys::task;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;

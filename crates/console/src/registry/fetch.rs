@@ -1,17 +1,9 @@
 //! Asking a registry over HTTP.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-
-use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AUTHORIZATION, HOST};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use thalweg_base::base64;
 use thalweg_client::{ConfigError, Encryption, Peer, Properties, open_stream};
-use thalweg_sys::task;
+use thalweg_http::{NoDocument, StatusCode, Uri, document, host_and_port};
 use thalweg_sys::time::{Duration, now, timeout};
 
 /// A question must have its answer within this time.
@@ -72,41 +64,16 @@ impl Door {
     }
 
     async fn ask(&self, path: &str) -> Result<Vec<u8>, String> {
-        let host = self.url.host().unwrap_or_default();
-        let port = self.url.port_u16().unwrap_or(if self.encryption.is_some() { 443 } else { 80 });
-        let peer = Peer::new(host.trim_matches(['[', ']']), port);
+        let (host, port) = host_and_port(&self.url);
+        let peer = Peer::new(host, port);
         let stream = open_stream(&peer, self.encryption.clone(), now() + TIME_MAX).await.map_err(|e| e.to_string())?;
-        let failed = |e: hyper::Error| e.to_string();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        let connection = task::spawn(async move { drop(connection.await) });
-        let authority = self.url.authority().map_or(host, |authority| authority.as_str());
-        let request = Request::get(format!("{}{path}", self.url.path().trim_end_matches('/')));
-        let mut request =
-            request.header(HOST, authority.rsplit('@').next().unwrap_or(authority)).header(ACCEPT, "application/json");
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        let request = request.body(String::new()).map_err(|e| e.to_string())?;
-        let response = sender.send_request(request).await.map_err(failed)?;
-        let answer = match response.status() {
-            StatusCode::OK => body(response.into_body()).await,
-            StatusCode::NOT_FOUND => Err("it knows no such schema".to_owned()),
-            status => Err(format!("its answer is {status}")),
-        };
-        connection.abort();
-        answer
+        let path = format!("{}{path}", self.url.path().trim_end_matches('/'));
+        let answer = document(stream, (&self.url, &path), self.authorization.as_deref(), ANSWER_BYTES_MAX).await;
+        answer.map_err(|why| match why {
+            NoDocument::Failed(why) => why,
+            NoDocument::Status(StatusCode::NOT_FOUND) => "it knows no such schema".to_owned(),
+            NoDocument::Status(status) => format!("its answer is {status}"),
+            NoDocument::TooLong => format!("its answer is longer than {ANSWER_BYTES_MAX} bytes"),
+        })
     }
-}
-
-/// All of an answer, unless it is too long.
-async fn body(mut incoming: Incoming) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(|e| e.to_string())?.into_data() else { continue };
-        if bytes.len() + data.len() > ANSWER_BYTES_MAX {
-            return Err(format!("its answer is longer than {ANSWER_BYTES_MAX} bytes"));
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok(bytes)
 }
