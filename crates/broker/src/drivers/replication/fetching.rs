@@ -85,6 +85,13 @@ struct Done {
     pause: Option<Moment>,
 }
 
+impl Done {
+    /// Whether this must be done before the partition is asked for again.
+    fn needs(&self, what: BeforeNext) -> bool {
+        matches!(self.outcome, FollowedUp::Next(_, before) if before == what)
+    }
+}
+
 /// What a partition is called in fetches.
 pub(super) fn followed(partition: &Partition) -> Followed {
     Followed { topic: partition.topic_id, partition: partition.id.partition }
@@ -310,13 +317,17 @@ impl Fetching {
             move || each.into_iter().map(|answered| this.follow_up(answered)).collect::<Vec<_>>()
         };
         let done = if at_once { follow_up() } else { task::blocking(follow_up).await? };
-        if done.iter().all(|done| !matches!(done.outcome, FollowedUp::Next(_, before) if before != BeforeNext::Nothing))
-        {
+        if !done.iter().any(|done| done.needs(BeforeNext::Checkpoint) || done.needs(BeforeNext::Flush)) {
             return Ok(done);
         }
         let this = Arc::clone(self);
         task::blocking(move || {
-            done.iter().for_each(|done| this.finish(done));
+            // What was cut off a log is gone for the checkpoint files, too, before more is appended: they would vouch for
+            // records that were never synced.
+            if done.iter().any(|done| done.needs(BeforeNext::Checkpoint)) {
+                (this.when_cut.0)();
+            }
+            done.iter().filter(|done| done.needs(BeforeNext::Flush)).for_each(|done| done.partition.flush(Flush::All));
             done
         })
         .await
@@ -330,17 +341,6 @@ impl Fetching {
         let outcome = partition.follow_up(&from, fetched);
         let pause = if self.is_in_sync(followed) { None } else { partition.fetched_out_of_sync(bytes) };
         Done { followed, partition, from, outcome, pause }
-    }
-
-    /// Does what must be done before the partition is asked for again. It blocks.
-    fn finish(&self, done: &Done) {
-        match done.outcome {
-            // What was cut off a log is gone for the checkpoint files, too, before more is appended: they would vouch for
-            // records that were never synced.
-            FollowedUp::Next(_, BeforeNext::Checkpoint) => (self.when_cut.0)(),
-            FollowedUp::Next(_, BeforeNext::Flush) => done.partition.flush(Flush::All),
-            _ => {}
-        }
     }
 
     /// Whether this replica is in sync, as far as this node has heard.
