@@ -226,7 +226,11 @@ impl Client {
     }
 }
 
-fn refused(code: i16) -> io::Result<()> {
+/// What an error code of an answer means.
+///
+/// # Errors
+/// When it is one: its text is Kafka's name of it.
+pub fn refused(code: i16) -> io::Result<()> {
     match code {
         0 => Ok(()),
         code => Err(io::Error::other(thalweg_wire::ErrorCode::from(code).name())),

@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 
 /// The node's host name.
 pub const NODE: &str = "node";
-/// The cluster of those simulations that have several nodes.
-const CLUSTER_ID: &str = "c2ltdWxhdGVkY2x1c3Rlcg";
+/// The cluster of those simulations whose directories are formatted.
+pub const CLUSTER_ID: &str = "c2ltdWxhdGVkY2x1c3Rlcg";
 /// Where clients reach it.
 pub const ADDRESS: &str = "node:9092";
 
@@ -141,14 +141,7 @@ fn run_node(sim: &mut turmoil::Sim<'_>, host: &Host, own: Vec<(&'static str, Str
 /// Formats the disk where that was not done, and runs the node until it is asked to stop.
 async fn run_until_stopped(own: &[(&'static str, String)], properties: &[Properties], stop: &Notify) -> Outcome {
     let config = config(own, properties)?;
-    let request = FormatRequest {
-        cluster_id: CLUSTER_ID.to_owned(),
-        release_version: None,
-        features: Vec::new(),
-        scram: Vec::new(),
-        voters: FirstVoters::Unsaid,
-        ignore_formatted: true,
-    };
+    let request = FormatRequest { ignore_formatted: true, ..FormatRequest::new(CLUSTER_ID, FirstVoters::Unsaid) };
     if own.iter().any(|(key, _)| *key == "controller.quorum.voters") {
         format(&config, &request, Timestamp(wall_clock_ms()), &mut Vec::new())?;
     }

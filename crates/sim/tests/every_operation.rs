@@ -12,9 +12,9 @@ use std::rc::Rc;
 use thalweg_base::{Timestamp, Uuid};
 use thalweg_broker::config::NodeConfig;
 use thalweg_broker::format::{FirstVoters, FormatRequest, OpenDirectories, format, open};
-use thalweg_sim::client::Client;
+use thalweg_sim::client::{Client, refused};
 use thalweg_sim::story::{connect, pause};
-use thalweg_sim::world::{NODE, Outcome, Properties, seeds, with_node_as_left, with_node_to_record};
+use thalweg_sim::world::{CLUSTER_ID, NODE, Outcome, Properties, seeds, with_node_as_left, with_node_to_record};
 use thalweg_sys::power::{FEW_WAYS, MANY_WAYS, Story};
 use thalweg_sys::random;
 use thalweg_wire::ErrorCode;
@@ -85,10 +85,6 @@ async fn epoch(client: &mut Client) -> io::Result<i32> {
     let partition = answer.topics.first().and_then(|topic| topic.partitions.first());
     let partition = partition.ok_or_else(|| io::Error::other(format!("no quorum: {:?}", answer.error_code)))?;
     Ok(partition.leader_epoch)
-}
-
-fn refused(code: i16) -> io::Result<()> {
-    if code == 0 { Ok(()) } else { Err(io::Error::other(ErrorCode::from(code).name())) }
 }
 
 async fn delete(client: &mut Client, topic_id: Uuid) -> io::Result<()> {
@@ -297,14 +293,7 @@ fn a_node_whose_disk_ends_anywhere_starts_with_all_that_it_acknowledged() {
 }
 
 fn format_all(config: &NodeConfig) -> OpenDirectories {
-    let request = FormatRequest {
-        cluster_id: "c2ltdWxhdGVkY2x1c3Rlcg".to_owned(),
-        release_version: None,
-        features: Vec::new(),
-        scram: Vec::new(),
-        voters: FirstVoters::Standalone,
-        ignore_formatted: true,
-    };
+    let request = FormatRequest { ignore_formatted: true, ..FormatRequest::new(CLUSTER_ID, FirstVoters::Standalone) };
     format(config, &request, NOW, &mut Vec::new()).expect("a format");
     open(config, NOW).expect("directories that were formatted")
 }

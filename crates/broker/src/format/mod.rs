@@ -118,6 +118,21 @@ pub struct FormatRequest {
     pub ignore_formatted: bool,
 }
 
+impl FormatRequest {
+    /// A cluster of the newest release with nothing besides, in directories that must not be formatted yet.
+    #[must_use]
+    pub fn new(cluster_id: impl Into<String>, voters: FirstVoters) -> Self {
+        Self {
+            cluster_id: cluster_id.into(),
+            release_version: None,
+            features: Vec::new(),
+            scram: Vec::new(),
+            voters,
+            ignore_formatted: false,
+        }
+    }
+}
+
 /// Formats the node's directories that are not formatted yet, and appends what Kafka's tool prints to `out`.
 ///
 /// # Errors

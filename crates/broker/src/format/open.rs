@@ -135,13 +135,6 @@ fn is_own(listener: &Listener, host: &str, port: u16) -> bool {
 
 fn format_alone(config: &NodeConfig, now: Timestamp) -> Result<(), FormatError> {
     let voters = if config.quorum.voters.is_empty() { FirstVoters::Standalone } else { FirstVoters::Unsaid };
-    let request = FormatRequest {
-        cluster_id: Uuid::from_random(random::bytes16()).to_string(),
-        release_version: None,
-        features: Vec::new(),
-        scram: Vec::new(),
-        voters,
-        ignore_formatted: false,
-    };
+    let request = FormatRequest::new(Uuid::from_random(random::bytes16()).to_string(), voters);
     format(config, &request, now, &mut Vec::new())
 }

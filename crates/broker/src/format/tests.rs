@@ -38,14 +38,7 @@ impl Drop for Scratch {
 const NOW: Timestamp = Timestamp(1_795_365_906_653);
 
 fn standalone(cluster_id: &str) -> FormatRequest {
-    FormatRequest {
-        cluster_id: cluster_id.to_owned(),
-        release_version: None,
-        features: Vec::new(),
-        scram: Vec::new(),
-        voters: FirstVoters::Standalone,
-        ignore_formatted: false,
-    }
+    FormatRequest::new(cluster_id, FirstVoters::Standalone)
 }
 
 /// The same bytes with other timestamps: times stand in the head of each batch, and once in a snapshot's header.

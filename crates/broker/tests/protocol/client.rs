@@ -60,12 +60,8 @@ impl Cluster {
         let log_dirs = dir.path().display().to_string();
         let properties = [("log.dirs", &*log_dirs)];
         let request = FormatRequest {
-            cluster_id: "4L6g3nShT-eMCtK--X86sw".to_owned(),
             release_version: Some(release.to_owned()),
-            features: Vec::new(),
-            scram: Vec::new(),
-            voters: FirstVoters::Standalone,
-            ignore_formatted: false,
+            ..FormatRequest::new("4L6g3nShT-eMCtK--X86sw", FirstVoters::Standalone)
         };
         format(&config(&properties), &request, Timestamp(0), &mut Vec::new()).expect("formatted directories");
         Self::start_in(dir, &properties).await

@@ -81,14 +81,7 @@ impl ThreeNodes {
         };
         let configs: Vec<NodeConfig> = (1..).zip(ports).map(config).collect();
         for config in &configs {
-            let request = FormatRequest {
-                cluster_id: CLUSTER_ID.to_owned(),
-                release_version: None,
-                features: Vec::new(),
-                scram: Vec::new(),
-                voters: first.clone(),
-                ignore_formatted: false,
-            };
+            let request = FormatRequest::new(CLUSTER_ID, first.clone());
             format(config, &request, Timestamp(0), &mut Vec::new()).expect("formatted directories");
         }
         let [a, b, c] = [0, 1, 2].map(|at| start(configs[at].clone()));

@@ -55,14 +55,8 @@ pub(super) fn prepare(layout: &Layout<'_>) -> Result<Vec<Node>, String> {
         let file = node.properties();
         fs::write_atomic(&file, text.as_bytes()).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
         let config = NodeConfig::for_formatting(&properties::parse(&text)).map_err(|refused| refused.message)?;
-        let request = FormatRequest {
-            cluster_id: cluster_id.clone(),
-            release_version: None,
-            features: Vec::new(),
-            scram: Vec::new(),
-            voters: FirstVoters::Unsaid,
-            ignore_formatted: true,
-        };
+        let request =
+            FormatRequest { ignore_formatted: true, ..FormatRequest::new(cluster_id.clone(), FirstVoters::Unsaid) };
         format::format(&config, &request, Timestamp(time::wall_clock_ms()), &mut Vec::new())
             .map_err(|e| e.to_string())?;
     }
