@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use thalweg_tools::clusters::{Clusters, NamedCluster, is_name, path};
+use thalweg_tools::clusters::{Clusters, NamedCluster, is_name, path, unknown};
 
 /// The words behind `thalweg cluster` that are about names; all others are those of kafka-cluster.sh.
 pub(crate) const WORDS: [&str; 4] = ["use", "add", "remove", "list"];
@@ -57,8 +57,6 @@ impl Arguments {
     fn apply(self) -> Result<(), String> {
         let path = path().ok_or("neither XDG_CONFIG_HOME nor HOME is set")?;
         let mut clusters = Clusters::load(&path)?;
-        let unknown =
-            |name: &str| format!("there is no cluster {name}; thalweg cluster list shows those that there are");
         match self.command {
             Command::Use { name } => {
                 if !clusters.named.contains_key(&name) {

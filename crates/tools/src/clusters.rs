@@ -167,9 +167,15 @@ impl Clusters {
         let Some(name) = variable.filter(|name| !name.is_empty()).or(self.current.as_deref()) else { return Ok(None) };
         match self.named.get_key_value(name) {
             Some((name, cluster)) => Ok(Some((name.as_str(), cluster))),
-            None => Err(format!("there is no cluster {name}; thalweg cluster list shows those that there are")),
+            None => Err(unknown(name)),
         }
     }
+}
+
+/// Says that no cluster has this name.
+#[must_use]
+pub fn unknown(name: &str) -> String {
+    format!("there is no cluster {name}; thalweg cluster list shows those that there are")
 }
 
 /// Whether a cluster may be called so: letters, digits, `_` and `-`, as a bare key of TOML.

@@ -48,7 +48,15 @@ pub fn valid_servers(line: &Line) -> Result<(), Failure> {
     if servers.trim().is_empty() {
         return Err(Failure::Usage("Error while validating the bootstrap address\n".into()));
     }
-    if servers.split(',').all(|address| address.parse::<Peer>().is_ok()) {
+    valid_addresses(servers.split(','))
+}
+
+/// Refuses what is no `HOST:PORT`.
+///
+/// # Errors
+/// With Kafka's words.
+pub fn valid_addresses<'a>(mut addresses: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+    if addresses.all(|address| address.parse::<Peer>().is_ok()) {
         return Ok(());
     }
     Err(Failure::Usage("Please provide valid host:port like host1:9091,host2:9092\n".into()))

@@ -13,6 +13,7 @@ use crate::admin::{Admin, TopicInfo, block_on};
 use crate::date;
 use crate::failure::Failure;
 use crate::jopt::{Line, Opt, value};
+use crate::options;
 use crate::out::Out;
 use crate::signals::Signals;
 use crate::thrown::Thrown;
@@ -73,9 +74,7 @@ fn stamp() -> String {
 fn run(line: &Line, out: &mut Out) -> Result<(), Failure> {
     line.require(&["broker-list"])?;
     let servers = line.value("broker-list")?.unwrap_or_default();
-    if !servers.split(',').all(|address| address.trim().parse::<thalweg_client::Peer>().is_ok()) {
-        return Err(Failure::Usage("Please provide valid host:port like host1:9091,host2:9092\n".into()));
-    }
+    options::valid_addresses(servers.split(',').map(str::trim))?;
     let pattern = line.value("topics-include")?.unwrap_or(".*");
     let include = IncludeList::new(pattern)?;
     let spec = match line.number::<i64>("time")?.unwrap_or(-1) {

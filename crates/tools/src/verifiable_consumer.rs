@@ -211,7 +211,8 @@ fn received(
     offsets
 }
 
-fn print_record(record: &ConsumerRecord, out: &mut Out) {
+/// Prints a record as an event of its own.
+pub(crate) fn print_record(record: &ConsumerRecord, out: &mut Out) {
     let text = |part: &Option<bytes::Bytes>| part.as_ref().map(|part| String::from_utf8_lossy(part).into_owned());
     let fields = json!({
         "key": text(&record.key),

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use thalweg_base::Offset;
 use thalweg_client::{Properties, ShareConsumer, ShareRecord};
@@ -17,6 +16,7 @@ use crate::out::Out;
 use crate::signals::Signals;
 use crate::thrown::Thrown;
 use crate::tool::{Argparse, Grammar, Tool, Uncaught, Wrong};
+use crate::verifiable_consumer::print_record;
 use crate::verifiable_producer::event;
 
 /// The tool.
@@ -157,15 +157,7 @@ fn received(parsed: &Parsed, records: &[ShareRecord], out: &mut Out) -> Offsets 
     for ShareRecord { record, .. } in records {
         offsets.entry((record.topic.to_string(), record.partition)).or_default().insert(record.offset);
         if parsed.has("verbose") {
-            let text = |part: &Option<Bytes>| part.as_ref().map(|part| String::from_utf8_lossy(part).into_owned());
-            let fields = json!({
-                "key": text(&record.key),
-                "value": text(&record.value),
-                "topic": &*record.topic,
-                "partition": record.partition,
-                "offset": record.offset.0,
-            });
-            event("record_data", fields, out);
+            print_record(record, out);
         }
     }
     event("records_consumed", json!({"count": records.len(), "partitions": summaries(&offsets)}), out);

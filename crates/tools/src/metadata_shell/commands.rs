@@ -24,8 +24,13 @@ impl<'t, 'a> Place<'t, 'a> {
         &self.directory
     }
 
-    fn find(&self, path: &str) -> Vec<Found<'t, 'a>> {
-        glob::find(self.root, &self.directory, path)
+    /// What a path leads to; says in the words of a command that there is nothing.
+    fn find(&self, path: &str, out: &mut Out, command: &str, nothing: &str) -> Vec<Found<'t, 'a>> {
+        let found = glob::find(self.root, &self.directory, path);
+        if found.is_empty() {
+            out.line(format_args!("{command}: {path}: {nothing}"));
+        }
+        found
     }
 }
 
@@ -112,11 +117,7 @@ pub(super) fn run(
 
 fn cat(parsed: &Parsed, place: &Place, out: &mut Out) {
     for target in &parsed.words {
-        let found = place.find(target);
-        if found.is_empty() {
-            out.line(format_args!("cat: {target}: No such file or directory."));
-        }
-        for found in found {
+        for found in place.find(target, out, "cat", "No such file or directory.") {
             match found.node {
                 Node::Directory(_) => out.line(format_args!("cat: {target}: Is a directory")),
                 Node::File(content) => out.line(content()),
@@ -127,11 +128,7 @@ fn cat(parsed: &Parsed, place: &Place, out: &mut Out) {
 
 fn tree(parsed: &Parsed, place: &Place, out: &mut Out) {
     for target in &parsed.words {
-        let found = place.find(target);
-        if found.is_empty() {
-            out.line(format_args!("tree: {target}: No such file or directory."));
-        }
-        for found in found {
+        for found in place.find(target, out, "tree", "No such file or directory.") {
             found.node.lines(0, &mut |line| out.line(line));
         }
     }
@@ -139,11 +136,7 @@ fn tree(parsed: &Parsed, place: &Place, out: &mut Out) {
 
 fn change_directory(parsed: &Parsed, place: &mut Place, out: &mut Out) {
     let target = parsed.words.first().map_or("/", String::as_str);
-    let found = place.find(target);
-    if found.is_empty() {
-        out.line(format_args!("cd: {target}: no such directory."));
-    }
-    for found in found {
+    for found in place.find(target, out, "cd", "no such directory.") {
         match found.node {
             Node::Directory(_) => place.directory = found.absolute(),
             Node::File(_) => out.line(format_args!("cd: {target}: not a directory.")),
@@ -159,11 +152,7 @@ fn paths(parsed: &Parsed) -> Vec<&str> {
 
 fn find(parsed: &Parsed, place: &Place, out: &mut Out) {
     for path in paths(parsed) {
-        let found = place.find(path);
-        if found.is_empty() {
-            out.line(format_args!("find: {path}: no such file or directory."));
-        }
-        for found in found {
+        for found in place.find(path, out, "find", "no such file or directory.") {
             below(path, found.node, out);
         }
     }
@@ -182,11 +171,7 @@ fn list(parsed: &Parsed, place: &Place, columns: Option<usize>, out: &mut Out) {
     let mut files: Vec<String> = Vec::new();
     let mut directories: Vec<(String, Vec<String>)> = Vec::new();
     for path in paths(parsed) {
-        let found = place.find(path);
-        if found.is_empty() {
-            out.line(format_args!("ls: {path}: no such file or directory."));
-        }
-        for found in found {
+        for found in place.find(path, out, "ls", "no such file or directory.") {
             match found.node {
                 Node::File(_) => files.push(found.name().to_owned()),
                 Node::Directory(entries) => {
