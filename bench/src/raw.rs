@@ -42,10 +42,11 @@ pub fn never_finishing(broker: &Broker, count: usize) -> Result<Vec<TcpStream>, 
 pub fn coming_and_going(broker: &Broker, count: usize) -> Result<(), String> {
     for _ in 0..count {
         let stream = dial(broker)?;
-        match &broker.trust {
-            Some(trust) => ask_versions(broker, &mut *trust.open(stream)?)?,
-            None => ask_versions(broker, &mut { stream })?,
-        }
+        let mut stream = match &broker.trust {
+            Some(trust) => trust.open(stream)?,
+            None => Box::new(stream),
+        };
+        ask_versions(broker, &mut *stream)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use openssl::ssl::{SslConnector, SslMethod, SslVersion};
@@ -80,7 +80,7 @@ impl Trust {
     pub fn open(&self, stream: TcpStream) -> Result<Box<dyn Stream>, String> {
         let failed = |e: openssl::error::ErrorStack| e.to_string();
         let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(failed)?;
-        builder.set_ca_file(Path::new(&self.0)).map_err(failed)?;
+        builder.set_ca_file(&self.0).map_err(failed)?;
         builder.set_min_proto_version(Some(SslVersion::TLS1_3)).map_err(failed)?;
         let opened = builder.build().connect("127.0.0.1", stream).map_err(|e| e.to_string())?;
         Ok(Box::new(opened))
